@@ -1,0 +1,186 @@
+//! What can go wrong, sorted by what the caller can do about it.
+//!
+//! It promises: every message says what is wrong, every hint what to do, and neither holds a secret.
+//! It never: knows a status code (that is `http/wire`) or a library's error type.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Shorthand for results of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failure, named after what the caller can do.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Error {
+    /// The request is wrong as it stands: the message names the field and the rule.
+    Invalid(String),
+    /// No caller could be made of what was presented: missing, malformed, unknown or expired key.
+    Unauthenticated,
+    /// The caller may not do this. Answered before anything is looked up.
+    Denied,
+    /// There is no such thing, or it is not the caller's: the two are not told apart.
+    NotFound(&'static str),
+    /// It exists already, or it changed meanwhile.
+    Conflict(String),
+    /// The vault is locked; somebody must unlock it.
+    Locked,
+    /// The vault is unlocked already.
+    AlreadyUnlocked,
+    /// The passphrase, recovery code or key file does not open this vault. Always this one error.
+    UnlockFailed,
+    /// Too much at one time; come back after this long.
+    Busy(Duration),
+    /// The body, list or value is longer than a limit: the message names it.
+    TooLarge(String),
+    /// A stored thing does not authenticate or cannot be read. Never served, never repaired here.
+    Damaged(String),
+    /// The file was written by a newer version.
+    TooNew(String),
+    /// The disk failed or is full. Nothing was lost; what was asked was not done.
+    Storage(String),
+    /// The commit's outcome is unknown: reopen and re-read before deciding.
+    OutcomeUnknown(String),
+    /// The audit entry could not be written, so the operation was refused.
+    AuditUnavailable(String),
+    /// The provider answered with an error that asking again will not mend.
+    ProviderRefused {
+        /// The provider's error code, filtered.
+        code: String,
+        /// The provider's description, filtered and cut; empty where it gave none.
+        description: String,
+    },
+    /// The provider could not be reached or is in trouble; asking again later may help.
+    ProviderUnavailable {
+        /// What happened, in our words.
+        what: String,
+        /// How long the provider asked us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// A destination that the rules of the way out refuse.
+    Forbidden(String),
+    /// A setting or file of the operator's is wrong.
+    Settings(String),
+    /// The process is ending and takes no new work.
+    ShuttingDown,
+}
+
+impl Error {
+    /// Makes an [`Error::Invalid`] of text.
+    pub fn invalid(what: impl Into<String>) -> Self {
+        Self::Invalid(what.into())
+    }
+
+    /// The stable code of this error: it stands in answers, logs and audit entries.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid_request",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Denied => "denied",
+            Self::NotFound(_) => "not_found",
+            Self::Conflict(_) => "conflict",
+            Self::Locked => "locked",
+            Self::AlreadyUnlocked => "already_unlocked",
+            Self::UnlockFailed => "unlock_failed",
+            Self::Busy(_) => "busy",
+            Self::TooLarge(_) => "too_large",
+            Self::Damaged(_) => "damaged",
+            Self::TooNew(_) => "too_new",
+            Self::Storage(_) => "storage",
+            Self::OutcomeUnknown(_) => "outcome_unknown",
+            Self::AuditUnavailable(_) => "audit_unavailable",
+            Self::ProviderRefused { .. } => "provider_refused",
+            Self::ProviderUnavailable { .. } => "provider_unavailable",
+            Self::Forbidden(_) => "destination_forbidden",
+            Self::Settings(_) => "settings",
+            Self::ShuttingDown => "shutting_down",
+        }
+    }
+
+    /// What to do about it, as a sentence or a command that works when pasted.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "correct the request; nothing was changed",
+            Self::Unauthenticated => {
+                "send `Authorization: Bearer <access key>`; an operator makes one with \
+                 `strongroom key add`"
+            }
+            Self::Denied => {
+                "ask an operator for a grant; `strongroom key list` shows what a key may"
+            }
+            Self::NotFound(_) => {
+                "check the id; `strongroom app list` and `strongroom token list` show what is there"
+            }
+            Self::Conflict(_) => "read it again and decide anew; nothing was changed",
+            Self::Locked => "unlock it: `strongroom unlock`",
+            Self::AlreadyUnlocked => "nothing to do",
+            Self::UnlockFailed => {
+                "try again; a forgotten passphrase is replaced with the recovery code: \
+                 `strongroom passphrase set --recovery`"
+            }
+            Self::Busy(_) => "wait as told, then ask again",
+            Self::TooLarge(_) => "send less",
+            Self::Damaged(_) => {
+                "stop writing to this vault, keep its files, and restore the last good copy"
+            }
+            Self::TooNew(_) => "use the version of strongroom that wrote it, or a later one",
+            Self::Storage(_) => "look at the disk: free space, permissions, the system's log",
+            Self::OutcomeUnknown(_) => "read it again: it was either stored whole or not at all",
+            Self::AuditUnavailable(_) => {
+                "make room for the `audit` directory; nothing is handed out that is not on record"
+            }
+            Self::ProviderRefused { .. } => "look at the app's settings, or connect again",
+            Self::ProviderUnavailable { .. } => "nothing was lost; ask again later",
+            Self::Forbidden(_) => {
+                "an operator may allow a named internal host: `serve --allow-host HOST`"
+            }
+            Self::Settings(_) => "correct the setting; `strongroom help` explains each",
+            Self::ShuttingDown => "ask again when the server is back",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(what)
+            | Self::Conflict(what)
+            | Self::TooLarge(what)
+            | Self::Damaged(what)
+            | Self::TooNew(what)
+            | Self::Settings(what)
+            | Self::Forbidden(what) => f.write_str(what),
+            Self::Unauthenticated => f.write_str("no valid access key was presented"),
+            Self::Denied => f.write_str("this access key may not do this"),
+            Self::NotFound(what) => write!(f, "there is no such {what}"),
+            Self::Locked => f.write_str("the vault is locked"),
+            Self::AlreadyUnlocked => f.write_str("the vault is unlocked already"),
+            Self::UnlockFailed => f.write_str("this does not open the vault"),
+            Self::Busy(wait) => {
+                write!(
+                    f,
+                    "too much at one time; come back in {} s",
+                    wait.as_secs().max(1)
+                )
+            }
+            Self::Storage(what) => write!(f, "the store could not do it: {what}"),
+            Self::OutcomeUnknown(what) => {
+                write!(f, "it is not known whether this was stored: {what}")
+            }
+            Self::AuditUnavailable(what) => {
+                write!(f, "refused, since it could not be put on record: {what}")
+            }
+            Self::ProviderRefused { code, description } if description.is_empty() => {
+                write!(f, "the provider refused: {code}")
+            }
+            Self::ProviderRefused { code, description } => {
+                write!(f, "the provider refused: {code}: {description}")
+            }
+            Self::ProviderUnavailable { what, .. } => {
+                write!(f, "the provider is not available: {what}")
+            }
+            Self::ShuttingDown => f.write_str("the server is shutting down"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,6 @@
+//! probe
+pub mod clock;
+pub mod error;
+pub mod limits;
+pub mod model;
+pub mod secret;

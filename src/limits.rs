@@ -1,0 +1,211 @@
+//! Every bound of the program, with its unit in its name and the reason for its size.
+//!
+//! It promises: a queue, body, loop, wait or list that has no bound here does not exist.
+//! It never: holds a setting (settings are arguments, these are ceilings nobody turns off).
+
+use std::time::Duration;
+
+// ---- words ----------------------------------------------------------------------------------
+
+/// Longest app id, in bytes. Ids stand in URLs (`/callback/{app}`), so they stay short.
+pub const APP_ID_BYTES_MAX: usize = 64;
+/// Longest tenant id, user id or account name, in bytes. Fits an e-mail address (254) or a `sub`.
+pub const OWNER_ID_BYTES_MAX: usize = 256;
+/// Longest single scope, in bytes. Google's are URLs of about 60.
+pub const SCOPE_BYTES_MAX: usize = 512;
+/// Most scopes in one set. The widest known consent (Slack, admin) asks for about 90.
+pub const SCOPES_MAX: usize = 128;
+/// Longest name, description or reason given by a caller, in bytes.
+pub const TEXT_BYTES_MAX: usize = 1024;
+/// Longest URL we keep, in bytes.
+pub const URL_BYTES_MAX: usize = 2048;
+/// Longest access token, refresh token, id token or API key, in bytes. JWTs of 16 KiB are seen.
+pub const CREDENTIAL_BYTES_MAX: usize = 64 * 1024;
+/// Most extra authorization or token parameters of an app.
+pub const PARAMS_MAX: usize = 32;
+/// Most return URLs of an app or access key.
+pub const RETURN_URLS_MAX: usize = 32;
+/// Most grants of one access key.
+pub const GRANTS_MAX: usize = 64;
+/// Most ids named by one side of a grant.
+pub const GRANT_IDS_MAX: usize = 1024;
+/// Most apps on one connect link: a person gives up long before.
+pub const LINK_APPS_MAX: usize = 16;
+
+// ---- how many ---------------------------------------------------------------------------------
+
+/// Most tokens of one app and owner (accounts times scope sets). A fetch looks at all of them.
+pub const TOKENS_PER_OWNER_AND_APP_MAX: usize = 64;
+/// Most apps. They are listed in one answer.
+pub const APPS_MAX: usize = 4096;
+/// Most access keys. They are listed in one answer.
+pub const ACCESS_KEYS_MAX: usize = 4096;
+/// Most connect links that wait at one time; the oldest lapse by themselves after ten minutes.
+pub const LINKS_OPEN_MAX: usize = 10_000;
+/// History entries kept in a token's cold part.
+pub const HISTORY_MAX: usize = 20;
+/// Entries of one page of a list, at most.
+pub const PAGE_MAX: usize = 1000;
+/// Entries of one page of a list, unless asked for.
+pub const PAGE_DEFAULT: usize = 100;
+/// Records a filtered list looks at before it hands out a cursor, so that one call stays short.
+pub const LIST_SCAN_MAX: usize = 10_000;
+
+// ---- sealing and slots ------------------------------------------------------------------------
+
+/// Argon2id memory of a new passphrase slot, in KiB (256 MiB: 0.5 to 1.2 s on a small machine).
+pub const KDF_MEMORY_KIB_DEFAULT: u32 = 256 * 1024;
+/// Least Argon2id memory of any slot, in KiB (RFC 9106's second recommendation).
+pub const KDF_MEMORY_KIB_MIN: u32 = 64 * 1024;
+/// Most Argon2id memory a header may ask for, in KiB: checked before any memory is taken.
+pub const KDF_MEMORY_KIB_MAX: u32 = 4 * 1024 * 1024;
+/// Passes of a new passphrase slot, and the fewest of any slot.
+pub const KDF_PASSES_MIN: u32 = 3;
+/// Most passes a header may ask for.
+pub const KDF_PASSES_MAX: u32 = 64;
+/// Most lanes a header may ask for. New slots use one: more bring nothing on two cores.
+pub const KDF_LANES_MAX: u32 = 16;
+/// Most work a header may ask for, in KiB times passes: about a minute on a small machine.
+pub const KDF_WORK_KIB_PASSES_MAX: u64 = 16 * 1024 * 1024;
+/// Most key slots. Each wrong passphrase costs one derivation per passphrase slot.
+pub const KEY_SLOTS_MAX: usize = 8;
+/// Most key terms at one time (two while records are being resealed, a few after a crash).
+pub const KEY_TERMS_MAX: usize = 8;
+/// Longest vault header, in bytes.
+pub const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Shortest passphrase, in characters. The strength estimate below does the real work.
+pub const PASSPHRASE_CHARS_MIN: usize = 10;
+/// Longest passphrase, in bytes.
+pub const PASSPHRASE_BYTES_MAX: usize = 4096;
+/// Least strength of a passphrase, zxcvbn's scale from 0 to 4.
+pub const PASSPHRASE_SCORE_MIN: u8 = 3;
+/// Shortest key file, in bytes: less is not 256 bits of chance.
+pub const KEY_FILE_BYTES_MIN: usize = 32;
+/// Longest key file, in bytes.
+pub const KEY_FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Longest sealed record, in bytes: three credentials of the longest kind and room for words.
+pub const RECORD_BYTES_MAX: usize = 512 * 1024;
+
+// ---- store ------------------------------------------------------------------------------------
+
+/// redb's cache, in bytes. A cache of 32 MiB costs 2 us a read at a million records and keeps the
+/// process small.
+pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// Most writes in one commit. Beyond 100 a group gains little and its first waiter waits longer.
+pub const COMMIT_GROUP_MAX: usize = 256;
+/// Writes that may wait for the writer; more are told to come back.
+pub const WRITE_QUEUE_MAX: usize = 8192;
+
+// ---- audit ------------------------------------------------------------------------------------
+
+/// Longest audit entry, sealed, in bytes.
+pub const AUDIT_ENTRY_BYTES_MAX: usize = 16 * 1024;
+/// A segment is closed and the next begun at this length, in bytes.
+pub const AUDIT_SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Entries reach the disk at most this much later than the operating system.
+pub const AUDIT_FSYNC_EVERY: Duration = Duration::from_millis(50);
+
+// ---- unlock -----------------------------------------------------------------------------------
+
+/// Wait after the first wrong unlock; doubled for each further one.
+pub const UNLOCK_DELAY_FIRST: Duration = Duration::from_millis(500);
+/// Longest wait between unlock tries. Never a lock-out for ever: the owner's next try counts.
+pub const UNLOCK_DELAY_MAX: Duration = Duration::from_secs(30);
+
+// ---- the way out ------------------------------------------------------------------------------
+
+/// Longest answer of a provider, in bytes.
+pub const PROVIDER_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Longest wait for a TCP and TLS connection to a provider.
+pub const PROVIDER_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a provider's whole answer. Slow token endpoints exist (some ERP systems).
+pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest metadata document, in bytes.
+pub const METADATA_BYTES_MAX: usize = 256 * 1024;
+/// Longest description of a provider's error that we keep, in characters.
+pub const PROVIDER_TEXT_CHARS_MAX: usize = 200;
+/// Longest error code of a provider that we keep, in characters.
+pub const PROVIDER_CODE_CHARS_MAX: usize = 64;
+/// Longest `Retry-After` we honour; a provider that says ten years is asked again in an hour.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// Calls to one provider host at one time.
+pub const PROVIDER_CALLS_PER_HOST_MAX: usize = 16;
+
+// ---- refresh ----------------------------------------------------------------------------------
+
+/// Refreshes in flight at one time, all providers together.
+pub const REFRESHES_MAX: usize = 64;
+/// Due tokens the scheduler takes at one time.
+pub const DUE_BATCH_MAX: usize = 256;
+/// Refresh this long ahead of expiry, or at half the token's life where that is less.
+pub const REFRESH_AHEAD: Duration = Duration::from_secs(300);
+/// Lifetime taken for a token whose provider never said one and whose app has no default.
+pub const LIFETIME_GUESS: Duration = Duration::from_secs(3600);
+/// Longest lifetime believed. A provider that says a century has made a mistake.
+pub const LIFETIME_MAX: Duration = Duration::from_secs(400 * 86_400);
+/// First wait after a failed refresh; doubled for each further one.
+pub const BACKOFF_FIRST: Duration = Duration::from_secs(5);
+/// Longest wait between refresh attempts.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(3600);
+/// An access token that nobody refreshed for this long is refreshed to keep its refresh token
+/// alive: the shortest idle lapse known is 30 days (Atlassian 90, Xero 60, QuickBooks 100).
+pub const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(14 * 86_400);
+/// A caller waits at most this long for a refresh in flight (the call itself goes on).
+pub const REFRESH_WAIT_MAX: Duration = Duration::from_secs(75);
+/// A refresh in flight ends at the latest after this: two provider calls and two commits.
+pub const FLIGHT_MAX: Duration = Duration::from_secs(120);
+/// A forced refresh younger than this is answered with what it brought: a debounce.
+pub const FORCED_REFRESH_EVERY: Duration = Duration::from_secs(2);
+/// Longest sleep of the scheduler, so that a missed notice heals by itself.
+pub const SCHEDULER_SLEEP_MAX: Duration = Duration::from_secs(30);
+/// A fetched token is valid for at least this long unless the caller asks for less or more.
+pub const MIN_TTL_DEFAULT: Duration = Duration::from_secs(30);
+/// Longest `min_ttl_s` a caller may ask for.
+pub const MIN_TTL_MAX: Duration = Duration::from_secs(86_400);
+
+// ---- connect ----------------------------------------------------------------------------------
+
+/// Life of a connect link, unless asked for less.
+pub const LINK_LIFE_DEFAULT: Duration = Duration::from_secs(600);
+/// Longest life of a connect link.
+pub const LINK_LIFE_MAX: Duration = Duration::from_secs(3600);
+/// Life of one trip to a provider (`state`), RFC 9700 4.7.
+pub const STATE_LIFE: Duration = Duration::from_secs(600);
+/// A link's end is remembered this long, so that whoever asked can learn of it.
+pub const LINK_MEMORY: Duration = Duration::from_secs(86_400);
+/// Wrong codes typed on one link before it is dead (a code has six digits).
+pub const CODE_TRIES_MAX: u32 = 5;
+/// Longest long poll of a link's state: under the 60 s of common request time-outs.
+pub const LINK_WAIT_MAX: Duration = Duration::from_secs(55);
+
+// ---- the endpoint -----------------------------------------------------------------------------
+
+/// Longest request body, in bytes.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Longest request body of a token upload, which may hold three credentials.
+pub const UPLOAD_BODY_BYTES_MAX: usize = 256 * 1024;
+/// Most header fields of a request.
+pub const HEADERS_MAX: usize = 64;
+/// Read buffer of a connection, in bytes: the bound of a request's head.
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Longest wait for a request's head, and for a TLS handshake.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a request's body.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest life of one request, the longest poll included.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
+/// Connections at one time, unless set lower.
+pub const CONNECTIONS_MAX: usize = 1024;
+/// Longest wait for open requests and refreshes in flight at shutdown.
+pub const DRAIN_MAX: Duration = Duration::from_secs(45);
+
+const _: () = assert!(KDF_MEMORY_KIB_MIN <= KDF_MEMORY_KIB_DEFAULT);
+const _: () = assert!(KDF_MEMORY_KIB_DEFAULT <= KDF_MEMORY_KIB_MAX);
+const _: () =
+    assert!((KDF_MEMORY_KIB_DEFAULT as u64) * (KDF_PASSES_MIN as u64) <= KDF_WORK_KIB_PASSES_MAX);
+const _: () = assert!(RECORD_BYTES_MAX > 4 * CREDENTIAL_BYTES_MAX);
+const _: () = assert!(UPLOAD_BODY_BYTES_MAX > 3 * CREDENTIAL_BYTES_MAX);
+const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= LIST_SCAN_MAX);
+const _: () = assert!(FLIGHT_MAX.as_secs() > 2 * PROVIDER_TIMEOUT.as_secs());
+const _: () = assert!(LINK_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
+const _: () = assert!(REFRESH_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());

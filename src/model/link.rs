@@ -1,0 +1,202 @@
+//! A connect link: takes one person's browser through connecting one or more apps.
+//!
+//! ```text
+//!            opened                proven                 callback ok, key stored
+//!   issued ---------> visited ------------> proven ----+------------------------> connected (app)
+//!     |                  |                     |       +--> declined (app)
+//!     |                  | wrong person,       |       +--> failed (app), may be tried again
+//!     |                  | too many codes      |
+//!     +------------------+---------+-----------+--> all apps decided: finished
+//!                                  v
+//!                 dead: expired, withdrawn, or the wrong person
+//! ```
+//!
+//! It promises: the one-way steps above are decided here, by pure functions.
+//! It never: holds the link's own secret, a state or a cookie; only their hashes.
+
+use serde::{Deserialize, Serialize};
+
+use super::url::WebUrl;
+use super::{Account, AppId, LinkId, Owner, Scopes, TokenId};
+use crate::clock::Timestamp;
+
+/// How the person is proven to be the one who was asked.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// The asking application says who is signed in there.
+    Vouch,
+    /// A short code, shown where the link was made, is typed on the page.
+    Code,
+    /// No proof: development, or back ends that an operator trusts.
+    None,
+}
+
+/// One app on a link, and how far it has come.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct LinkApp {
+    /// The app.
+    pub app: AppId,
+    /// The scopes to ask for.
+    pub scopes: Scopes,
+    /// Which account the token is stored as.
+    #[serde(default)]
+    pub account: Option<Account>,
+    /// How far it has come.
+    pub state: LinkAppState,
+}
+
+/// How far one app of a link has come.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum LinkAppState {
+    /// Nothing yet, or on its way.
+    Waiting,
+    /// Stored.
+    Connected {
+        /// The token's record.
+        token_id: TokenId,
+        /// Scopes asked for and not granted.
+        missing_scopes: Scopes,
+    },
+    /// The person said no, here or at the provider.
+    Declined,
+    /// It went wrong; the person may try again.
+    Failed {
+        /// What went wrong, as a stable code.
+        code: String,
+        /// In words safe to show.
+        message: String,
+    },
+}
+
+/// A link as it is kept. Everything in it is sealed; what could be presented is hashed besides.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Link {
+    /// Names it for whoever asked.
+    pub id: LinkId,
+    /// Hash of the secret in its URL.
+    pub ticket_hash: Vec<u8>,
+    /// Whom it is for.
+    pub owner: Owner,
+    /// The access key that asked.
+    pub key_id: String,
+    /// Who asks, as the page shows it.
+    pub asker: String,
+    /// The apps on it.
+    pub apps: Vec<LinkApp>,
+    /// How the person is proven.
+    pub proof: Proof,
+    /// Hash of the code, where proof is by code.
+    #[serde(default)]
+    pub code_hash: Option<Vec<u8>>,
+    /// Wrong codes typed.
+    #[serde(default)]
+    pub code_tries: u32,
+    /// Hash of the single-use ticket sent to the asking application, where proof is by vouching.
+    #[serde(default)]
+    pub vouch_hash: Option<Vec<u8>>,
+    /// Hash of the browser's cookie, from the first visit on.
+    #[serde(default)]
+    pub browser_hash: Option<Vec<u8>>,
+    /// The person is proven.
+    #[serde(default)]
+    pub proven: bool,
+    /// The trip to a provider that is under way.
+    #[serde(default)]
+    pub trip: Option<Trip>,
+    /// Why it is dead, if it is.
+    #[serde(default)]
+    pub dead: Option<LinkEnd>,
+    /// Where the person is sent at the end.
+    #[serde(default)]
+    pub return_url: Option<WebUrl>,
+    /// The reason given by the asker.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it lapses.
+    pub expires_at: Timestamp,
+}
+
+/// Why a link is dead.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkEnd {
+    /// Whoever made it took it back.
+    Withdrawn,
+    /// Somebody else than its owner was vouched for.
+    WrongPerson,
+    /// Too many wrong codes.
+    TooManyCodes,
+    /// A newer link for the same owner and apps took its place.
+    Replaced,
+}
+
+/// One trip to a provider: single use.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Trip {
+    /// The app whose provider is visited.
+    pub app: AppId,
+    /// Hash of `state`.
+    pub state_hash: Vec<u8>,
+    /// When the trip lapses.
+    pub expires_at: Timestamp,
+}
+
+/// Where a link stands, for whoever asked and for the page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LinkStatus {
+    /// Nobody has opened it.
+    Issued,
+    /// Somebody has opened it.
+    Visited,
+    /// Every app is decided: connected or declined.
+    Finished,
+    /// It lapsed.
+    Expired,
+    /// It is dead.
+    Dead(LinkEnd),
+}
+
+impl Link {
+    /// Where it stands at `now`.
+    pub fn status(&self, now: Timestamp) -> LinkStatus {
+        if let Some(end) = self.dead {
+            return LinkStatus::Dead(end);
+        }
+        let decided = |app: &LinkApp| {
+            matches!(
+                app.state,
+                LinkAppState::Connected { .. } | LinkAppState::Declined
+            )
+        };
+        if self.apps.iter().all(decided) {
+            return LinkStatus::Finished;
+        }
+        if now >= self.expires_at {
+            return LinkStatus::Expired;
+        }
+        if self.browser_hash.is_some() {
+            LinkStatus::Visited
+        } else {
+            LinkStatus::Issued
+        }
+    }
+
+    /// True while a person can still do something with it.
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        matches!(self.status(now), LinkStatus::Issued | LinkStatus::Visited)
+    }
+
+    /// The entry of `app`.
+    pub fn app(&self, app: &AppId) -> Option<&LinkApp> {
+        self.apps.iter().find(|entry| &entry.app == app)
+    }
+
+    /// The entry of `app`, to change.
+    pub fn app_mut(&mut self, app: &AppId) -> Option<&mut LinkApp> {
+        self.apps.iter_mut().find(|entry| &entry.app == app)
+    }
+}
