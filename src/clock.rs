@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The last moment RFC 3339 can show, 9999-12-31T23:59:59Z.
-    pub const MAX: Self = Self(253_402_300_799_000);
+    /// The last moment the date library shows: 9999-12-30T22:00:00Z.
+    pub const MAX: Self = Self(253_402_207_200_000);
 
     /// The moment `unix_ms` milliseconds after the Unix epoch; later than [`Self::MAX`] is that.
     pub const fn from_unix_ms(unix_ms: u64) -> Self {
@@ -185,7 +185,7 @@ mod tests {
             "1970-01-01T00:00:00Z"
         );
         assert_eq!(Timestamp::from_unix_ms(u64::MAX), Timestamp::MAX);
-        assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59Z");
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00Z");
         assert_eq!(Timestamp::parse("yesterday"), None);
     }
 
