@@ -3,4 +3,7 @@ pub mod clock;
 pub mod error;
 pub mod limits;
 pub mod model;
+pub mod seal;
 pub mod secret;
+pub mod store;
+pub mod vault;

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod app;
 pub mod link;
+pub mod plan;
 pub mod token;
 pub mod url;
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -308,7 +309,7 @@ pub struct Caller {
 #[derive(Clone, Debug)]
 pub enum Who {
     /// A client of ours that presented an access key.
-    Key(Box<AccessKey>),
+    Key(Arc<AccessKey>),
     /// A person in a browser, on a connect link: may store for that link's owner and apps alone.
     Link {
         /// The link.
@@ -456,7 +457,8 @@ pub fn decide(caller: &Caller, action: Action, target: &Target<'_>, now: Timesta
         Who::Link { owner, apps, .. } => {
             let own =
                 target.owner == Some(owner) && target.app.is_some_and(|app| apps.contains(app));
-            if action == Action::Store && own && !target.whole_vault {
+            let may = matches!(action, Action::Store | Action::Connect);
+            if may && own && !target.whole_vault {
                 free
             } else {
                 Decision::Refused("a connect link stores for its own owner and apps alone")

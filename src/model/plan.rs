@@ -1,0 +1,193 @@
+//! When a token falls due, when to try again, and what a new grant makes of a record. Pure: now and
+//! record in, decision out.
+//!
+//! ```text
+//! lifetime      := what the answer says, else the last one known, else the app's default,
+//!                  else a guess of one hour where it can be refreshed, else "does not expire"
+//! ahead         := min(5 minutes, half the lifetime)
+//! due           := expiry - ahead - jitter * ahead / 2        (never before half the lifetime)
+//! after n fails := min(5 s * 2^(n-1), 1 h), between half and whole of it, not before Retry-After
+//! ```
+//!
+//! It promises: tokens born together do not fall due together; a margin never exceeds the token's
+//! life, so that a token of one second is not refreshed in a circle (C: camunda#33137).
+//! It never: looks at a clock.
+
+use std::time::Duration;
+
+use super::Scopes;
+use super::token::{Cold, Grant, HistoryEntry, ReconnectReason, Record, RefreshError, TokenState};
+use crate::clock::Timestamp;
+use crate::limits;
+
+/// What a refresh came to.
+pub enum Verdict {
+    /// The provider granted anew.
+    Renewed(Grant),
+    /// The grant is gone: only its owner can mend it.
+    Dead(ReconnectReason, RefreshError),
+    /// Not now. Nothing is marked dead.
+    Later {
+        /// What happened.
+        error: RefreshError,
+        /// No attempt before this.
+        not_before: Timestamp,
+        /// The provider may have spent the refresh token: the intent stays open, and a later
+        /// `invalid_grant` is an interrupted refresh, not a revocation.
+        uncertain: bool,
+    },
+}
+
+/// When a record falls due for refresh; `None` where it never does. `jitter` is from 0 to 1.
+pub fn due_at(record: &Record, jitter: f64) -> Option<Timestamp> {
+    if record.state != TokenState::Active || !record.has_refresh_token {
+        return None;
+    }
+    let due = match (&record.value, record.expires_at) {
+        // A refresh token alone was uploaded: its first access token is wanted at once.
+        (None, _) => record.obtained_at,
+        (Some(_), Some(end)) => {
+            let life = end.since(record.obtained_at);
+            let ahead = limits::REFRESH_AHEAD.min(life / 2);
+            let spread = (ahead / 2).mul_f64(jitter.clamp(0.0, 1.0));
+            // Never before half the life: a provider may refuse an early refresh, and jitter on top
+            // of half a short life must not bring it down to nothing.
+            end.minus(ahead + spread)
+                .max(record.obtained_at.plus(life / 2))
+        }
+        (Some(_), None) => {
+            let spread = (limits::KEEP_ALIVE_AFTER / 10).mul_f64(jitter.clamp(0.0, 1.0));
+            record.obtained_at.plus(limits::KEEP_ALIVE_AFTER - spread)
+        }
+    };
+    Some(
+        record
+            .not_before
+            .map_or(due, |not_before| due.max(not_before)),
+    )
+}
+
+/// When to try again after `failures` failures in a row, the last one now.
+pub fn next_attempt(
+    now: Timestamp,
+    failures: u32,
+    retry_after: Option<Duration>,
+    jitter: f64,
+) -> Timestamp {
+    let doublings = failures.saturating_sub(1).min(16);
+    let whole = limits::BACKOFF_FIRST
+        .saturating_mul(1 << doublings)
+        .min(limits::BACKOFF_MAX);
+    let wait = whole / 2 + (whole / 2).mul_f64(jitter.clamp(0.0, 1.0));
+    let told = retry_after.unwrap_or_default().min(limits::RETRY_AFTER_MAX);
+    // Told to wait, a little jitter on top keeps many tokens from coming back in one second.
+    let told = told + told.div_f64(20.0).mul_f64(jitter.clamp(0.0, 1.0));
+    now.plus(wait.max(told))
+}
+
+/// The expiry and lifetime of a token obtained now.
+pub fn expiry(
+    now: Timestamp,
+    said_s: Option<u64>,
+    known_s: Option<u64>,
+    default_s: Option<u64>,
+    renewable: bool,
+) -> (Option<Timestamp>, Option<u64>) {
+    let guess = renewable.then_some(limits::LIFETIME_GUESS.as_secs());
+    let lifetime_s = said_s.or(known_s).or(default_s).or(guess);
+    let lifetime_s = lifetime_s.map(|s| s.min(limits::LIFETIME_MAX.as_secs()));
+    (
+        lifetime_s.map(|s| now.plus(Duration::from_secs(s))),
+        lifetime_s,
+    )
+}
+
+/// Lays a grant over a record: connected anew, or refreshed. What the answer leaves out stays.
+pub fn apply_grant(
+    record: &mut Record,
+    cold: &mut Cold,
+    grant: Grant,
+    default_lifetime_s: Option<u64>,
+    now: Timestamp,
+) {
+    // Absent means: keep. Nothing ever overwrites a good refresh token with none (RFC 6749 6).
+    if grant.refresh_token.is_some() {
+        cold.refresh_token = grant.refresh_token;
+    }
+    if grant.id_token.is_some() {
+        cold.id_token = grant.id_token;
+    }
+    record.has_refresh_token = cold.refresh_token.is_some();
+    let (expires_at, lifetime_s) = expiry(
+        now,
+        grant.expires_in_s,
+        record.lifetime_s,
+        default_lifetime_s,
+        record.has_refresh_token,
+    );
+    record.expires_at = expires_at;
+    record.lifetime_s = lifetime_s;
+    record.value = Some(grant.access_token);
+    record.token_type = grant.token_type;
+    record.obtained_at = now;
+    if let Some(scopes) = grant.scopes {
+        record.granted = scopes;
+    }
+    if grant.subject.is_some() {
+        record.subject = grant.subject;
+    }
+    record.state = TokenState::Active;
+    record.failures = 0;
+    record.not_before = None;
+    record.last_refresh_error = None;
+}
+
+/// Adds a line to a record's history and forgets the oldest beyond the limit.
+pub fn remember(cold: &mut Cold, at: Timestamp, what: impl Into<String>, by: &str) {
+    cold.history.push(HistoryEntry {
+        at,
+        what: what.into(),
+        by: by.to_owned(),
+    });
+    let over = cold.history.len().saturating_sub(limits::HISTORY_MAX);
+    cold.history.drain(..over);
+}
+
+/// How a record serves a fetch: the order in which several that fit are taken.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Fit {
+    /// Exactly the scopes asked for, valid.
+    ExactFresh,
+    /// Exactly the scopes asked for, to be refreshed first.
+    ExactStale,
+    /// More than asked for, valid.
+    WiderFresh,
+    /// More than asked for, to be refreshed first.
+    WiderStale,
+    /// The scopes fit, but its owner must connect again.
+    Dead,
+    /// It lacks scopes that are asked for.
+    TooNarrow,
+}
+
+/// How `record` serves a fetch of `asked` (`None`: any scopes) that needs `min_ttl` of life.
+pub fn fit(record: &Record, asked: Option<&Scopes>, now: Timestamp, min_ttl: Duration) -> Fit {
+    let exact =
+        asked.is_none_or(|asked| record.address.scopes == *asked || record.granted == *asked);
+    let wider = asked.is_none_or(|asked| record.granted.covers(asked));
+    if !exact && !wider {
+        return Fit::TooNarrow;
+    }
+    // Static keys have no scopes to speak of: what was asked is not held against them.
+    let fresh = record.is_fresh(now, min_ttl);
+    let renewable = record.state == TokenState::Active && record.has_refresh_token;
+    // Nothing can be done about a token that is still valid but not for as long as was asked.
+    let usable = record.is_fresh(now, Duration::ZERO) && !renewable;
+    match (exact, fresh || usable, renewable) {
+        (true, true, _) => Fit::ExactFresh,
+        (true, false, true) => Fit::ExactStale,
+        (false, true, _) => Fit::WiderFresh,
+        (false, false, true) => Fit::WiderStale,
+        (_, false, false) => Fit::Dead,
+    }
+}

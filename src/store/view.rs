@@ -1,0 +1,271 @@
+//! Reading and writing transactions.
+//!
+//! It promises: a [`Write`] shows what it has written so far; dropped without a commit it leaves
+//! nothing behind.
+//! It never: keeps a table open longer than a call.
+
+use redb::{ReadTransaction, ReadableTable, TableError, WriteTransaction};
+
+use super::{Definition, HEADER, HEADER_KEY, Index, Records};
+use crate::error::{Error, Result};
+use crate::seal::Sealed;
+
+/// What a scan's visitor wants next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scan {
+    /// The next entry.
+    Go,
+    /// No more.
+    Stop,
+}
+
+/// A visitor of entries: key and value.
+type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> Result<Scan> + 'v;
+
+/// Reads by address.
+pub trait View {
+    /// Bytes of one entry.
+    #[doc(hidden)]
+    fn bytes(&self, table: Definition, key: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    /// Visits entries whose key begins with `prefix`, in order, from after `after` if given.
+    #[doc(hidden)]
+    fn visit(
+        &self,
+        table: Definition,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut Visit<'_>,
+    ) -> Result<()>;
+
+    /// One sealed record.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it is none of ours; [`Error::Storage`] where the disk fails.
+    fn record(&self, table: Records, key: &[u8]) -> Result<Option<Sealed>> {
+        self.bytes(table.definition(), key)?
+            .map(|bytes| Sealed::parse(&bytes))
+            .transpose()
+    }
+
+    /// One index entry.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the disk fails.
+    fn entry(&self, index: Index, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.bytes(index.definition(), key)
+    }
+
+    /// Visits the sealed records whose key begins with `prefix`, in the order of their keys.
+    ///
+    /// # Errors
+    /// The visitor's, and those of [`View::record`].
+    fn scan_records(
+        &self,
+        table: Records,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], Sealed) -> Result<Scan>,
+    ) -> Result<()> {
+        self.visit(table.definition(), prefix, after, &mut |key, value| {
+            visit(key, Sealed::parse(value)?)
+        })
+    }
+
+    /// Visits index entries whose key begins with `prefix`, in the order of their keys.
+    ///
+    /// # Errors
+    /// The visitor's, and [`Error::Storage`].
+    fn scan_index(
+        &self,
+        index: Index,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        self.visit(index.definition(), prefix, after, visit)
+    }
+}
+
+/// A view of what was committed when it was made.
+pub struct Read(ReadTransaction);
+
+impl Read {
+    pub(super) fn new(transaction: ReadTransaction) -> Self {
+        Self(transaction)
+    }
+
+    pub(super) fn header(&self) -> Result<Option<Vec<u8>>> {
+        self.bytes(HEADER, HEADER_KEY)
+    }
+}
+
+impl View for Read {
+    fn bytes(&self, table: Definition, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let table = match self.0.open_table(table) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(error) => return Err(storage(error)),
+        };
+        let value = table.get(key).map_err(storage)?;
+        Ok(value.map(|value| value.value().to_vec()))
+    }
+
+    fn visit(
+        &self,
+        table: Definition,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        match self.0.open_table(table) {
+            Ok(table) => visit_table(&table, prefix, after, visit),
+            Err(TableError::TableDoesNotExist(_)) => Ok(()),
+            Err(error) => Err(storage(error)),
+        }
+    }
+}
+
+/// A transaction.
+pub struct Write(WriteTransaction);
+
+impl Write {
+    pub(super) fn new(transaction: WriteTransaction) -> Self {
+        Self(transaction)
+    }
+
+    /// Stores a sealed record.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; the transaction is then to be dropped.
+    pub fn put_record(&self, table: Records, key: &[u8], sealed: &Sealed) -> Result<()> {
+        self.insert(table.definition(), key, sealed.as_bytes())
+    }
+
+    /// Stores an index entry.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; the transaction is then to be dropped.
+    pub fn put_entry(&self, index: Index, key: &[u8], value: &[u8]) -> Result<()> {
+        self.insert(index.definition(), key, value)
+    }
+
+    /// Removes a sealed record.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; the transaction is then to be dropped.
+    pub fn remove_record(&self, table: Records, key: &[u8]) -> Result<()> {
+        self.remove(table.definition(), key)
+    }
+
+    /// Removes an index entry.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; the transaction is then to be dropped.
+    pub fn remove_entry(&self, index: Index, key: &[u8]) -> Result<()> {
+        self.remove(index.definition(), key)
+    }
+
+    /// Stores the vault's header.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; the transaction is then to be dropped.
+    pub fn put_header(&self, header: &[u8]) -> Result<()> {
+        self.insert(HEADER, HEADER_KEY, header)
+    }
+
+    /// The vault's header, as this transaction sees it.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where there is none.
+    pub fn header(&self) -> Result<Vec<u8>> {
+        self.bytes(HEADER, HEADER_KEY)?
+            .ok_or_else(|| Error::Damaged("the file has no vault header".into()))
+    }
+
+    /// Makes everything written durable, or nothing.
+    ///
+    /// # Errors
+    /// [`Error::OutcomeUnknown`]: a commit that failed may be in the file all the same.
+    pub fn commit(self) -> Result<()> {
+        self.0
+            .commit()
+            .map_err(|error| Error::OutcomeUnknown(error.to_string()))
+    }
+
+    pub(super) fn create_tables(&self) -> Result<()> {
+        let records = Records::COUNTED.into_iter().chain([Records::Meta]);
+        let definitions = records
+            .map(Records::definition)
+            .chain(Index::ALL.into_iter().map(Index::definition));
+        for definition in definitions {
+            self.0.open_table(definition).map_err(storage)?;
+        }
+        Ok(())
+    }
+
+    fn insert(&self, table: Definition, key: &[u8], value: &[u8]) -> Result<()> {
+        let mut table = self.0.open_table(table).map_err(storage)?;
+        table.insert(key, value).map_err(storage)?;
+        Ok(())
+    }
+
+    fn remove(&self, table: Definition, key: &[u8]) -> Result<()> {
+        let mut table = self.0.open_table(table).map_err(storage)?;
+        table.remove(key).map_err(storage)?;
+        Ok(())
+    }
+}
+
+impl View for Write {
+    fn bytes(&self, table: Definition, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let table = self.0.open_table(table).map_err(storage)?;
+        let value = table.get(key).map_err(storage)?;
+        Ok(value.map(|value| value.value().to_vec()))
+    }
+
+    fn visit(
+        &self,
+        table: Definition,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        let table = self.0.open_table(table).map_err(storage)?;
+        visit_table(&table, prefix, after, visit)
+    }
+}
+
+fn visit_table(
+    table: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    visit: &mut Visit<'_>,
+) -> Result<()> {
+    let start = after.unwrap_or(prefix);
+    for entry in table.range(start..).map_err(storage)? {
+        let (key, value) = entry.map_err(storage)?;
+        let key = key.value();
+        if !key.starts_with(prefix) {
+            return Ok(());
+        }
+        if after == Some(key) {
+            continue;
+        }
+        if visit(key, value.value())? == Scan::Stop {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Sorts redb's errors: damage apart from trouble with the disk.
+pub(super) fn storage(error: impl Into<redb::Error>) -> Error {
+    match error.into() {
+        redb::Error::Corrupted(what) => Error::Damaged(format!("the vault's file: {what}")),
+        redb::Error::UpgradeRequired(version) => {
+            Error::TooNew(format!("the vault's file has store format {version}"))
+        }
+        other => Error::Storage(other.to_string()),
+    }
+}

@@ -1,0 +1,215 @@
+//! Access keys: made, listed, removed.
+//!
+//! It promises: a key's secret is shown once and kept as a hash; nobody makes a key that may do
+//! more than its maker; the last key that may make keys can be removed only from the command line.
+//! It never: shows or changes the secret of a key that exists.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Vault;
+use super::access::{KeptKey, Permit, hash_key_secret};
+use super::index::Indexer;
+use super::records::{decode, encode};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::model::access::{AccessKey, Action, Caller, Grant, Role, Target};
+use crate::model::link::Proof;
+use crate::model::url::WebUrl;
+use crate::seal::Keyring;
+use crate::secret::{Secret, base64url, from_base64url, hex, random};
+use crate::store::{Records, Scan, View};
+
+/// What a new access key is to be.
+#[derive(Clone, Debug, Default)]
+pub struct NewKey {
+    /// What people call it.
+    pub name: String,
+    /// A bundle of grants by name.
+    pub role: Option<Role>,
+    /// Grants beside, or instead of, the role's.
+    pub grants: Vec<Grant>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// Where people may be sent back to after connecting.
+    pub return_urls: Vec<WebUrl>,
+    /// Where a browser is sent to be vouched for.
+    pub verify_url: Option<WebUrl>,
+    /// The ways of proof its connect links may use.
+    pub connect_verify: Vec<Proof>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeyRow {
+    key: AccessKey,
+    hash: String,
+}
+
+impl Vault {
+    /// Makes an access key; its text is in the answer and nowhere else.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] where it would be able to do more than the caller.
+    pub async fn add_key(
+        &self,
+        caller: &Caller,
+        new: NewKey,
+    ) -> Result<(AccessKey, Secret<String>)> {
+        let permit = self.gate().permit(caller, Action::Keys, &Target::vault())?;
+        let (key, secret) = self.plan_key(caller, new)?;
+        if !caller.covers(&key.grants) {
+            permit.record("refused: it would exceed its maker", None)?;
+            return Err(Error::Denied);
+        }
+        let text = Secret::new(format!("sr_{}_{}", key.id, secret.expose()));
+        self.put_key(&permit, key.clone(), &secret)?.await?;
+        Ok((key, text))
+    }
+
+    fn plan_key(&self, caller: &Caller, new: NewKey) -> Result<(AccessKey, Secret<String>)> {
+        let mut grants = new.grants;
+        grants.extend(new.role.map(|role| Grant::everywhere(role.actions())));
+        let key = AccessKey {
+            id: hex(&random::<8>()),
+            name: new.name,
+            role: new.role,
+            grants,
+            expires_at: new.expires_at,
+            return_urls: new.return_urls,
+            verify_url: new.verify_url,
+            connect_verify: new.connect_verify.into_iter().collect(),
+            created_at: self.clock().now(),
+            created_by: caller.name(),
+        };
+        key.check()?;
+        if key.expires_at.is_some_and(|end| end <= key.created_at) {
+            return Err(Error::invalid("`expires_at` has passed"));
+        }
+        Ok((key, Secret::new(base64url(&random::<32>()))))
+    }
+
+    fn put_key(
+        &self,
+        permit: &Permit,
+        key: AccessKey,
+        secret: &Secret<String>,
+    ) -> Result<super::Receipt<()>> {
+        let hash = hash_key_secret(permit.keys(), &key.id, secret.expose());
+        let hook = permit.key_hook();
+        permit.write(None, move |tx| {
+            if tx.count(Records::Keys, b"", limits::ACCESS_KEYS_MAX)? >= limits::ACCESS_KEYS_MAX {
+                return Err(Error::invalid(
+                    "there are too many access keys; remove some",
+                ));
+            }
+            let place = Indexer(tx.keys()).access_key(&key.id);
+            let row = KeyRow {
+                key: key.clone(),
+                hash: base64url(&hash),
+            };
+            tx.put(Records::Keys, &place, &[&encode(&row)])?;
+            // Known a moment before the commit: a key whose commit fails is gone at restart, and
+            // its text was never handed out.
+            hook.known(KeptKey {
+                key: Arc::new(key),
+                hash,
+            });
+            Ok(())
+        })
+    }
+
+    /// Every access key, without secrets, by name.
+    ///
+    /// # Errors
+    /// [`Error::Denied`].
+    pub fn keys(&self, caller: &Caller) -> Result<Vec<Arc<AccessKey>>> {
+        let permit = self.gate().permit(caller, Action::Keys, &Target::vault())?;
+        let mut keys = permit.access_keys();
+        keys.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        permit.record("ok", None)?;
+        Ok(keys)
+    }
+
+    /// Removes an access key. It is refused from the next request on.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Conflict`] for the last key that may make keys.
+    pub async fn remove_key(&self, caller: &Caller, id: &str) -> Result<()> {
+        let permit = self.gate().permit(caller, Action::Keys, &Target::vault())?;
+        let keys = permit.access_keys();
+        let makes_keys = |key: &AccessKey| {
+            key.grants
+                .iter()
+                .any(|grant| grant.actions.contains(&Action::Keys))
+        };
+        let Some(doomed) = keys.iter().find(|key| key.id == id) else {
+            permit.record("not_found", None)?;
+            return Err(Error::NotFound("access key"));
+        };
+        if !caller.covers(&doomed.grants) {
+            permit.record("refused: it may do more than the caller", None)?;
+            return Err(Error::Denied);
+        }
+        let others = keys
+            .iter()
+            .filter(|key| key.id != id)
+            .any(|key| makes_keys(key));
+        if makes_keys(doomed) && !others {
+            permit.record("conflict", None)?;
+            return Err(Error::Conflict(
+                "this is the last key that may make keys".into(),
+            ));
+        }
+        let id = id.to_owned();
+        let hook = permit.key_hook();
+        // Unknown at once: a key that is being removed opens nothing while the disk is slow.
+        hook.unknown(&id);
+        permit
+            .write(None, move |tx| {
+                let place = Indexer(tx.keys()).access_key(&id);
+                tx.remove(Records::Keys, &place);
+                Ok(())
+            })?
+            .await
+    }
+
+    /// Makes the first admin key of a new vault.
+    pub(super) fn first_key(&self) -> Result<Secret<String>> {
+        let caller = Caller::local();
+        let new = NewKey {
+            name: "first admin".into(),
+            role: Some(Role::Admin),
+            connect_verify: vec![Proof::Code],
+            ..NewKey::default()
+        };
+        let permit = self
+            .gate()
+            .permit(&caller, Action::Keys, &Target::vault())?;
+        let (key, secret) = self.plan_key(&caller, new)?;
+        let text = Secret::new(format!("sr_{}_{}", key.id, secret.expose()));
+        self.put_key(&permit, key, &secret)?.wait()?;
+        Ok(text)
+    }
+}
+
+/// Reads every access key, at unlock.
+pub(super) fn load(keys: &Keyring, view: &impl View) -> Result<HashMap<String, Arc<KeptKey>>> {
+    let mut found = HashMap::new();
+    view.scan_records(Records::Keys, b"", None, &mut |place, sealed| {
+        let plain = keys.open(Records::Keys.name(), place, &sealed, 0)?;
+        let row: KeyRow = decode(&plain)?;
+        let hash = from_base64url(&row.hash)
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(|| Error::Damaged("an access key cannot be read".into()))?;
+        let kept = KeptKey {
+            key: Arc::new(row.key),
+            hash,
+        };
+        found.insert(kept.key.id.clone(), Arc::new(kept));
+        Ok(Scan::Go)
+    })?;
+    Ok(found)
+}

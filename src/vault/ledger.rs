@@ -1,0 +1,158 @@
+//! The ledger: how many sealed records there are, and a multiset hash over each one's place and
+//! version, changed in the transaction that changes them.
+//!
+//! The hash is a sum modulo 2^256 of HMACs (MSet-Add-Hash, Clarke et al. 2003): adding and taking
+//! out cost one HMAC, and without the key no second set with the same sum can be found.
+//!
+//! It promises: V1 a record that is missing, extra, or of another version than the last one
+//! written does not add up, and unlocking says so.
+//! It never: repairs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::seal::{Context, Keyring, Purpose, Sealed};
+use crate::secret::{base64url, from_base64url};
+use crate::store::{Records, Scan, View};
+
+pub(super) const KEY: &[u8] = b"ledger";
+
+/// What the sealed records add up to.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Ledger {
+    /// Grows by one with every commit.
+    pub(super) epoch: u64,
+    /// Grows with every record written; the next record's version.
+    pub(super) next_version: u64,
+    /// Sealed records.
+    pub(super) count: u64,
+    /// The multiset hash, as four little-endian limbs.
+    sum: [u64; 4],
+    /// The last audit entry known to be on the disk, and its hash.
+    pub(super) audit_seq: u64,
+    pub(super) audit_hash: [u8; 32],
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    epoch: u64,
+    next_version: u64,
+    count: u64,
+    sum: [u64; 4],
+    audit_seq: u64,
+    audit_hash: String,
+}
+
+impl Ledger {
+    fn element(keys: &Keyring, table: Records, key: &[u8], version: u64) -> [u64; 4] {
+        let hash = keys.hash(
+            Purpose::Ledger,
+            &[table.name().as_bytes(), key, &version.to_le_bytes()],
+        );
+        let mut limbs = [0; 4];
+        for (limb, bytes) in limbs.iter_mut().zip(hash.chunks_exact(8)) {
+            *limb = u64::from_le_bytes(bytes.try_into().expect("8 bytes"));
+        }
+        limbs
+    }
+
+    /// Counts a record in.
+    pub(super) fn add(&mut self, keys: &Keyring, table: Records, key: &[u8], version: u64) {
+        let mut carry = false;
+        for (limb, more) in self
+            .sum
+            .iter_mut()
+            .zip(Self::element(keys, table, key, version))
+        {
+            let (sum, first) = limb.overflowing_add(more);
+            let (sum, second) = sum.overflowing_add(u64::from(carry));
+            *limb = sum;
+            carry = first || second;
+        }
+        self.count += 1;
+    }
+
+    /// Counts a record out.
+    pub(super) fn take(&mut self, keys: &Keyring, table: Records, key: &[u8], version: u64) {
+        let mut borrow = false;
+        for (limb, less) in self
+            .sum
+            .iter_mut()
+            .zip(Self::element(keys, table, key, version))
+        {
+            let (rest, first) = limb.overflowing_sub(less);
+            let (rest, second) = rest.overflowing_sub(u64::from(borrow));
+            *limb = rest;
+            borrow = first || second;
+        }
+        self.count = self.count.wrapping_sub(1);
+    }
+
+    /// A version that no record has had.
+    pub(super) fn take_version(&mut self) -> u64 {
+        self.next_version += 1;
+        self.next_version
+    }
+
+    pub(super) fn seal(&self, keys: &Keyring) -> Result<Sealed> {
+        let stored = Stored {
+            epoch: self.epoch,
+            next_version: self.next_version,
+            count: self.count,
+            sum: self.sum,
+            audit_seq: self.audit_seq,
+            audit_hash: base64url(&self.audit_hash),
+        };
+        let plain = serde_json::to_vec(&stored).expect("plain data");
+        let context = Context {
+            table: Records::Meta.name(),
+            identity: KEY,
+            version: self.epoch,
+        };
+        keys.seal(context, &[&plain])
+    }
+
+    /// Reads the ledger.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it is gone or does not authenticate.
+    pub(super) fn read(keys: &Keyring, view: &impl View) -> Result<Self> {
+        let damaged = || Error::Damaged("the vault's ledger is missing or cannot be read".into());
+        let sealed = view.record(Records::Meta, KEY)?.ok_or_else(damaged)?;
+        let plain = keys.open(Records::Meta.name(), KEY, &sealed, 0)?;
+        let stored: Stored = serde_json::from_slice(&plain).map_err(|_| damaged())?;
+        let audit_hash = from_base64url(&stored.audit_hash)
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(damaged)?;
+        Ok(Self {
+            epoch: stored.epoch,
+            next_version: stored.next_version,
+            count: stored.count,
+            sum: stored.sum,
+            audit_seq: stored.audit_seq,
+            audit_hash,
+        })
+    }
+
+    /// Adds up every record of the file and compares.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where they do not add up.
+    pub(super) fn verify(&self, keys: &Keyring, view: &impl View) -> Result<()> {
+        let mut found = Self::default();
+        for table in Records::COUNTED {
+            view.scan_records(table, b"", None, &mut |key, sealed| {
+                found.add(keys, table, key, sealed.version());
+                Ok(Scan::Go)
+            })?;
+        }
+        if (found.count, found.sum) == (self.count, self.sum) {
+            return Ok(());
+        }
+        Err(Error::Damaged(format!(
+            "the records do not add up: the ledger counts {}, the file holds {}, and at least one \
+             is missing, extra or older than the last one written",
+            self.count, found.count
+        )))
+    }
+}

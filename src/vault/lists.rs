@@ -1,0 +1,256 @@
+//! Lists of tokens, and removal by filter.
+//!
+//! It promises: a list shows what the caller may list and nothing else; one call looks at a bounded
+//! number of records and hands out a cursor for the rest.
+//! It never: removes everything because a filter was empty.
+
+use super::Vault;
+use super::access::Permit;
+use super::apps::{self, AppSecrets};
+use super::index::{Indexer, TokenKey};
+use super::tokens::{Doomed, Kept, doom, open_hot, read, token_key_of};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::model::access::{Action, Caller, Target};
+use crate::model::token::{Summary, TokenState};
+use crate::model::{AppId, Owner, TenantId, UserId};
+use crate::secret::{base64url, from_base64url};
+use crate::store::{Index, Records, Scan, View};
+
+/// Which tokens. An absent field stands for any.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this app.
+    pub app: Option<AppId>,
+    /// Of this tenant.
+    pub tenant: Option<TenantId>,
+    /// Of this user.
+    pub user: Option<UserId>,
+    /// In this state: usable, or waiting for their owner.
+    pub active: Option<bool>,
+}
+
+/// One page of a list.
+#[derive(Debug)]
+pub struct TokenPage {
+    /// The tokens.
+    pub tokens: Vec<Summary>,
+    /// Where the next page begins; `None` at the end.
+    pub cursor: Option<String>,
+}
+
+/// Where a list walks: a table or index, and the prefix of its keys.
+struct Walk {
+    over_owners: bool,
+    prefix: Vec<u8>,
+}
+
+impl Filter {
+    fn is_empty(&self) -> bool {
+        self.app.is_none() && self.tenant.is_none() && self.user.is_none()
+    }
+
+    fn fits(&self, kept: &Kept) -> bool {
+        let address = &kept.record.address;
+        let is_active = kept.record.state == TokenState::Active;
+        self.app.as_ref().is_none_or(|app| *app == address.app)
+            && self
+                .tenant
+                .as_ref()
+                .is_none_or(|tenant| address.owner.tenant() == Some(tenant))
+            && self
+                .user
+                .as_ref()
+                .is_none_or(|user| address.owner.user() == Some(user))
+            && self.active.is_none_or(|active| active == is_active)
+    }
+
+    /// The narrowest range that holds everything that fits.
+    fn walk(&self, indexer: &Indexer<'_>) -> Walk {
+        match (&self.app, &self.tenant, &self.user) {
+            (Some(app), Some(tenant), Some(user)) => {
+                let owner = Owner::TenantUser(tenant.clone(), user.clone());
+                Walk {
+                    over_owners: false,
+                    prefix: indexer.of_owner(app, &owner).to_vec(),
+                }
+            }
+            (Some(app), tenant, _) => Walk {
+                over_owners: false,
+                prefix: indexer.of_app(app, tenant.as_ref()),
+            },
+            (None, Some(tenant), Some(user)) => {
+                let owner = Owner::TenantUser(tenant.clone(), user.clone());
+                Walk {
+                    over_owners: true,
+                    prefix: indexer.owner(&owner).to_vec(),
+                }
+            }
+            (None, Some(tenant), None) => Walk {
+                over_owners: true,
+                prefix: indexer.tenant_prefix(tenant).to_vec(),
+            },
+            // A user may have tokens in any tenant, so there is no narrower range.
+            (None, None, _) => Walk {
+                over_owners: false,
+                prefix: Vec::new(),
+            },
+        }
+    }
+}
+
+impl Vault {
+    /// Lists tokens, without secrets.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a cursor that was not given out for this filter; [`Error::Denied`].
+    pub fn list(
+        &self,
+        caller: &Caller,
+        filter: &Filter,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<TokenPage> {
+        let target = Target {
+            app: filter.app.as_ref(),
+            ..Target::default()
+        };
+        let permit = self.gate().permit(caller, Action::List, &target)?;
+        let mut tokens = Vec::new();
+        let limit = limit.clamp(1, limits::PAGE_MAX);
+        let cursor = self.walk(&permit, caller, Action::List, filter, cursor, &mut |kept| {
+            tokens.push(kept.record.summary());
+            if tokens.len() < limit {
+                Scan::Go
+            } else {
+                Scan::Stop
+            }
+        })?;
+        permit.record(&format!("ok, {} listed", tokens.len()), None)?;
+        Ok(TokenPage { tokens, cursor })
+    }
+
+    /// Removes the tokens that fit, at most a page of them, and says whether there are more.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an empty filter; [`Error::Denied`].
+    pub async fn remove_tokens(
+        &self,
+        caller: &Caller,
+        filter: &Filter,
+    ) -> Result<(Vec<(Doomed, AppSecrets)>, bool)> {
+        if filter.is_empty() {
+            return Err(Error::invalid(
+                "give `app`, `user` or `tenant`: nothing was removed",
+            ));
+        }
+        let target = Target {
+            app: filter.app.as_ref(),
+            ..Target::default()
+        };
+        let permit = self.gate().permit(caller, Action::Delete, &target)?;
+        let mut places: Vec<TokenKey> = Vec::new();
+        let more = self.walk(&permit, caller, Action::Delete, filter, None, &mut |kept| {
+            places.push(kept.place);
+            if places.len() < limits::PAGE_MAX {
+                Scan::Go
+            } else {
+                Scan::Stop
+            }
+        })?;
+        let filter = filter.clone();
+        let removed = permit.write(None, move |tx| {
+            let mut removed = Vec::new();
+            for place in places {
+                // Read again: what changed meanwhile may not fit any more.
+                if read(tx, &place)?.is_none_or(|kept| !filter.fits(&kept)) {
+                    continue;
+                }
+                let Some(doomed) = doom(tx, &place)? else {
+                    continue;
+                };
+                let app_place = Indexer(tx.keys()).app(&doomed.summary.app);
+                let app = apps::read(tx, &app_place)?.ok_or(Error::NotFound("app"))?;
+                removed.push((doomed, app));
+            }
+            Ok(removed)
+        })?;
+        Ok((removed.await?, more.is_some()))
+    }
+
+    /// Visits what fits and the caller may act on; the cursor to go on from comes back.
+    fn walk(
+        &self,
+        permit: &Permit,
+        caller: &Caller,
+        action: Action,
+        filter: &Filter,
+        cursor: Option<&str>,
+        visit: &mut dyn FnMut(&Kept) -> Scan,
+    ) -> Result<Option<String>> {
+        let keys = permit.keys();
+        let walk = filter.walk(&Indexer(keys));
+        let after = cursor
+            .map(|cursor| read_cursor(cursor, &walk.prefix))
+            .transpose()?;
+        let view = self.store().read()?;
+        let (mut scanned, mut last) = (0, None);
+        let mut step = |walked: &[u8], kept: &Kept| {
+            scanned += 1;
+            let address = &kept.record.address;
+            let allowed = filter.fits(kept)
+                && permit.may_hand_out(&kept.record.granted)
+                && self.would_allow(caller, action, &Target::of(&address.app, &address.owner));
+            let wish = if allowed { visit(kept) } else { Scan::Go };
+            if wish == Scan::Stop || scanned >= limits::LIST_SCAN_MAX {
+                last = Some(base64url(walked));
+                return Scan::Stop;
+            }
+            Scan::Go
+        };
+        if walk.over_owners {
+            view.scan_index(
+                Index::Owners,
+                &walk.prefix,
+                after.as_deref(),
+                &mut |key, _| {
+                    let damaged =
+                        || Error::Damaged("an entry of the owners table leads nowhere".into());
+                    let place = token_key_of(Index::Owners, key).ok_or_else(damaged)?;
+                    let sealed = view.record(Records::Tokens, &place)?.ok_or_else(damaged)?;
+                    let (place, record, due) = open_hot(keys, &place, &sealed)?;
+                    Ok(step(
+                        key,
+                        &Kept {
+                            place,
+                            sealed,
+                            record,
+                            due,
+                        },
+                    ))
+                },
+            )?;
+        } else {
+            let after = after.as_deref();
+            view.scan_records(Records::Tokens, &walk.prefix, after, &mut |key, sealed| {
+                let (place, record, due) = open_hot(keys, key, &sealed)?;
+                Ok(step(
+                    key,
+                    &Kept {
+                        place,
+                        sealed,
+                        record,
+                        due,
+                    },
+                ))
+            })?;
+        }
+        Ok(last)
+    }
+}
+
+fn read_cursor(cursor: &str, prefix: &[u8]) -> Result<Vec<u8>> {
+    from_base64url(cursor)
+        .filter(|key| key.len() == super::index::TOKEN_KEY && key.starts_with(prefix))
+        .ok_or_else(|| Error::invalid("`cursor` is not one that was given out for this list"))
+}

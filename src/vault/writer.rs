@@ -1,0 +1,369 @@
+//! The one writer: what is waiting becomes one transaction, and each waiter hears after the fsync.
+//!
+//! ```text
+//! submit --> queue (bounded) --> [take all that wait] --> run each on the transaction
+//!                                      |                   --> ledger --> commit --> answer each
+//!                                      +-- after a failed commit: reopen the store, re-read the
+//!                                          ledger, and only then go on
+//! ```
+//!
+//! It promises: V2 an operation's changes are applied whole or not at all, together with the
+//! ledger's; V3 nobody is told "done" before the commit; after a commit whose outcome is unknown
+//! nothing is written before the file was read again.
+//! It never: waits for a network, or grows its queue.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::task::{Context as TaskContext, Poll};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::audit::Audit;
+use super::ledger::{self, Ledger};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::seal::{Context, Header, Keyring, Sealed};
+use crate::store::{Index, Records, Scan, Store, View, Write};
+
+/// A write that is under way: a future, or a wait for whoever has no runtime.
+pub struct Receipt<T>(oneshot::Receiver<Result<T>>);
+
+impl<T> Receipt<T> {
+    /// Blocks until the write is durable or has failed. Not to be called from async code.
+    ///
+    /// # Errors
+    /// The operation's, or the commit's.
+    pub fn wait(self) -> Result<T> {
+        self.0.blocking_recv().unwrap_or(Err(Error::ShuttingDown))
+    }
+}
+
+impl<T> Future for Receipt<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0)
+            .poll(task)
+            .map(|sent| sent.unwrap_or(Err(Error::ShuttingDown)))
+    }
+}
+
+/// Told how the commit went.
+type Answer = Box<dyn FnOnce(Result<()>) + Send>;
+/// Runs an operation on a transaction, or tells its waiter why there is none. True where its changes
+/// are to be applied.
+type Job = Box<dyn FnOnce(Result<&mut Tx<'_>>) -> (bool, Answer) + Send>;
+
+enum Message {
+    Job(Job),
+    Stop,
+}
+
+/// The writer's handle.
+pub(super) struct Writer {
+    queue: SyncSender<Message>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    epoch: Arc<AtomicU64>,
+}
+
+impl Writer {
+    /// Starts the writer's thread on an unlocked store.
+    pub(super) fn start(
+        store: Arc<Store>,
+        keys: Arc<Keyring>,
+        ledger: Ledger,
+        audit: Arc<Audit>,
+    ) -> Result<Self> {
+        let (queue, messages) = sync_channel(limits::WRITE_QUEUE_MAX);
+        let epoch = Arc::new(AtomicU64::new(ledger.epoch));
+        let worker = Worker {
+            store,
+            keys,
+            ledger,
+            audit,
+            epoch: Arc::clone(&epoch),
+            suspect: false,
+        };
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || worker.run(&messages))
+            .map_err(|error| Error::Storage(format!("cannot start the writer: {error}")))?;
+        Ok(Self {
+            queue,
+            thread: Mutex::new(Some(thread)),
+            epoch,
+        })
+    }
+
+    /// Queues an operation. It sees what earlier operations wrote, and not its own changes.
+    pub(super) fn submit<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<Receipt<T>> {
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |tx| match tx.and_then(operation) {
+            Ok(value) => {
+                let answer: Answer = Box::new(move |outcome| {
+                    // A caller that went away is no reason to undo what is stored.
+                    let _ = sender.send(outcome.map(|()| value));
+                });
+                (true, answer)
+            }
+            Err(error) => {
+                let answer: Answer = Box::new(move |_| {
+                    let _ = sender.send(Err(error));
+                });
+                (false, answer)
+            }
+        });
+        match self.queue.try_send(Message::Job(job)) {
+            Ok(()) => Ok(Receipt(receiver)),
+            Err(TrySendError::Full(_)) => Err(Error::Busy(Duration::from_secs(1))),
+            Err(TrySendError::Disconnected(_)) => Err(Error::Storage(
+                "the writer has ended; restart the server".into(),
+            )),
+        }
+    }
+
+    /// The number of the last commit.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Commits what is queued and ends the thread. Called again, it does nothing.
+    pub(super) fn stop(&self) {
+        let thread = self.thread.lock().expect("no holder panics").take();
+        if let Some(thread) = thread {
+            // Blocks while the queue is full, which the writer is emptying.
+            let _ = self.queue.send(Message::Stop);
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Worker {
+    store: Arc<Store>,
+    keys: Arc<Keyring>,
+    ledger: Ledger,
+    audit: Arc<Audit>,
+    epoch: Arc<AtomicU64>,
+    /// The last commit failed: the file is to be opened anew before anything else.
+    suspect: bool,
+}
+
+impl Worker {
+    fn run(mut self, messages: &Receiver<Message>) {
+        while let Ok(Message::Job(first)) = messages.recv() {
+            let mut group = vec![first];
+            let mut stop = false;
+            while group.len() < limits::COMMIT_GROUP_MAX {
+                match messages.try_recv() {
+                    Ok(Message::Job(job)) => group.push(job),
+                    Ok(Message::Stop) => {
+                        stop = true;
+                        break;
+                    }
+                    Err(_) => break,
+                }
+            }
+            self.commit(group);
+            if stop {
+                return;
+            }
+        }
+    }
+
+    fn commit(&mut self, group: Vec<Job>) {
+        let mut answers = Vec::with_capacity(group.len());
+        let outcome = self.try_commit(group, &mut answers);
+        if let Err(error) = &outcome {
+            self.suspect = true;
+            tracing::error!(%error, "a commit failed; the store is opened anew before the next");
+        }
+        for answer in answers {
+            answer(outcome.clone());
+        }
+    }
+
+    fn try_commit(&mut self, group: Vec<Job>, answers: &mut Vec<Answer>) -> Result<()> {
+        let healed = self.heal();
+        let write = healed.and_then(|()| self.store.write());
+        let write = match write {
+            Ok(write) => write,
+            Err(error) => {
+                // Nothing ran, so nothing is unknown: each waiter hears why.
+                answers.extend(group.into_iter().map(|job| refuse(job, error.clone())));
+                return Err(error);
+            }
+        };
+        let mut ledger = self.ledger.clone();
+        let mut changed = false;
+        let mut failed = None;
+        for job in group {
+            if let Some(error) = &failed {
+                answers.push(refuse(job, Error::clone(error)));
+                continue;
+            }
+            let mut tx = Tx {
+                write: &write,
+                keys: &self.keys,
+                ledger: &mut ledger,
+                staged: vec![],
+            };
+            let (apply, answer) = job(Ok(&mut tx));
+            answers.push(answer);
+            if apply && !tx.staged.is_empty() {
+                changed = true;
+                failed = tx.apply().err();
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if !changed {
+            return Ok(());
+        }
+        ledger.epoch += 1;
+        (ledger.audit_seq, ledger.audit_hash) = self.audit.durable_head();
+        write.put_record(Records::Meta, ledger::KEY, &ledger.seal(&self.keys)?)?;
+        write.commit()?;
+        self.epoch.store(ledger.epoch, Ordering::Release);
+        self.ledger = ledger;
+        Ok(())
+    }
+
+    fn heal(&mut self) -> Result<()> {
+        if !self.suspect {
+            return Ok(());
+        }
+        self.store.reopen()?;
+        self.ledger = Ledger::read(&self.keys, &self.store.read()?)?;
+        self.suspect = false;
+        tracing::info!(epoch = self.ledger.epoch, "the store was opened anew");
+        Ok(())
+    }
+}
+
+/// The answer of a job that cannot run.
+fn refuse(job: Job, error: Error) -> Answer {
+    job(Err(error)).1
+}
+
+enum Change {
+    Put(Records, Vec<u8>, Sealed),
+    Remove(Records, Vec<u8>),
+    PutEntry(Index, Vec<u8>, Vec<u8>),
+    RemoveEntry(Index, Vec<u8>),
+    Header(Vec<u8>),
+}
+
+/// What an operation works on: it reads, then stages changes.
+pub(super) struct Tx<'a> {
+    write: &'a Write,
+    keys: &'a Keyring,
+    ledger: &'a mut Ledger,
+    staged: Vec<Change>,
+}
+
+impl Tx<'_> {
+    pub(super) fn keys(&self) -> &Keyring {
+        self.keys
+    }
+
+    pub(super) fn view(&self) -> &Write {
+        self.write
+    }
+
+    /// Seals and stages a record; its version, which no other record has had, comes back.
+    pub(super) fn put(&mut self, table: Records, key: &[u8], parts: &[&[u8]]) -> Result<u64> {
+        let version = self.ledger.take_version();
+        let context = Context {
+            table: table.name(),
+            identity: key,
+            version,
+        };
+        let sealed = self.keys.seal(context, parts)?;
+        self.staged.push(Change::Put(table, key.to_vec(), sealed));
+        Ok(version)
+    }
+
+    pub(super) fn remove(&mut self, table: Records, key: &[u8]) {
+        self.staged.push(Change::Remove(table, key.to_vec()));
+    }
+
+    pub(super) fn put_entry(&mut self, index: Index, key: &[u8], value: &[u8]) {
+        self.staged
+            .push(Change::PutEntry(index, key.to_vec(), value.to_vec()));
+    }
+
+    pub(super) fn remove_entry(&mut self, index: Index, key: &[u8]) {
+        self.staged.push(Change::RemoveEntry(index, key.to_vec()));
+    }
+
+    /// The vault's header, as this transaction sees it.
+    pub(super) fn header(&self) -> Result<Vec<u8>> {
+        self.write.header()
+    }
+
+    pub(super) fn put_header(&mut self, header: &Header) {
+        self.staged.push(Change::Header(header.to_bytes()));
+    }
+
+    /// How many records of `table` have keys that begin with `prefix`, counted up to `most`.
+    pub(super) fn count(&self, table: Records, prefix: &[u8], most: usize) -> Result<usize> {
+        let mut count = 0;
+        self.write.scan_records(table, prefix, None, &mut |_, _| {
+            count += 1;
+            Ok(if count < most { Scan::Go } else { Scan::Stop })
+        })?;
+        Ok(count)
+    }
+
+    fn apply(self) -> Result<()> {
+        for change in self.staged {
+            match change {
+                Change::Put(table, key, sealed) => {
+                    count_out(self.write, self.keys, self.ledger, table, &key)?;
+                    if table != Records::Meta {
+                        self.ledger.add(self.keys, table, &key, sealed.version());
+                    }
+                    self.write.put_record(table, &key, &sealed)?;
+                }
+                Change::Remove(table, key) => {
+                    count_out(self.write, self.keys, self.ledger, table, &key)?;
+                    self.write.remove_record(table, &key)?;
+                }
+                Change::PutEntry(index, key, value) => self.write.put_entry(index, &key, &value)?,
+                Change::RemoveEntry(index, key) => self.write.remove_entry(index, &key)?,
+                Change::Header(bytes) => self.write.put_header(&bytes)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn count_out(
+    write: &Write,
+    keys: &Keyring,
+    ledger: &mut Ledger,
+    table: Records,
+    key: &[u8],
+) -> Result<()> {
+    if table != Records::Meta
+        && let Some(old) = write.record(table, key)?
+    {
+        ledger.take(keys, table, key, old.version());
+    }
+    Ok(())
+}
