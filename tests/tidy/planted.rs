@@ -40,6 +40,8 @@ hidden import  | src/http.rs            | 5 | extern crate self as house;
 doors          | src/vault.rs           | 5 | use {redb::Database, std::fmt};
 doors          | src/model.rs           | 6 | use std::{⏎    env, fmt,⏎};
 doors          | src/vault/writer.rs    | 5 | use tokio::sync::mpsc;
+doors          | src/http/pace.rs       | 5 | use std::time::{Duration, Instant};
+line length    | src/model.rs           | 5 | /// LONG
 doors          | src/http/api.rs        | 5 | fn f() { tokio::task::spawn(g()) }
 doors          | src/http/api.rs        | 6 | fn f(s: S) { s⏎    .expose() }
 doors          | src/http/api.rs        | 5 | fn f(s: S) { s.map(Secret::expose) }
@@ -82,6 +84,8 @@ src/vault/tests.rs     | use tokio::time::timeout;⏎use crate::http::X;⏎use s
 src/seal.rs            | #[allow(dead_code, reason = "the format has it")]⏎fn f() {}
 src/seal.rs            | fn f() { g().expect("it is there"); }⏎fn unsafe_code() {}
 src/model.rs           | // see https://example.com/LONG
+src/model.rs           | /// | a | LONG
+src/http/pace.rs       | use tokio::time::Instant;⏎fn f() { Instant::now() }
 src/model.rs           | fn f(it: impl Iterator + use<'_>) { my_println!(); x.env(); clap(1) }
 src/main.rs            | use strongroom::cli;⏎use strongroom::error::Error;
 src/lib.rs             | pub mod store;⏎pub use crate::vault::Vault;

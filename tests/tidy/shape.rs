@@ -13,8 +13,10 @@ pub const FUNCTION_LINES_MAX: usize = 70;
 /// Longest line, in characters.
 pub const LINE_CHARS_MAX: usize = 100;
 /// A line may be longer only where it holds a word of more than this many characters: a URL, a
-/// hash, a sealed example. Such a word cannot be broken; a sentence can, also inside a literal.
+/// hash, a sealed example. Such a word cannot be broken; a sentence can, also inside a literal. Nor
+/// can the row of a table in a comment.
 pub const UNBREAKABLE_CHARS: usize = 60;
+const TABLE_ROWS: &[&str] = &["//! |", "/// |"];
 
 /// What the comment at the top of every module of `src` says.
 pub const MODULE_PHRASES: &[&str] = &["It promises", "It never"];
@@ -67,10 +69,7 @@ pub fn check_lengths(sources: &[Source]) -> Vec<Violation> {
         }
         for (index, line) in source.text.lines().enumerate() {
             let chars = line.chars().count();
-            let unbreakable = line
-                .split_whitespace()
-                .any(|word| word.chars().count() > UNBREAKABLE_CHARS);
-            if chars > LINE_CHARS_MAX && !unbreakable {
+            if chars > LINE_CHARS_MAX && !is_unbreakable(line) {
                 let what = format!("{chars} characters, at most {LINE_CHARS_MAX}");
                 found.push(violation(source, index + 1, "line length", what));
             }
@@ -86,6 +85,12 @@ pub fn check_lengths(sources: &[Source]) -> Vec<Violation> {
         }
     }
     found
+}
+
+fn is_unbreakable(line: &str) -> bool {
+    let line = line.trim_start();
+    let is_long = |word: &str| word.chars().count() > UNBREAKABLE_CHARS;
+    TABLE_ROWS.iter().any(|start| line.starts_with(start)) || line.split_whitespace().any(is_long)
 }
 
 /// Finds files and folders with a name that tells nothing.
