@@ -1,0 +1,326 @@
+//! One door for each outside thing: which files may name it.
+//!
+//! It promises: a row names the thing, the files that may use it, and what others use instead.
+//! It never: guards what a compiler lint guards already.
+
+use crate::paths::{Path, paths};
+use crate::scan::{Source, Token};
+use crate::{Violation, violation};
+
+/// How a thing shows in code.
+pub enum Sign {
+    /// A path that begins with these segments: an outside crate, or a module of one.
+    Root(&'static str),
+    /// A path with these segments anywhere in it.
+    Anywhere(&'static str),
+    /// A macro, called.
+    Macro(&'static str),
+    /// A method, called or named.
+    Method(&'static str),
+}
+
+/// An outside thing and who may use it.
+pub struct Door {
+    pub signs: &'static [Sign],
+    /// Files below `src`; `http*` is `http.rs` and everything in `http/`.
+    pub may: &'static [&'static str],
+    /// Paths that further files may use, each alone.
+    pub but: &'static [(&'static str, &'static str)],
+    /// Whether test code under `src` is held to it as well.
+    pub in_tests: bool,
+    /// What everybody else uses.
+    pub instead: &'static str,
+}
+
+const CLOSED: Door = Door {
+    signs: &[],
+    may: &[],
+    but: &[],
+    in_tests: false,
+    instead: "",
+};
+
+/// The doors.
+pub const DOORS: &[Door] = &[
+    Door {
+        signs: &[Sign::Root("redb")],
+        may: &["store*"],
+        in_tests: true,
+        instead: "`store` keeps bytes by address",
+        ..CLOSED
+    },
+    Door {
+        signs: &[
+            Sign::Root("chacha20poly1305"),
+            Sign::Root("argon2"),
+            Sign::Root("hkdf"),
+            Sign::Root("hmac"),
+        ],
+        may: &["seal/primitives.rs"],
+        in_tests: true,
+        instead: "`seal/primitives.rs` has one titled function for each primitive",
+        ..CLOSED
+    },
+    Door {
+        signs: &[Sign::Root("sha2")],
+        // The sandbox checks PKCE (RFC 7636 4.6) and knows nobody who could hash for it.
+        may: &["seal/primitives.rs", "sandbox*"],
+        in_tests: true,
+        instead: "`seal/primitives.rs` has one titled function for each primitive",
+        ..CLOSED
+    },
+    Door {
+        signs: &[Sign::Root("subtle"), Sign::Root("zeroize")],
+        may: &["secret.rs", "seal*"],
+        in_tests: true,
+        instead: "`Secret` compares in constant time and wipes itself",
+        ..CLOSED
+    },
+    Door {
+        signs: &[Sign::Root("getrandom")],
+        may: &["secret.rs"],
+        in_tests: true,
+        instead: "`crate::secret::{random, chance}`",
+        ..CLOSED
+    },
+    Door {
+        signs: &[Sign::Root("base64")],
+        // HTTP Basic, written by one and read by the other, has not the URL-safe alphabet.
+        may: &["secret.rs", "provider.rs", "sandbox*"],
+        instead: "`crate::secret::{base64url, from_base64url}`",
+        ..CLOSED
+    },
+    Door {
+        signs: &[Sign::Root("memmap2")],
+        may: &["seal/*"],
+        in_tests: true,
+        instead: "locked memory belongs to `seal`",
+        ..CLOSED
+    },
+    Door {
+        signs: &[Sign::Root("oauth2")],
+        may: &["provider.rs"],
+        in_tests: true,
+        instead: "`provider` speaks OAuth",
+        ..CLOSED
+    },
+    Door {
+        signs: &[Sign::Root("reqwest")],
+        may: &["provider/egress.rs", "cli/client.rs"],
+        instead: "`provider/egress.rs` is the one way out",
+        ..CLOSED
+    },
+    Door {
+        signs: &[Sign::Root("rustls"), Sign::Root("rustls_native_certs")],
+        may: &["provider/egress.rs", "http/listen.rs", "cli/client.rs"],
+        instead: "TLS is set up where a connection is made",
+        ..CLOSED
+    },
+    Door {
+        signs: &[Sign::Root("tokio_rustls")],
+        may: &["http/*"],
+        instead: "`http/listen.rs` accepts",
+        ..CLOSED
+    },
+    Door {
+        signs: &[Sign::Root("hyper"), Sign::Root("hyper_util")],
+        may: &["http*", "sandbox*"],
+        instead: "`http` serves; `provider/egress.rs` asks",
+        ..CLOSED
+    },
+    Door {
+        signs: &[
+            Sign::Anywhere("SystemTime"),
+            Sign::Anywhere("std::time::Instant"),
+            Sign::Anywhere("Instant::now"),
+            Sign::Anywhere("clock_gettime"),
+        ],
+        may: &["clock.rs"],
+        // Deadlines of sockets are the runtime's timer's, which a test's paused time moves.
+        but: &[
+            ("http/accept.rs", "Instant::now"),
+            ("http/pace.rs", "Instant::now"),
+        ],
+        in_tests: true,
+        instead: "a `Clock` is passed in",
+    },
+    Door {
+        signs: &[Sign::Root("jiff")],
+        may: &["clock.rs"],
+        in_tests: true,
+        instead: "`Timestamp` reads and shows RFC 3339",
+        ..CLOSED
+    },
+    Door {
+        signs: &[Sign::Root("httpdate")],
+        may: &["provider/*"],
+        instead: "dates elsewhere are RFC 3339: `Timestamp`",
+        ..CLOSED
+    },
+    Door {
+        signs: &[Sign::Anywhere("std::env")],
+        may: &["cli*"],
+        in_tests: true,
+        instead: "settings are arguments; `cli` reads the environment",
+        ..CLOSED
+    },
+    Door {
+        signs: &[
+            Sign::Macro("println"),
+            Sign::Macro("print"),
+            Sign::Macro("eprintln"),
+            Sign::Macro("eprint"),
+        ],
+        may: &["cli*", "main.rs"],
+        instead: "`tracing`, or an answer",
+        ..CLOSED
+    },
+    Door {
+        signs: &[
+            Sign::Root("clap"),
+            Sign::Root("clap_complete"),
+            Sign::Root("comfy_table"),
+            Sign::Root("rpassword"),
+        ],
+        may: &["cli*"],
+        in_tests: true,
+        instead: "`cli` talks to people",
+        ..CLOSED
+    },
+    Door {
+        signs: &[Sign::Root("tokio")],
+        may: &[
+            "clock.rs",
+            "provider*",
+            "connect*",
+            "refresh*",
+            "http*",
+            "sandbox*",
+            "cli*",
+        ],
+        // The writer's waiters may await the fsync; what they wait for is no network.
+        but: &[("vault/writer.rs", "tokio::sync::oneshot")],
+        instead: "`model`, `seal`, `store` and `vault` never wait for a network",
+        ..CLOSED
+    },
+    Door {
+        signs: &[
+            Sign::Anywhere("tokio::spawn"),
+            Sign::Anywhere("task::spawn"),
+            Sign::Anywhere("task::spawn_local"),
+        ],
+        may: &[
+            "http.rs",
+            "http/serve.rs",
+            "refresh*",
+            "connect*",
+            "sandbox*",
+            "cli/serve.rs",
+            "cli/dev.rs",
+        ],
+        instead: "whoever spawns must also end it; that is the business of few",
+        ..CLOSED
+    },
+    Door {
+        signs: &[Sign::Method("expose")],
+        // The audit list: where a secret may come out of its wrapping.
+        may: &[
+            "secret.rs",
+            "seal*",
+            "vault*",
+            "provider*",
+            "connect*",
+            "refresh*",
+            // The private key of the server's own TLS certificate.
+            "http/listen.rs",
+            "http/wire*",
+            "http/pages*",
+            "cli*",
+            "sandbox*",
+        ],
+        instead: "pass the `Secret` on to the line that sends it",
+        ..CLOSED
+    },
+];
+
+impl Sign {
+    /// What to show of it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Root(name) | Self::Anywhere(name) => (*name).to_owned(),
+            Self::Macro(name) => format!("{name}!"),
+            Self::Method(name) => format!(".{name}()"),
+        }
+    }
+
+    fn in_path(&self, path: &Path) -> bool {
+        match self {
+            Self::Root(name) => path.leads_to(&name.split("::").collect::<Vec<_>>()),
+            Self::Anywhere(name) => path.contains(&name.split("::").collect::<Vec<_>>()),
+            Self::Method(name) => path.segments.last().is_some_and(|last| last == name),
+            Self::Macro(_) => false,
+        }
+    }
+
+    fn in_tokens(&self, tokens: &[Token]) -> bool {
+        match self {
+            Self::Macro(name) => tokens[0].is(name) && tokens[1].is("!"),
+            Self::Method(name) => tokens[0].is(".") && tokens[1].is(name),
+            Self::Root(_) | Self::Anywhere(_) => false,
+        }
+    }
+}
+
+impl Door {
+    /// Whether a file below `src` may use it.
+    pub fn admits(&self, file: &str) -> bool {
+        self.may.iter().any(|entry| {
+            entry
+                .strip_suffix('*')
+                .map_or(file == *entry, |prefix| file.starts_with(prefix))
+        })
+    }
+
+    fn excuses(&self, file: &str, path: &Path) -> bool {
+        self.but.iter().any(|(known, allowed)| {
+            *known == file && path.leads_to(&allowed.split("::").collect::<Vec<_>>())
+        })
+    }
+}
+
+/// Finds outside things that are named in a file which is not their door.
+pub fn check(sources: &[Source]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for source in sources {
+        let Some(file) = source.below_src() else {
+            continue;
+        };
+        let paths = paths(&source.tokens);
+        for door in DOORS.iter().filter(|door| !door.admits(file)) {
+            for (sign, line) in uses(door, file, source, &paths) {
+                let what = format!("`{}` has its door elsewhere: {}", sign.name(), door.instead);
+                found.push(violation(source, line, "doors", what));
+            }
+        }
+    }
+    found
+}
+
+/// Each use of a door's things in a file, with its line.
+fn uses<'d>(door: &'d Door, file: &str, source: &Source, paths: &[Path]) -> Vec<(&'d Sign, usize)> {
+    let mut found = Vec::new();
+    for sign in door.signs {
+        for path in paths {
+            let judged = door.in_tests || !path.test;
+            if judged && sign.in_path(path) && !door.excuses(file, path) {
+                found.push((sign, path.line));
+            }
+        }
+        for pair in source.tokens.windows(2) {
+            if (door.in_tests || !pair[0].test) && sign.in_tokens(pair) {
+                found.push((sign, pair[1].line));
+            }
+        }
+    }
+    found
+}
