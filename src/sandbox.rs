@@ -12,12 +12,12 @@
 //! A person's way through, which a program can go as well with a cookie jar of one cookie
 //! (`sbx_session`). A form's answer is a 303:
 //!
-//! | request | answer |
-//! |---|---|
-//! | `GET /authorize?…` | 200 with the form of `/login`, or of `/consent` if signed in |
-//! | `POST /login` with `request` (hidden in the form), `user`, `password` | 303 to `/consent?request=…` and a new cookie; 403 with the form again |
-//! | `GET /consent?request=…` | 200 with the form of `/consent` |
-//! | `POST /consent` with `request` (hidden), `scope` once per ticked scope, `decision` `allow` or `deny` | 303 to the client |
+//! * `GET /authorize?…`: 200 with the form of `/login`, or that of `/consent` if signed in;
+//! * `POST /login` with `request` (hidden in the form), `user`, `password`: 303 to
+//!   `/consent?request=…` and a new cookie, or 403 with the form again;
+//! * `GET /consent?request=…`: 200 with the form of `/consent`;
+//! * `POST /consent` with `request` (hidden), `scope` once per ticked scope, and `decision`, `allow`
+//!   or `deny`: 303 to the client.
 //!
 //! Programs use `/token`, `/revoke`, `/introspect`, both metadata documents, `/api/me` (bearer
 //! token) and `/api/key` (`X-Api-Key`).

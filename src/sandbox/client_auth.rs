@@ -1,6 +1,6 @@
 //! How a client proves itself at the token, revocation and introspection endpoints (RFC 6749 2.3).
 //!
-//! It promises: one way at a time; a client gets in by the ways its settings allow, and by no other.
+//! It promises: one way at a time; a client gets in by the ways its settings allow and no other.
 //! It never: tells an unknown client from a wrong secret.
 
 use base64::Engine;

@@ -17,7 +17,8 @@ body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:3rem auto;padding
 h1{font-size:1.4rem}\
 code{font-size:.9em}\
 label{display:block;margin:.6rem 0}\
-input:not([type=checkbox]){display:block;width:100%;box-sizing:border-box;font:inherit;padding:.4rem}\
+input:not([type=checkbox]){display:block;width:100%;box-sizing:border-box;padding:.4rem}\
+input{font:inherit}\
 button{font:inherit;padding:.4rem 1.2rem;margin:.8rem .6rem 0 0}\
 table{border-collapse:collapse}td{padding:.2rem 1rem .2rem 0;vertical-align:top}\
 .note{opacity:.75;font-size:.9rem}\
