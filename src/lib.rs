@@ -3,6 +3,7 @@ pub mod clock;
 pub mod error;
 pub mod limits;
 pub mod model;
+pub mod sandbox;
 pub mod seal;
 pub mod secret;
 pub mod store;
