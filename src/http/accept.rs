@@ -1,7 +1,7 @@
 //! Taking connections from several listeners, and bearing with a system that has none to give.
 //!
-//! It promises: listeners take turns; when descriptors run out, accepting rests and tries again, for
-//! longer each time up to a limit, without spinning and without ending the server.
+//! It promises: listeners take turns; when descriptors run out, accepting rests and tries again,
+//! for longer each time up to a limit, without spinning and without ending the server.
 //! It never: drops a connection that it has accepted.
 
 use std::future::poll_fn;
@@ -29,8 +29,8 @@ pub(crate) struct Doors {
     rest: Option<Rest>,
 }
 
-/// A pause in accepting. Its end is a moment, so that a wait that is dropped and begun anew does not
-/// put it off.
+/// A pause in accepting. Its end is a moment, so that a wait that is dropped and begun anew does
+/// not put it off.
 #[derive(Clone, Copy, Debug)]
 struct Rest {
     span: Duration,
@@ -77,7 +77,7 @@ impl Doors {
                 Listener::Tcp(listener) => listener
                     .poll_accept(context)
                     .map_ok(|(stream, from)| Stream::Tcp(stream, from)),
-                Listener::Unix(listener, _) => listener
+                Listener::Unix(_, listener) => listener
                     .poll_accept(context)
                     .map_ok(|(stream, _)| Stream::Unix(stream)),
             };

@@ -1,7 +1,8 @@
 //! The cookies that bind a browser to what it began.
 //!
-//! It promises: every cookie is `HttpOnly`, `SameSite=Lax` and of this host alone; where the browser
-//! is on https it is `Secure` and carries the `__Host-` prefix, so that no neighbour can plant it.
+//! It promises: every cookie is `HttpOnly`, `SameSite=Lax` and of this host alone; where the
+//! browser is on https it is `Secure` and carries the `__Host-` prefix, so that no neighbour can
+//! plant it.
 //! It never: believes a cookie that came twice.
 
 use std::time::Duration;
@@ -21,7 +22,8 @@ pub struct Cookie {
 
 impl Cookie {
     /// Names a cookie. `secure` says that the browser reaches us by https: by our own TLS, or under
-    /// a public URL that is https. Plain loopback has no `Secure` in every browser, hence no prefix.
+    /// a public URL that is https. Not every browser keeps a `Secure` cookie of plain loopback,
+    /// hence no prefix there.
     pub fn new(name: &str, secure: bool) -> Self {
         let prefix = if secure { "__Host-" } else { "" };
         Self {

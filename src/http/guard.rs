@@ -290,3 +290,6 @@ fn split_host(text: &str) -> Option<(String, Option<u16>)> {
     }
     Some((host, Some(digits.parse().ok()?)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,9 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::secret::{Secret, hex, random};
 
+/// Longest path of a Unix socket, in bytes (`sun_path` of unix(7), less its end).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
 /// An address to listen on.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ListenAddress {
@@ -101,8 +104,9 @@ pub fn check(address: &ListenAddress, exposure: &Exposure) -> Result<()> {
 pub enum Listener {
     /// A TCP socket.
     Tcp(TcpListener),
-    /// A Unix socket, and the file that goes with it.
-    Unix(UnixListener, SocketFile),
+    /// The file of a Unix socket, and the socket. The file is dropped first: while the socket is
+    /// open its inode's number cannot be another file's.
+    Unix(SocketFile, UnixListener),
 }
 
 impl Listener {
@@ -137,14 +141,7 @@ impl Drop for SocketFile {
 /// # Errors
 /// [`Error::Settings`] where the address is taken, not ours to bind, or no place for a socket.
 pub async fn bind(address: &ListenAddress) -> Result<Listener> {
-    let failed = |why: io::Error| {
-        let why = if why.kind() == io::ErrorKind::InvalidInput {
-            "a socket's path has at most 107 bytes, its directory's at most 92".to_owned()
-        } else {
-            why.to_string()
-        };
-        Error::Settings(format!("cannot listen on {address}: {why}"))
-    };
+    let failed = |why: io::Error| Error::Settings(format!("cannot listen on {address}: {why}"));
     match address {
         ListenAddress::Tcp(tcp) => {
             let listener = TcpListener::bind(tcp).await.map_err(failed)?;
@@ -153,7 +150,7 @@ pub async fn bind(address: &ListenAddress) -> Result<Listener> {
         ListenAddress::Unix(path) => {
             clear_the_place(path).await?;
             let (listener, file) = bind_unix(path).map_err(failed)?;
-            Ok(Listener::Unix(listener, file))
+            Ok(Listener::Unix(file, listener))
         }
     }
 }
@@ -194,8 +191,13 @@ fn bind_unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
         _ => Path::new("."),
     };
     let private = parent.join(format!(".sr-{}", hex(&random::<4>())));
-    DirBuilder::new().mode(0o700).create(&private)?;
     let inside = private.join("s");
+    let longest = path.as_os_str().len().max(inside.as_os_str().len());
+    if longest > SOCKET_PATH_BYTES_MAX {
+        let why = "the path is too long for a socket: at most 107 bytes, its directory 92";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    DirBuilder::new().mode(0o700).create(&private)?;
     let bound = bind_inside(&inside, path);
     fs::remove_dir_all(&private)?;
     bound

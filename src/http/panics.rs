@@ -15,18 +15,21 @@ thread_local! {
 }
 
 /// Marks a thread as being inside a handler until dropped, unwinding included.
-struct Inside;
+struct Inside {
+    before: bool,
+}
 
 impl Inside {
     fn enter() -> Self {
-        IN_HANDLER.set(true);
-        Self
+        Self {
+            before: IN_HANDLER.replace(true),
+        }
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        IN_HANDLER.set(false);
+        IN_HANDLER.set(self.before);
     }
 }
 

@@ -71,7 +71,7 @@ pub struct ServeSettings {
     pub behind_proxy: bool,
     /// Connections at one time; at least one.
     pub connections_max: usize,
-    /// The names we answer under.
+    /// The names we answer under; made for the same choice of TLS.
     pub hosts: HostRule,
     /// Longest wait for a handshake, for a request's head, and for the next request.
     pub head_timeout: Duration,
@@ -262,6 +262,8 @@ where
             .timer(TokioTimer::new())
             .header_read_timeout(self.settings.head_timeout)
             .max_headers(limits::HEADERS_MAX)
+            // The buffer alone is no exact bound: it may grow past its limit by one read.
+            .max_header_size(limits::HEAD_BYTES_MAX)
             .max_buf_size(limits::HEAD_BYTES_MAX)
             .serve_connection(TokioIo::new(io), handler);
         let mut connection = pin!(connection);
