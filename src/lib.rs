@@ -1,6 +1,7 @@
 //! probe
 pub mod clock;
 pub mod error;
+pub mod http;
 pub mod limits;
 pub mod model;
 pub mod sandbox;

@@ -196,6 +196,26 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 /// Connections at one time, unless set lower.
 pub const CONNECTIONS_MAX: usize = 1024;
+/// Longest wait for a peer to take what it is sent, counted from the moment it first stalls.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for the rest of a refused request, so that its refusal is read and not reset.
+pub const LINGER_MAX: Duration = Duration::from_secs(1);
+/// Most of a refused request that is read and thrown away, in bytes: twice a body that just misses.
+pub const LINGER_BYTES_MAX: usize = 128 * 1024;
+/// First wait after a failed accept (no descriptors left); doubled for each further one.
+pub const ACCEPT_BACKOFF_FIRST: Duration = Duration::from_millis(50);
+/// Longest wait between accepts that fail.
+pub const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// Longest wait for whoever may still answer on a Unix socket that is in our place.
+pub const SOCKET_PROBE_MAX: Duration = Duration::from_secs(1);
+/// Longest `host:port` that is looked at, in bytes: a DNS name (253), brackets and a port.
+pub const HOST_BYTES_MAX: usize = 264;
+/// Most fields of a submitted form. Our largest page has fewer than ten.
+pub const FORM_FIELDS_MAX: usize = 64;
+/// Most cookies looked at. On loopback every port shares one jar, so some are not ours.
+pub const COOKIES_MAX: usize = 128;
+/// Longest certificate chain or private key file, in bytes.
+pub const PEM_BYTES_MAX: usize = 1024 * 1024;
 /// Longest wait for open requests and refreshes in flight at shutdown.
 pub const DRAIN_MAX: Duration = Duration::from_secs(45);
 
