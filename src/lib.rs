@@ -4,6 +4,7 @@ pub mod error;
 pub mod http;
 pub mod limits;
 pub mod model;
+pub mod provider;
 pub mod sandbox;
 pub mod seal;
 pub mod secret;

@@ -130,6 +130,18 @@ pub const PROVIDER_CODE_CHARS_MAX: usize = 64;
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 /// Calls to one provider host at one time.
 pub const PROVIDER_CALLS_PER_HOST_MAX: usize = 16;
+/// Provider hosts remembered at one time: a token and a metadata host for each app.
+pub const PROVIDER_HOSTS_MAX: usize = 2 * APPS_MAX;
+/// An idle connection to a provider is kept this long. Node closes its own after 5 s, and a request
+/// that meets a closing connection may be lost together with a single-use token.
+pub const PROVIDER_IDLE_MAX: Duration = Duration::from_secs(4);
+/// Shortest run of token-like characters that is struck from a provider's text. Access tokens are
+/// longer; the longest word of RFC 6749's own error texts has 15.
+pub const PROVIDER_TEXT_RUN_CHARS: usize = 20;
+/// Most hosts an operator may exempt from the rules of the way out.
+pub const ALLOWED_HOSTS_MAX: usize = 256;
+/// Longest file of extra root certificates, in bytes: a whole system's store has 300 KiB.
+pub const ROOTS_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 // ---- refresh ----------------------------------------------------------------------------------
 
@@ -260,5 +272,6 @@ const _: () = assert!(RECORD_BYTES_MAX > 4 * CREDENTIAL_BYTES_MAX);
 const _: () = assert!(UPLOAD_BODY_BYTES_MAX > 3 * CREDENTIAL_BYTES_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= LIST_SCAN_MAX);
 const _: () = assert!(FLIGHT_MAX.as_secs() > 2 * PROVIDER_TIMEOUT.as_secs());
+const _: () = assert!(PROVIDER_CONNECT_TIMEOUT.as_secs() < PROVIDER_TIMEOUT.as_secs());
 const _: () = assert!(LINK_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(REFRESH_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
