@@ -5,6 +5,7 @@ pub mod http;
 pub mod limits;
 pub mod model;
 pub mod provider;
+pub mod refresh;
 pub mod sandbox;
 pub mod seal;
 pub mod secret;

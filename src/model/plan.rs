@@ -21,6 +21,7 @@ use crate::clock::Timestamp;
 use crate::limits;
 
 /// What a refresh came to.
+#[derive(Clone)]
 pub enum Verdict {
     /// The provider granted anew.
     Renewed(Grant),
