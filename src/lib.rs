@@ -1,5 +1,6 @@
 //! probe
 pub mod clock;
+pub mod connect;
 pub mod error;
 pub mod http;
 pub mod limits;
