@@ -418,6 +418,12 @@ impl Vault {
         })
     }
 
+    /// The link that a ticket or state belongs to, so that its cookie can be looked for. Proves
+    /// nothing.
+    pub fn link_of(ticket: &Secret<String>) -> Option<LinkId> {
+        split_ticket(ticket).map(|(id, _)| id)
+    }
+
     /// A fresh `state` for a link: its id, so that it is found again, and 256 bits of chance.
     pub fn new_state(link: &Link) -> Secret<String> {
         let secret: [u8; 32] = random();
