@@ -1,4 +1,5 @@
-//! What a provider's refusal means: one table, from (status, code, text) to a [`FailureKind`]. Pure.
+//! What a provider's refusal means: one table, from status, code and text to a [`FailureKind`].
+//! Pure.
 //!
 //! It promises: a grant is called dead only for `invalid_grant` and the codes listed here, each
 //! with the place it was seen, and never by a server in trouble (429, 5xx); text of a provider is
