@@ -23,6 +23,7 @@
 mod person;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -52,6 +53,7 @@ struct Inner {
     public_url: String,
     /// Counts changes of links, so that long polls wake up.
     changes: watch::Sender<u64>,
+    ending: AtomicBool,
     /// Called when a token was stored.
     stored: Box<dyn Fn() + Send + Sync>,
 }
@@ -118,6 +120,7 @@ impl Connect {
             provider,
             public_url: public_url.as_str().trim_end_matches('/').to_owned(),
             changes: watch::Sender::new(0),
+            ending: AtomicBool::new(false),
             stored: Box::new(stored),
         }))
     }
@@ -246,7 +249,7 @@ impl Connect {
         let end = tokio::time::Instant::now() + wait.min(limits::LINK_WAIT_MAX);
         loop {
             let now = self.vault().clock().now();
-            if !first.is_open(now) {
+            if !first.is_open(now) || self.0.ending.load(Ordering::Acquire) {
                 return self.vault().link(caller, id);
             }
             let lapse = self.vault().clock().sleep_until(first.expires_at);
@@ -315,6 +318,12 @@ impl Connect {
         oauth.discovered = found.endpoints;
         oauth.iss_advertised = found.iss_advertised;
         Ok(())
+    }
+
+    /// Ends every long poll: the process is about to end.
+    pub fn end_waits(&self) {
+        self.0.ending.store(true, Ordering::Release);
+        self.changed();
     }
 
     fn changed(&self) {
