@@ -1,4 +1,5 @@
 //! probe
+pub mod cli;
 pub mod clock;
 pub mod error;
 pub mod http;
