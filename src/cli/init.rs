@@ -3,6 +3,7 @@
 //! It promises: recovery code and access key are printed once, with what to do with them.
 //! It never: writes either anywhere else.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -61,7 +62,7 @@ impl KdfArgs {
 pub fn run(args: &InitArgs) -> Result<(), Failure> {
     let kdf = args.kdf.params()?;
     let file = args.passphrase_file.as_deref();
-    if file.is_none() {
+    if file.is_none() && std::io::stdin().is_terminal() {
         output::note("Choose a passphrase: four or more random words are strong.");
     }
     let passphrase = Input::default().read_new("the passphrase", file, check_passphrase)?;

@@ -176,7 +176,7 @@ fn wrong_use_is_told_in_two_lines_with_exit_code_2() {
             "90s, 10m, 12h or 30d",
         ),
         (
-            &["serve", "--data", "x", "--listen", "vault.lan:1"],
+            &["serve", "--data", "x", "--listen", "vault.lan:0"],
             "is no address to listen on",
         ),
         (&["serve", "--data", "x", "--tls-cert", "c"], "--tls-key"),

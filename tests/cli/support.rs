@@ -6,8 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
 /// Strong enough for the vault.
@@ -166,6 +170,31 @@ impl Scripted {
         Self { url, thread }
     }
 
+    /// Over TLS, with a certificate for `localhost` that nobody has signed; its PEM comes back.
+    pub(crate) fn over_tls(answers: Vec<(u16, Value)>) -> (Self, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a name");
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("there are some")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .expect("they fit");
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let thread = std::thread::spawn(move || {
+            let next = |answer| {
+                let tls = ServerConnection::new(Arc::clone(&config)).expect("it is configured");
+                let tcp = listener.accept().expect("a client").0;
+                serve(StreamOwned::new(tls, tcp), &answer)
+            };
+            answers.into_iter().map(next).collect()
+        });
+        let url = format!("https://localhost:{port}");
+        (Self { url, thread }, made.cert.pem())
+    }
+
     /// Runs the binary against it, with an access key.
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         self.run_with(arguments, "")
@@ -177,6 +206,11 @@ impl Scripted {
             ("STRONGROOM_KEY", KEY),
         ];
         run_with(arguments, &variables, input)
+    }
+
+    /// Whether it got through its script; its thread ends with a panic where a client broke off.
+    pub(crate) fn was_answered(self) -> bool {
+        self.thread.join().is_ok()
     }
 
     /// What it was asked. Every answer must have been fetched.
