@@ -264,6 +264,25 @@ pub const SANDBOX_DRAIN_MAX: Duration = Duration::from_secs(2);
 /// Wait after a connection could not be accepted (out of file descriptors), before the next try.
 pub const SANDBOX_ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+// ---- the command line -------------------------------------------------------------------------
+
+/// The command line's longest wait for a connection to the server, which is mostly this machine.
+pub const CLIENT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The command line's longest wait for a whole answer: a little more than the server allows itself.
+pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(100);
+/// Longest answer of the server that the command line reads, in bytes: 4096 apps with all fields.
+pub const CLIENT_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Pause between two polls of a connect link, so that a server that does not wait is not flooded.
+pub const CLIENT_POLL_PAUSE: Duration = Duration::from_millis(500);
+/// Polls of a connect link that may fail in a row: a restart of the server takes less.
+pub const CLIENT_POLL_FAILURES_MAX: u32 = 20;
+/// Longest wait for the end of a connect link: its life and what the clocks may differ by.
+pub const CLIENT_CONNECT_WAIT_MAX: Duration = Duration::from_secs(3600 + 300);
+/// Pause between two looks at the audit trail while following it. Each look is itself on record.
+pub const CLIENT_FOLLOW_EVERY: Duration = Duration::from_secs(1);
+/// Longest JSON file of grants given to `key add`, in bytes: what a request body may hold.
+pub const CLIENT_GRANTS_FILE_BYTES_MAX: usize = BODY_BYTES_MAX;
+
 const _: () = assert!(KDF_MEMORY_KIB_MIN <= KDF_MEMORY_KIB_DEFAULT);
 const _: () = assert!(KDF_MEMORY_KIB_DEFAULT <= KDF_MEMORY_KIB_MAX);
 const _: () =
@@ -275,3 +294,5 @@ const _: () = assert!(FLIGHT_MAX.as_secs() > 2 * PROVIDER_TIMEOUT.as_secs());
 const _: () = assert!(PROVIDER_CONNECT_TIMEOUT.as_secs() < PROVIDER_TIMEOUT.as_secs());
 const _: () = assert!(LINK_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(REFRESH_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
+const _: () = assert!(CLIENT_TIMEOUT.as_secs() > REQUEST_TIMEOUT.as_secs());
+const _: () = assert!(CLIENT_CONNECT_WAIT_MAX.as_secs() > LINK_LIFE_MAX.as_secs());

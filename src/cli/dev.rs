@@ -54,13 +54,12 @@ pub fn run(args: DevArgs) -> std::result::Result<(), Failure> {
         let redirect_uri = format!("{}/callback/demo", server.local_url);
         bound.sandbox.add_redirect_uri(CLIENT_ID, redirect_uri)?;
         let key = furnish(&vault, &bound).await?;
-        greet(&server.local_url, &bound.issuer, &key).map_err(Failure::into_error)?;
+        greet(&server.local_url, &bound.issuer, &key)?;
         let sandbox = tokio::spawn(bound.serve(std::future::pending()));
         let ended = server.run().await;
         sandbox.abort();
-        ended
-    })?;
-    Ok(())
+        Ok(ended?)
+    })
 }
 
 /// Two apps, a connected user, and an access key.
@@ -80,14 +79,26 @@ async fn furnish(vault: &Vault, provider: &Bound) -> Result<Secret<String>> {
             updated_at: now,
         })
     };
-    let oauth = app("demo", "Demo Calendar", "the sandbox provider", demo(&provider.issuer)?)?;
+    let oauth = app(
+        "demo",
+        "Demo Calendar",
+        "the sandbox provider",
+        demo(&provider.issuer)?,
+    )?;
     let secret = Secret::new(CLIENT_SECRET.into());
     vault.add_app(&me, oauth, Some(secret))?.await?;
-    let keyed = app("weather", "Demo Weather", "takes an API key", AppKind::ApiKey)?;
+    let keyed = app(
+        "weather",
+        "Demo Weather",
+        "takes an API key",
+        AppKind::ApiKey,
+    )?;
     vault.add_app(&me, keyed, None)?.await?;
 
     let alice = Owner::User(UserId::parse("alice")?);
-    let issued = provider.sandbox.grant(CLIENT_ID, "alice", &["calendar.read"]);
+    let issued = provider
+        .sandbox
+        .grant(CLIENT_ID, "alice", &["calendar.read"]);
     let scopes = Scopes::parse(["calendar.read"])?;
     let granted = NewCredential::Granted(Grant {
         access_token: issued.access_token,
@@ -104,7 +115,15 @@ async fn furnish(vault: &Vault, provider: &Bound) -> Result<Secret<String>> {
         account: None,
         scopes,
     };
-    vault.store_token(&me, NewToken { address, credential: granted })?.await?;
+    vault
+        .store_token(
+            &me,
+            NewToken {
+                address,
+                credential: granted,
+            },
+        )?
+        .await?;
     let weather = Secret::new(format!("wx_{}", base64url(&random::<16>())));
     provider.sandbox.register_api_key("alice", &weather);
     let address = Address {
@@ -114,7 +133,15 @@ async fn furnish(vault: &Vault, provider: &Bound) -> Result<Secret<String>> {
         scopes: Scopes::default(),
     };
     let credential = NewCredential::ApiKey(weather);
-    vault.store_token(&me, NewToken { address, credential })?.await?;
+    vault
+        .store_token(
+            &me,
+            NewToken {
+                address,
+                credential,
+            },
+        )?
+        .await?;
     let new = NewKey {
         name: "dev".into(),
         role: Some(Role::Admin),

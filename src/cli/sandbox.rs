@@ -55,9 +55,16 @@ impl Bound {
             redirect_uris: Vec::new(),
             auth: ClientAuth::Any,
         }];
-        let person = |name: &str| User { name: name.into(), password: None };
+        let person = |name: &str| User {
+            name: name.into(),
+            password: None,
+        };
         settings.users = vec![person("alice"), person("bob")];
-        Ok(Self { sandbox: Sandbox::new(settings, clock), issuer, listener })
+        Ok(Self {
+            sandbox: Sandbox::new(settings, clock),
+            issuer,
+            listener,
+        })
     }
 
     /// Serves until `shutdown` comes.
@@ -99,6 +106,5 @@ pub fn run(args: SandboxArgs) -> std::result::Result<(), Failure> {
         let told = super::server::told_to_end()?;
         bound.serve(told).await;
         Ok(())
-    })?;
-    Ok(())
+    })
 }

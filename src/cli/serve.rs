@@ -42,16 +42,26 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
     let settings = server_settings(args)?;
     block_on(async move {
         let server = Server::bind(vault, settings).await?;
-        let state = if status.locked { "locked; unlock it: strongroom unlock" } else { "unlocked" };
-        tracing::info!("listening on {} ({state})", server.local_url);
-        server.run().await
-    })?;
-    Ok(())
+        let state = if status.locked {
+            "locked; unlock it: strongroom unlock"
+        } else {
+            "unlocked"
+        };
+        tracing::info!(
+            "listening on {}, reached by people at {} ({state})",
+            server.local_url,
+            server.public_url
+        );
+        Ok(server.run().await?)
+    })
 }
 
 fn unlocker(args: &ServeArgs) -> Result<Option<Unlocker>, Failure> {
     if let Some(path) = &args.passphrase_file {
-        return Ok(Some(Unlocker::from_typed(read_text_file("the passphrase", path)?)));
+        return Ok(Some(Unlocker::from_typed(read_text_file(
+            "the passphrase",
+            path,
+        )?)));
     }
     if let Some(path) = &args.key_file {
         return Ok(Some(Unlocker::key_file(read_file("the key file", path)?)?));

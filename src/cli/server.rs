@@ -61,7 +61,9 @@ pub struct Server {
 ///
 /// # Errors
 /// [`Error::Settings`] where the system gives no threads; the work's.
-pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub fn block_on<T, E: From<Error>>(
+    work: impl Future<Output = std::result::Result<T, E>>,
+) -> std::result::Result<T, E> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -75,8 +77,10 @@ impl Server {
     /// # Errors
     /// [`Error::Settings`] for an address that cannot be had or must not be used as it is.
     pub async fn bind(vault: Vault, wanted: Settings) -> Result<Self> {
-        let exposure =
-            Exposure { tls: wanted.tls.is_some(), behind_proxy: wanted.behind_proxy };
+        let exposure = Exposure {
+            tls: wanted.tls.is_some(),
+            behind_proxy: wanted.behind_proxy,
+        };
         for address in &wanted.listen {
             listen::check(address, &exposure)?;
         }
@@ -95,8 +99,9 @@ impl Server {
         let provider = Provider::new(&wanted.egress, vault.clock().clone())?;
         let refresher = Refresher::new(vault.clone(), provider.clone());
         let notice = refresher.clone();
-        let connect =
-            Connect::new(vault.clone(), provider, &public_url, move || notice.notice());
+        let connect = Connect::new(vault.clone(), provider, &public_url, move || {
+            notice.notice()
+        });
         let app = App::new(Parts {
             vault: vault.clone(),
             refresher: refresher.clone(),
@@ -108,7 +113,16 @@ impl Server {
         settings.tls = wanted.tls;
         settings.behind_proxy = wanted.behind_proxy;
         settings.connections_max = wanted.connections_max;
-        Ok(Self { public_url, local_url, refresher, app, connect, listeners, settings, vault })
+        Ok(Self {
+            public_url,
+            local_url,
+            refresher,
+            app,
+            connect,
+            listeners,
+            settings,
+            vault,
+        })
     }
 
     /// Serves until the process is told to end, then ends in order.
@@ -156,8 +170,10 @@ pub fn told_to_end() -> Result<impl Future<Output = ()>> {
     let hear = |kind| {
         signal(kind).map_err(|error| Error::Settings(format!("cannot hear signals: {error}")))
     };
-    let (mut terminate, mut interrupt) =
-        (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        hear(SignalKind::terminate())?,
+        hear(SignalKind::interrupt())?,
+    );
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -167,7 +183,11 @@ pub fn told_to_end() -> Result<impl Future<Output = ()>> {
 }
 
 fn local_url(bound: &[SocketAddr], wanted: &Settings) -> String {
-    let scheme = if wanted.tls.is_some() { "https" } else { "http" };
+    let scheme = if wanted.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     match (bound.first(), wanted.listen.first()) {
         (Some(address), _) => format!("{scheme}://{address}"),
         (None, Some(unix)) => unix.to_string(),
