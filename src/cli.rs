@@ -26,6 +26,7 @@ mod passphrase;
 mod sandbox;
 mod secrets;
 mod serve;
+mod server;
 mod token;
 
 use std::process::ExitCode;

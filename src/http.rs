@@ -6,10 +6,15 @@
 
 mod accept;
 pub mod answer;
+mod api;
+pub mod app;
 pub mod body;
 pub mod cookie;
 pub mod guard;
 pub mod listen;
 pub mod pace;
+mod pages;
 pub mod panics;
+pub mod routes;
 pub mod serve;
+pub mod wire;

@@ -18,6 +18,7 @@ pub mod classify;
 mod discovery;
 pub mod egress;
 pub mod metadata;
+pub mod proxy;
 mod seats;
 
 use std::borrow::Cow;

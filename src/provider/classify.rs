@@ -1,4 +1,5 @@
-//! What a provider's refusal means: one table, from (status, code, text) to a [`FailureKind`]. Pure.
+//! What a provider's refusal means: one table, from status, code and text to a [`FailureKind`].
+//! Pure.
 //!
 //! It promises: a grant is called dead only for `invalid_grant` and the codes listed here, each
 //! with the place it was seen, and never by a server in trouble (429, 5xx); text of a provider is
@@ -274,16 +275,16 @@ fn filter_code(code: &str) -> String {
     if CODES.iter().any(|(known, _)| *known == listed) {
         return listed;
     }
-    let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    let token_like = |word: &str| {
-        word.len() >= limits::PROVIDER_TEXT_RUN_CHARS && word.bytes().any(|b| b.is_ascii_digit())
+    // Codes are words; what is neither words nor short may be a token in the wrong field.
+    let is_short = code.len() < limits::PROVIDER_TEXT_RUN_CHARS;
+    let is_word = |part: &str| {
+        part.len() < limits::PROVIDER_TEXT_RUN_CHARS
+            && (is_short || part.bytes().all(|byte| byte.is_ascii_alphabetic()))
     };
-    if code
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .any(token_like)
-    {
+    if !code.split(['_', '-', '.', ' ']).all(is_word) {
         return String::from("unlisted_code");
     }
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     code.chars()
         .take(limits::PROVIDER_CODE_CHARS_MAX)
         .map(|c| if fits(c) { c } else { '_' })

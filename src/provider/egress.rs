@@ -22,6 +22,7 @@ use url::{Host, Url};
 use super::addresses::{AllowedHosts, Route, is_public, read_host};
 use super::answer::{Answer, Unread};
 use super::classify::{FORBIDDEN, Failure, FailureKind, filter_text};
+use super::proxy::ProxySettings;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::secret::Secret;
@@ -57,57 +58,6 @@ impl Default for EgressSettings {
             connect_timeout: limits::PROVIDER_CONNECT_TIMEOUT,
             timeout: limits::PROVIDER_TIMEOUT,
         }
-    }
-}
-
-/// A proxy for https. It resolves names itself, so behind it only names and literal addresses are
-/// checked here; which networks it reaches is its own rule.
-#[derive(Clone)]
-pub struct ProxySettings {
-    /// Its URL, with credentials where it wants some.
-    pub url: Secret<String>,
-    /// Hosts reached without it, as in `NO_PROXY`.
-    pub no_proxy: String,
-}
-
-impl fmt::Debug for ProxySettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProxySettings").finish_non_exhaustive()
-    }
-}
-
-impl ProxySettings {
-    /// Reads `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` (lower case wins), given a way to look
-    /// variables up; `None` where no proxy is set.
-    pub fn from_variables(look_up: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        let first = |names: &[&str]| {
-            let mut values = names.iter().filter_map(|name| look_up(name));
-            values.find(|value| !value.trim().is_empty())
-        };
-        Some(Self {
-            url: Secret::new(first(&[
-                "https_proxy",
-                "HTTPS_PROXY",
-                "all_proxy",
-                "ALL_PROXY",
-            ])?),
-            no_proxy: first(&["no_proxy", "NO_PROXY"]).unwrap_or_default(),
-        })
-    }
-
-    fn host(&self) -> Result<Host> {
-        let text = self.url.expose();
-        let full = if text.contains("://") {
-            Url::parse(text)
-        } else {
-            Url::parse(&format!("http://{text}"))
-        };
-        let known = |url: &Url| matches!(url.scheme(), "http" | "https");
-        full.ok()
-            .filter(known)
-            .and_then(|url| url.host_str().and_then(read_host))
-            .map(|(host, _)| host)
-            .ok_or_else(|| Error::Settings("the proxy is not an http or https URL".into()))
     }
 }
 
@@ -376,4 +326,55 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 's
         next = wrapped.or_else(|| cause.source());
     }
     causes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn resolve(name: &str, exempt: Option<&str>) -> std::result::Result<usize, String> {
+        let resolver = CheckedResolver {
+            exempt: exempt.map(str::to_owned),
+        };
+        match resolver.resolve(name.parse().unwrap()).await {
+            Ok(found) => Ok(found.count()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// `localhost` stands for any name whose owner points it at us (DNS rebinding).
+    #[tokio::test]
+    async fn n6_a_name_that_leads_inside_resolves_to_nothing() {
+        let refused = Err(NoPublicAddress.to_string());
+        assert_eq!(resolve("localhost", None).await, refused);
+        assert_eq!(resolve("localhost", Some("proxy.corp")).await, refused);
+        assert!(resolve("localhost", Some("localhost")).await.is_ok());
+    }
+
+    #[test]
+    fn the_proxy_itself_is_no_destination() {
+        let egress = Egress::new(&EgressSettings {
+            proxy: Some(ProxySettings {
+                url: Secret::new("http://proxy.example:3128".into()),
+                no_proxy: String::new(),
+            }),
+            ..EgressSettings::default()
+        })
+        .unwrap();
+        let check = |url: &str| egress.check(&Url::parse(url).unwrap());
+        assert!(check("https://proxy.example/").is_err());
+        assert!(check("https://PROXY.example.:8443/").is_err());
+        assert_eq!(check("https://other.example/"), Ok(Route::Public));
+    }
+
+    #[test]
+    fn a_file_that_holds_no_root_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for text in ["", "junk", broken] {
+            std::fs::write(file.path(), text).unwrap();
+            assert!(tls_settings(&[file.path().to_owned()]).is_err(), "{text}");
+        }
+        assert!(tls_settings(&["/nowhere/roots.pem".into()]).is_err());
+    }
 }

@@ -152,6 +152,28 @@ mod tests {
         assert!(seats.take("a:443").await.is_ok());
     }
 
+    /// Goal: who waited behind the call that was told to stay away stays away too. Method: a call
+    /// is left waiting while the host's wait is noted and the seats are given back.
+    #[tokio::test]
+    async fn whoever_waits_for_a_seat_hears_of_the_wait_as_well() {
+        let clock = Clock::test(Timestamp::from_unix_ms(1_800_000_000_000));
+        let seats = Seats::new(clock, Duration::from_secs(60));
+        let mut taken = Vec::new();
+        for _ in 0..limits::PROVIDER_CALLS_PER_HOST_MAX {
+            taken.push(seats.take("a:443").await.unwrap());
+        }
+        let waiting = seats.take("a:443");
+        tokio::pin!(waiting);
+        tokio::select! {
+            biased;
+            _ = &mut waiting => panic!("there is no seat"),
+            () = std::future::ready(()) => {}
+        }
+        seats.stay_away("a:443", Duration::from_secs(5));
+        drop(taken);
+        assert_eq!(waiting.await.unwrap_err().code, "retry_later");
+    }
+
     #[tokio::test]
     async fn idle_hosts_are_forgotten_and_waits_are_not() {
         let (seats, _) = seats();

@@ -74,6 +74,16 @@ impl Vault {
         })
     }
 
+    /// Refuses who may not make or change this app, before anything is done for them.
+    ///
+    /// # Errors
+    /// [`Error::Denied`].
+    pub fn may_make_app(&self, caller: &Caller, id: &AppId) -> Result<()> {
+        self.gate()
+            .permit(caller, Action::Apps, &Target::app(id))
+            .map(|_| ())
+    }
+
     /// Stores a changed app. What it was made from and when stay as they were.
     ///
     /// # Errors
