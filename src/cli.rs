@@ -60,9 +60,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         _ => LevelFilter::ERROR,
     })?;
     match command {
-        Command::Dev(args) => Ok(dev::run(args)?),
-        Command::Serve(args) => Ok(serve::run(*args)?),
-        Command::Sandbox(args) => Ok(sandbox::run(args)?),
+        Command::Dev(args) => dev::run(args),
+        Command::Serve(args) => serve::run(*args),
+        Command::Sandbox(args) => sandbox::run(args),
         Command::Init(args) => init::run(&args),
         Command::Passphrase(command) => passphrase::run(command),
         Command::Completions(args) => completions::run(&args),

@@ -54,13 +54,12 @@ pub fn run(args: DevArgs) -> std::result::Result<(), Failure> {
         let redirect_uri = format!("{}/callback/demo", server.local_url);
         bound.sandbox.add_redirect_uri(CLIENT_ID, redirect_uri)?;
         let key = furnish(&vault, &bound).await?;
-        greet(&server.local_url, &bound.issuer, &key).map_err(Failure::into_error)?;
+        greet(&server.local_url, &bound.issuer, &key)?;
         let sandbox = tokio::spawn(bound.serve(std::future::pending()));
         let ended = server.run().await;
         sandbox.abort();
-        ended
-    })?;
-    Ok(())
+        Ok(ended?)
+    })
 }
 
 /// Two apps, a connected user, and an access key.

@@ -94,15 +94,6 @@ impl Failure {
         Self::new(exit, "", "")
     }
 
-    /// The failure as an error, for work that ends with one of those. Only what the command line
-    /// itself met on its own streams goes this way.
-    pub fn into_error(self) -> Error {
-        Error::Settings(match self.message.is_empty() {
-            true => "standard output is closed".into(),
-            false => self.message,
-        })
-    }
-
     /// Says it on standard error and gives the exit code.
     pub fn report(&self) -> ExitCode {
         if !self.message.is_empty() {

@@ -106,6 +106,5 @@ pub fn run(args: SandboxArgs) -> std::result::Result<(), Failure> {
         let told = super::server::told_to_end()?;
         bound.serve(told).await;
         Ok(())
-    })?;
-    Ok(())
+    })
 }

@@ -47,10 +47,13 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
         } else {
             "unlocked"
         };
-        tracing::info!("listening on {} ({state})", server.local_url);
-        server.run().await
-    })?;
-    Ok(())
+        tracing::info!(
+            "listening on {}, reached by people at {} ({state})",
+            server.local_url,
+            server.public_url
+        );
+        Ok(server.run().await?)
+    })
 }
 
 fn unlocker(args: &ServeArgs) -> Result<Option<Unlocker>, Failure> {

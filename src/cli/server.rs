@@ -61,7 +61,9 @@ pub struct Server {
 ///
 /// # Errors
 /// [`Error::Settings`] where the system gives no threads; the work's.
-pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub fn block_on<T, E: From<Error>>(
+    work: impl Future<Output = std::result::Result<T, E>>,
+) -> std::result::Result<T, E> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
