@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::model::access::{Action, Caller, Target, Who};
 use crate::model::plan::{self, Verdict};
 use crate::model::token::{Record, Summary, TokenState};
-use crate::model::{Owner, TokenId};
+use crate::model::{Address, Owner, TokenId};
 use crate::seal::digest;
 use crate::secret::{Secret, hex};
 use crate::store::{Index, Records, Scan, View};
@@ -39,6 +39,7 @@ pub struct RefreshJob {
     pub failures: u32,
     place: TokenKey,
     version: u64,
+    address: Address,
 }
 
 /// How a refresh may begin.
@@ -79,7 +80,7 @@ impl Vault {
     pub fn begin_refresh(&self, caller: &Caller, ask: RefreshAsk) -> Result<Receipt<Begin>> {
         let (permit, kept) = self.permit_on(caller, Action::Refresh, ask.id)?;
         let now = self.clock().now();
-        permit.write(Some(ask.id), move |tx| {
+        permit.write_as("refresh begins", Some(ask.id), move |tx| {
             // Read again inside the transaction: the permit was given on an older view.
             let Some(kept) = read(tx, &kept.place)?.filter(|kept| kept.record.id == ask.id) else {
                 return Err(Error::NotFound("token"));
@@ -124,6 +125,7 @@ impl Vault {
                 failures: record.failures,
                 place: kept.place,
                 version,
+                address: kept.record.address,
             })))
         })
     }
@@ -138,9 +140,8 @@ impl Vault {
         job: &RefreshJob,
         verdict: Verdict,
     ) -> Result<Receipt<Finish>> {
-        let permit = self
-            .gate()
-            .permit(caller, Action::Refresh, &Target::default())?;
+        let target = Target::of(&job.address.app, &job.address.owner);
+        let permit = self.gate().permit(caller, Action::Refresh, &target)?;
         let now = self.clock().now();
         let by = caller.name();
         let (place, version, id) = (job.place, job.version, job.id);
@@ -149,7 +150,7 @@ impl Vault {
             .app
             .oauth()
             .and_then(|oauth| oauth.default_lifetime_s);
-        permit.write(Some(id), move |tx| {
+        permit.write_as(&word_for(&verdict), Some(id), move |tx| {
             let Some(kept) = read(tx, &place)? else {
                 return Ok(Finish::Superseded);
             };
@@ -247,7 +248,9 @@ impl Vault {
             }
             Ok(Scan::Go)
         })?;
-        permit.record(&format!("{} interrupted refreshes found", ids.len()), None)?;
+        if !ids.is_empty() {
+            permit.record(&format!("{} interrupted refreshes found", ids.len()), None)?;
+        }
         Ok(ids)
     }
 
@@ -286,6 +289,15 @@ impl Vault {
             .gate()
             .permit(&local, Action::Delete, &Target::of(&of.app, &owner))?;
         permit.record(&format!("revocation: {outcome}"), Some(of.id))
+    }
+}
+
+/// What the audit trail calls a verdict.
+fn word_for(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Renewed(_) => "refreshed".into(),
+        Verdict::Dead(reason, error) => format!("dead: {} ({})", reason.as_str(), error.code),
+        Verdict::Later { error, .. } => format!("later: {}", error.code),
     }
 }
 

@@ -36,7 +36,10 @@ async fn the_main_job_with_oidc_provider() {
         .await;
     assert_eq!(status, 201, "{app}");
     assert_eq!(app["redirect_uri"], redirect_uri);
-    assert!(app["revocation_url"].is_string(), "discovered: {app}");
+    assert!(
+        app["endpoints"]["revocation_url"].is_string(),
+        "discovered: {app}"
+    );
 
     let ask = json!({ "app": "oidc", "user": "u1" });
     let (_, said) = api
