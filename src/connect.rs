@@ -21,13 +21,15 @@
 //! It never: shows a provider's URL before the proof, or keeps anything a browser presents.
 
 mod person;
+mod trip;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-pub use self::person::{AppCard, Came, Cookie, Next, Visit};
+pub use self::person::{AppCard, Cookie, Next, Visit};
+pub use self::trip::Came;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
