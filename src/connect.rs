@@ -158,8 +158,7 @@ impl Connect {
         for wished in wish.apps {
             let app = self
                 .vault()
-                .app_secrets(caller, Action::Connect, &wished.app)?
-                .app;
+                .app_settings(caller, Action::Connect, &wished.app)?;
             if apps.iter().any(|other| other.app == app.id) {
                 return Err(Error::invalid(format!("`{}` is named twice", app.id)));
             }

@@ -174,16 +174,21 @@ impl Connect {
         app: &AppId,
         from: &str,
     ) -> Result<Next> {
-        match self.open(id, cookie, from)? {
-            Ok((caller, link)) => {
-                self.vault()
-                    .settle(&caller, &link, app, LinkAppState::Declined)?
-                    .await?;
-                self.changed();
-                Ok(Next::Page(id))
-            }
-            Err(no_way) => Ok(Next::Nowhere(no_way)),
+        let (caller, link) = match self.open(id, cookie, from)? {
+            Ok(found) => found,
+            Err(no_way) => return Ok(Next::Nowhere(no_way)),
+        };
+        // Before the proof it would be anybody's no; what is connected is not declined any more.
+        let Some(entry) = link.app(app).filter(|_| link.proven) else {
+            return Err(Error::Denied);
+        };
+        if !matches!(entry.state, LinkAppState::Connected { .. }) {
+            self.vault()
+                .settle(&caller, &link, app, LinkAppState::Declined)?
+                .await?;
+            self.changed();
         }
+        Ok(Next::Page(id))
     }
 
     /// A link this browser is bound to.
@@ -215,8 +220,8 @@ impl Connect {
     fn visit_of(&self, caller: &Caller, link: Link) -> Result<Visit> {
         let mut apps = Vec::with_capacity(link.apps.len());
         for entry in &link.apps {
-            let app = match self.vault().app_secrets(caller, Action::Store, &entry.app) {
-                Ok(found) => Some(found.app),
+            let app = match self.vault().app_settings(caller, Action::Store, &entry.app) {
+                Ok(app) => Some(app),
                 Err(Error::NotFound(_)) => None,
                 Err(error) => return Err(error),
             };

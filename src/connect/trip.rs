@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::model::access::Action;
 use crate::model::link::LinkAppState;
 use crate::model::{Address, AppId, LinkId, Scopes};
-use crate::provider::AuthorizeRequest;
 use crate::provider::classify::{Failure, filter_text};
+use crate::provider::{AuthorizeRequest, TokenHint};
 use crate::secret::Secret;
 use crate::vault::{NewCredential, NewToken, NoWay, Returned, Vault};
 
@@ -49,8 +49,8 @@ impl Connect {
         let Some(entry) = link.app(app).filter(|_| link.proven) else {
             return Err(Error::Denied);
         };
-        let found = self.vault().app_secrets(&caller, Action::Store, app)?;
-        let oauth = found.app.oauth().ok_or(Error::Denied)?;
+        let settings = self.vault().app_settings(&caller, Action::Store, app)?;
+        let oauth = settings.oauth().ok_or(Error::Denied)?;
         let state = Vault::new_state(&link);
         let redirect_uri = self.redirect_uri(app);
         let request = AuthorizeRequest {
@@ -119,6 +119,19 @@ impl Connect {
             .exchange(oauth, secret, &code, &redirect_uri, verifier)
             .await;
         match exchanged {
+            Ok(grant) if self.vault().is_dead(&returned.caller, &returned.link)? => {
+                // Taken back while the provider was asked: what it granted is nobody's.
+                let token = grant.refresh_token.as_ref().unwrap_or(&grant.access_token);
+                let hint = match grant.refresh_token {
+                    Some(_) => TokenHint::RefreshToken,
+                    None => TokenHint::AccessToken,
+                };
+                let revoked = self.0.provider.revoke(oauth, secret, token, hint).await;
+                if let Err(failure) = revoked {
+                    tracing::warn!(code = failure.code, "an unwanted grant was not revoked");
+                }
+                Ok(failed("link_over", "the link was taken back meanwhile"))
+            }
             Ok(grant) => {
                 self.keep(returned, app, NewCredential::Granted(grant))
                     .await

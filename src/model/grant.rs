@@ -225,13 +225,17 @@ impl Grant {
             }
             // What concerns the whole vault is not for somebody confined to a part of it.
             && (!target.whole_vault || self.is_everywhere())
+            // An app is shared by all owners. Who is confined to some of them could change where
+            // the tokens of the others are sent.
+            && (action != Action::Apps || self.is_of_any_owner())
     }
 
     fn is_everywhere(&self) -> bool {
-        self.apps == Match::Any
-            && self.tenants == Match::Any
-            && self.users == Match::Any
-            && self.scopes.is_none()
+        self.apps == Match::Any && self.is_of_any_owner()
+    }
+
+    fn is_of_any_owner(&self) -> bool {
+        self.tenants == Match::Any && self.users == Match::Any && self.scopes.is_none()
     }
 
     /// True where everything `other` allows is allowed by this grant too.

@@ -70,12 +70,17 @@ impl Vault {
         let Some(first) = new.apps.first() else {
             return Err(Error::invalid("`apps` names at least one app"));
         };
-        let permit =
-            self.gate()
-                .permit(caller, Action::Connect, &Target::of(&first.app, &new.owner))?;
+        // Nobody lets a person consent to more than the scope ceiling it has itself.
+        let may = |app: &LinkApp| {
+            let target = Target {
+                scopes: Some(&app.scopes),
+                ..Target::of(&app.app, &new.owner)
+            };
+            self.gate().permit(caller, Action::Connect, &target)
+        };
+        let permit = may(first)?;
         for app in &new.apps[1..] {
-            self.gate()
-                .permit(caller, Action::Connect, &Target::of(&app.app, &new.owner))?;
+            may(app)?;
         }
         let id = LinkId::new(random());
         let secret: [u8; 32] = random();
@@ -104,10 +109,8 @@ impl Vault {
             created_at: now,
             expires_at: now.plus(new.life),
         };
-        permit.write(None, move |tx| {
-            if tx.count(Records::Links, b"", limits::LINKS_OPEN_MAX)? >= limits::LINKS_OPEN_MAX {
-                return Err(Error::Busy(limits::LINK_LIFE_DEFAULT));
-            }
+        permit.write_told(move |tx| {
+            make_room(tx, now, limits::LINKS_OPEN_MAX)?;
             for app in &link.apps {
                 replace_newest(tx, &link, &app.app, now)?;
             }
@@ -118,7 +121,8 @@ impl Vault {
                     verifier: None,
                 },
             )?;
-            Ok(MadeLink { link, ticket, code })
+            let outcome = format!("link {id} made");
+            Ok((MadeLink { link, ticket, code }, outcome))
         })
     }
 
@@ -167,15 +171,21 @@ impl Vault {
             .gate()
             .permit(caller, Action::Connect, &Target::default())?;
         let now = self.clock().now();
-        permit.write(None, move |tx| {
+        permit.write_told(move |tx| {
             let mut kept = read(tx.keys(), tx.view(), link.id)?.ok_or(Error::NotFound("link"))?;
-            if kept.link.is_open(now) {
+            let was_open = kept.link.is_open(now);
+            if was_open {
                 kept.link.dead = Some(LinkEnd::Withdrawn);
                 kept.link.trip = None;
                 kept.verifier = None;
                 put(tx, &kept)?;
             }
-            Ok(kept.link)
+            let how = if was_open {
+                "withdrawn"
+            } else {
+                "over already"
+            };
+            Ok((kept.link, format!("link {id} {how}")))
         })
     }
 
@@ -201,7 +211,7 @@ impl Vault {
             },
         )?;
         let now = self.clock().now();
-        permit.write(None, move |tx| {
+        permit.write_told(move |tx| {
             let mut kept = read(tx.keys(), tx.view(), link.id)?.ok_or(Error::NotFound("link"))?;
             let (_, secret) = presented.ok_or(Error::NotFound("ticket"))?;
             let expected = kept
@@ -213,12 +223,15 @@ impl Vault {
             if !fits || !kept.link.is_open(now) {
                 return Err(Error::NotFound("ticket"));
             }
-            match kept.link.owner == owner {
-                true => kept.link.proven = true,
-                false => kept.link.dead = Some(LinkEnd::WrongPerson),
-            }
+            let outcome = if kept.link.owner == owner {
+                kept.link.proven = true;
+                format!("link {id}: the person was vouched for")
+            } else {
+                kept.link.dead = Some(LinkEnd::WrongPerson);
+                format!("link {id}: somebody else was vouched for, so it is dead")
+            };
             put(tx, &kept)?;
-            Ok(kept.link)
+            Ok((kept.link, outcome))
         })
     }
 
@@ -251,6 +264,29 @@ impl Vault {
             Ok(old.len())
         })
     }
+}
+
+/// Room for one more among at most `kept_max` links. The memory of those that ended goes first; only
+/// where all of them wait is there none.
+fn make_room(tx: &mut Tx<'_>, now: Timestamp, kept_max: usize) -> Result<()> {
+    if tx.count(Records::Links, b"", kept_max)? < kept_max {
+        return Ok(());
+    }
+    let mut ended: Vec<Link> = Vec::new();
+    tx.view()
+        .scan_records(Records::Links, b"", None, &mut |place, sealed| {
+            ended.extend(Some(open(tx.keys(), place, &sealed)?.link).filter(|l| !l.is_open(now)));
+            Ok(Scan::Go)
+        })?;
+    if ended.is_empty() {
+        return Err(Error::Busy(limits::LINK_LIFE_DEFAULT));
+    }
+    // A tenth at once, so that the next call need not look at all of them again.
+    ended.sort_by_key(|link| link.expires_at);
+    for link in ended.iter().take((kept_max / 10).max(1)) {
+        forget(tx, link)?;
+    }
+    Ok(())
 }
 
 fn forget(tx: &mut Tx<'_>, link: &Link) -> Result<()> {

@@ -34,7 +34,7 @@ impl Browser {
     /// One request; no redirect is followed.
     pub async fn send(&mut self, method: &str, url: &str, form: Option<&[(&str, &str)]>) -> Page {
         let parsed = reqwest::Url::parse(url).unwrap();
-        let host = format!("{}:{:?}", parsed.host_str().unwrap(), parsed.port());
+        let host = host_of(&parsed);
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         let mut request = self.client.request(method, url);
         let cookies: Vec<String> = self
@@ -98,6 +98,21 @@ impl Browser {
         self.follow("POST", &url, Some(&all)).await
     }
 
+    /// The cookies it keeps, by name.
+    pub fn cookies(&self) -> Vec<(String, String)> {
+        self.cookies
+            .iter()
+            .map(|((_, name), value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
+    /// Plants a cookie for the host of `url`.
+    pub fn plant(&mut self, url: &str, name: &str, value: &str) {
+        let host = host_of(&reqwest::Url::parse(url).unwrap());
+        self.cookies
+            .insert((host, name.to_owned()), value.to_owned());
+    }
+
     /// Signs in at the sandbox and consents; ends wherever that leads.
     pub async fn consent(&mut self, login: &Page, user: &str, password: &str) -> Page {
         let consent = self
@@ -142,6 +157,10 @@ impl Page {
         });
         (url.into(), fields.collect())
     }
+}
+
+fn host_of(url: &reqwest::Url) -> String {
+    format!("{}:{:?}", url.host_str().unwrap(), url.port())
 }
 
 fn attribute(tag: &str, name: &str) -> Option<String> {

@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use serde_json::{Value, json};
 use strongroom::clock::{Clock, Timestamp};
 use strongroom::connect::Connect;
@@ -31,6 +33,9 @@ pub const PASSPHRASE: &str = "violet harbour mumbles often";
 /// Longest wait of a test for anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const CLIENT_SECRET: &str = "s3cret of the demo client";
+
+/// A request with this header makes the handler under test panic with its value.
+pub const PANIC_HEADER: &str = "x-test-panic";
 
 /// A provider under test.
 pub struct Outside {
@@ -95,6 +100,20 @@ impl Inside {
         with_scheduler: bool,
         change: impl FnOnce(EgressSettings) -> EgressSettings,
     ) -> Self {
+        Self::start(vault, with_scheduler, change, None).await
+    }
+
+    /// Serves a vault whose pages people reach under `public_url`.
+    pub async fn serve_under(vault: Vault, public_url: &str) -> Self {
+        Self::start(vault, false, |settings| settings, Some(public_url)).await
+    }
+
+    async fn start(
+        vault: Vault,
+        with_scheduler: bool,
+        change: impl FnOnce(EgressSettings) -> EgressSettings,
+        public_url: Option<&str>,
+    ) -> Self {
         let address = ListenAddress::parse("127.0.0.1:0").unwrap();
         let listener = bind(&address).await.unwrap();
         let bound = listener.tcp_address().unwrap();
@@ -106,7 +125,7 @@ impl Inside {
         let provider = Provider::new(&change(egress), vault.clock().clone()).unwrap();
         let refresher = Refresher::new(vault.clone(), provider.clone());
         let notice = refresher.clone();
-        let public_url = WebUrl::parse("url", &url).unwrap();
+        let public_url = WebUrl::parse("url", public_url.unwrap_or(&url)).unwrap();
         let connect = Connect::new(vault.clone(), provider, &public_url, move || {
             notice.notice()
         });
@@ -123,7 +142,16 @@ impl Inside {
         let mut settings = ServeSettings::new(hosts);
         settings.connections_max = 16_384;
         let server = tokio::spawn(async move {
-            let service = move |request, peer| app.clone().handle(request, peer);
+            let service = move |request: Request<Incoming>, peer| {
+                let app = app.clone();
+                async move {
+                    // A handler that fails with whatever it held: what becomes of the text?
+                    if let Some(text) = request.headers().get(PANIC_HEADER) {
+                        panic!("{}", text.to_str().unwrap());
+                    }
+                    app.handle(request, peer).await
+                }
+            };
             let shutdown = async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
@@ -233,6 +261,25 @@ pub struct Api {
     pub key: String,
 }
 
+/// An answer as it came, but for its date.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Raw {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Raw {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+}
+
 /// Status and body.
 pub type Said = (u16, Value);
 
@@ -253,6 +300,38 @@ impl Api {
         let text = answer.text().await.unwrap();
         let json = serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text:?}"));
         (status, json)
+    }
+
+    /// One request, as it is; the answer as it came.
+    pub async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Raw {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.client.request(method, format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.body(body).send().await.unwrap();
+        let mut headers: Vec<(String, String)> = answer
+            .headers()
+            .iter()
+            .filter(|(name, _)| *name != "date")
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect();
+        headers.sort();
+        Raw {
+            status: answer.status().as_u16(),
+            headers,
+            body: answer.text().await.unwrap(),
+        }
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Said {
+        self.send("PUT", path, Some(body)).await
     }
 
     pub async fn get(&self, path: &str) -> Said {

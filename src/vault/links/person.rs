@@ -114,7 +114,8 @@ impl Vault {
             return Ok(Err(NoWay::Unknown));
         };
         if let Err(no_way) = check(permit.keys(), &kept.link) {
-            permit.record(&format!("link {id} refused: {no_way:?}"), None)?;
+            let why = format!("{no_way:?}");
+            self.gate().record_visitor(id, from, &why)?;
             return Ok(Err(no_way));
         }
         let caller = visitor(&kept.link, from);
@@ -134,11 +135,12 @@ impl Vault {
         let secret: [u8; 32] = random();
         self.step(caller, link, move |keys, kept, _| {
             if kept.link.browser_hash.is_some() {
-                return Ok(None);
+                return Ok((None, "opened in a browser already".into()));
             }
             kept.link.browser_hash = Some(hash(keys, b"browser", kept.link.id, &secret));
             kept.link.proven = kept.link.proof == Proof::None;
-            Ok(Some(Secret::new(base64url(&secret))))
+            let cookie = Secret::new(base64url(&secret));
+            Ok((Some(cookie), "opened in a browser".into()))
         })
     }
 
@@ -154,8 +156,8 @@ impl Vault {
     ) -> Result<Receipt<Link>> {
         self.step(caller, link, move |keys, kept, now| {
             let link = &mut kept.link;
-            if link.proven || !link.is_open(now) {
-                return Ok(link.clone());
+            if link.proof != Proof::Code || link.proven || !link.is_open(now) {
+                return Ok((link.clone(), "no code was asked for".into()));
             }
             let digits: String = typed
                 .expose()
@@ -163,16 +165,23 @@ impl Vault {
                 .filter(char::is_ascii_digit)
                 .collect();
             let typed_hash = hash(keys, b"code", link.id, digits.as_bytes());
-            match &link.code_hash {
-                Some(code_hash) if same(code_hash, &typed_hash) => link.proven = true,
+            let outcome = match &link.code_hash {
+                Some(code_hash) if same(code_hash, &typed_hash) => {
+                    link.proven = true;
+                    "the right code was typed".to_owned()
+                }
                 _ => {
                     link.code_tries += 1;
-                    if link.code_tries >= limits::CODE_TRIES_MAX {
+                    let tries = link.code_tries;
+                    if tries >= limits::CODE_TRIES_MAX {
                         link.dead = Some(LinkEnd::TooManyCodes);
+                        format!("wrong code {tries}, so the link is dead")
+                    } else {
+                        format!("wrong code {tries}")
                     }
                 }
-            }
-            Ok(link.clone())
+            };
+            Ok((link.clone(), outcome))
         })
     }
 
@@ -184,9 +193,9 @@ impl Vault {
         let secret: [u8; 32] = random();
         self.step(caller, link, move |keys, kept, _| {
             kept.link.vouch_hash = Some(hash(keys, b"vouch", kept.link.id, &secret));
-            Ok(Secret::new(base64url(
-                &[kept.link.id.as_bytes().as_slice(), &secret].concat(),
-            )))
+            let ticket = [kept.link.id.as_bytes().as_slice(), &secret].concat();
+            let outcome = "sent to the asking application to be vouched for";
+            Ok((Secret::new(base64url(&ticket)), outcome.into()))
         })
     }
 
@@ -210,13 +219,14 @@ impl Vault {
             }
             let entry = kept.link.app_mut(&app).ok_or(Error::Denied)?;
             entry.state = LinkAppState::Waiting;
+            let outcome = format!("sent to the provider of `{app}`");
             kept.link.trip = Some(Trip {
                 app,
                 state_hash: hash(keys, b"state", kept.link.id, &secret),
                 expires_at: now.plus(limits::STATE_LIFE),
             });
             kept.verifier = verifier;
-            Ok(())
+            Ok(((), outcome))
         })
     }
 
@@ -271,10 +281,11 @@ impl Vault {
         let taken = self.step(&caller, &link, move |_, kept, _| {
             // Two callbacks at once: the one that comes second finds the trip taken.
             if kept.link.trip.is_none() || kept.link.trip != expected {
-                return Ok(None);
+                return Ok((None, "came back from the provider a second time".into()));
             }
             kept.link.trip = None;
-            Ok(Some((kept.link.clone(), kept.verifier.take())))
+            let taken = (kept.link.clone(), kept.verifier.take());
+            Ok((Some(taken), "came back from the provider".into()))
         })?;
         Ok(match taken.await? {
             Some((link, verifier)) => Ok(Returned {
@@ -300,17 +311,38 @@ impl Vault {
         let app = app.clone();
         self.step(caller, link, move |_, kept, _| {
             let entry = kept.link.app_mut(&app).ok_or(Error::NotFound("app"))?;
+            let outcome = match &state {
+                LinkAppState::Waiting => format!("`{app}` waits"),
+                LinkAppState::Connected { .. } => format!("`{app}` connected"),
+                LinkAppState::Declined => format!("`{app}` declined"),
+                LinkAppState::Failed { code, .. } => format!("`{app}` failed: {code}"),
+            };
             entry.state = state;
-            Ok(kept.link.clone())
+            Ok((kept.link.clone(), outcome))
         })
     }
 
-    /// One step of a link by the person on it.
+    /// True where a link was ended by force while its person was away: withdrawn, replaced, or the
+    /// wrong person's. One that merely lapsed meanwhile is not.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::NotFound`].
+    pub fn is_dead(&self, caller: &Caller, link: &Link) -> Result<bool> {
+        let target = Target {
+            owner: Some(&link.owner),
+            ..Target::default()
+        };
+        let permit = self.gate().permit(caller, Action::Connect, &target)?;
+        let kept = read(permit.keys(), &self.store().read()?, link.id)?;
+        Ok(kept.ok_or(Error::NotFound("link"))?.link.dead.is_some())
+    }
+
+    /// One step of a link by the person on it. What came of it, in words, is put on record.
     fn step<T: Send + 'static>(
         &self,
         caller: &Caller,
         link: &Link,
-        change: impl FnOnce(&Keyring, &mut KeptLink, Timestamp) -> Result<T> + Send + 'static,
+        change: impl FnOnce(&Keyring, &mut KeptLink, Timestamp) -> Result<(T, String)> + Send + 'static,
     ) -> Result<Receipt<T>> {
         let target = Target {
             owner: Some(&link.owner),
@@ -318,11 +350,11 @@ impl Vault {
         };
         let permit = self.gate().permit(caller, Action::Connect, &target)?;
         let (id, now) = (link.id, self.clock().now());
-        permit.write(None, move |tx| {
+        permit.write_told(move |tx| {
             let mut kept = read(tx.keys(), tx.view(), id)?.ok_or(Error::NotFound("link"))?;
-            let value = change(tx.keys(), &mut kept, now)?;
+            let told = change(tx.keys(), &mut kept, now)?;
             put(tx, &kept)?;
-            Ok(value)
+            Ok(told)
         })
     }
 }
