@@ -159,7 +159,7 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "too much at one time; come back in {} s",
-                    wait.as_secs().max(1)
+                    wait.as_millis().div_ceil(1000).max(1)
                 )
             }
             Self::Storage(what) => write!(f, "the store could not do it: {what}"),

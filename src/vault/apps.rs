@@ -105,6 +105,7 @@ impl Vault {
             }
             let app = App {
                 created_at: old.app.created_at,
+                template: old.app.template,
                 ..app
             };
             let secret = match client_secret {
@@ -150,6 +151,23 @@ impl Vault {
         let place = Indexer(permit.keys()).app(id);
         let sealed = self.store().read()?.record(Records::Apps, &place)?;
         permit.record(if sealed.is_some() { "ok" } else { "not_found" }, None)?;
+        let sealed = sealed.ok_or(Error::NotFound("app"))?;
+        open_settings(permit.keys(), &place, &sealed)
+    }
+
+    /// An app without its secret, for a flow that acts for `caller`, who may do `action`. Nothing
+    /// is handed out yet: what the flow does with it is on record.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`].
+    pub(crate) fn app_settings(&self, caller: &Caller, action: Action, id: &AppId) -> Result<App> {
+        let target = Target {
+            app: Some(id),
+            ..self.own(caller)
+        };
+        let permit = self.gate().permit(caller, action, &target)?;
+        let place = Indexer(permit.keys()).app(id);
+        let sealed = self.store().read()?.record(Records::Apps, &place)?;
         let sealed = sealed.ok_or(Error::NotFound("app"))?;
         open_settings(permit.keys(), &place, &sealed)
     }

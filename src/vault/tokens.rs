@@ -144,12 +144,18 @@ impl Vault {
             ..Target::of(&ask.app, &ask.owner)
         };
         let permit = self.gate().permit(caller, Action::Fetch, &target)?;
-        if ask.with_refresh_token {
-            // A second permit for the second right; the one record below names both.
-            self.gate().permit(caller, Action::FetchRefresh, &target)?;
-        }
+        // A second permit for the second right; the one record below names both.
+        let second = ask
+            .with_refresh_token
+            .then(|| self.gate().permit(caller, Action::FetchRefresh, &target))
+            .transpose()?;
+        // The ceilings of both rights hold.
+        let may = |granted: &Scopes| {
+            let second = second.as_ref();
+            permit.may_hand_out(granted) && second.is_none_or(|second| second.may_hand_out(granted))
+        };
         let now = self.clock().now();
-        let Some((place, sealed, record)) = self.best(&permit, ask, now, unstored)? else {
+        let Some((place, sealed, record)) = self.best(&permit, &may, ask, now, unstored)? else {
             permit.record("connect_required", None)?;
             return Ok(Found::Missing);
         };
@@ -182,6 +188,7 @@ impl Vault {
     fn best(
         &self,
         permit: &Permit,
+        may: &dyn Fn(&Scopes) -> bool,
         ask: &Ask,
         now: Timestamp,
         unstored: Option<(TokenId, &Grant)>,
@@ -197,7 +204,7 @@ impl Vault {
                 }
 
                 let other_account = ask.account.is_some() && ask.account != record.address.account;
-                if other_account || !permit.may_hand_out(&record.granted) {
+                if other_account || !may(&record.granted) {
                     return Ok(Scan::Go);
                 }
                 let fits = fit(&record, ask.scopes.as_ref(), now, ask.min_ttl);

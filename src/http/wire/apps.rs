@@ -118,6 +118,12 @@ impl AppRequest {
                 || self.issuer.is_some()
                 || self.authorization_url.is_some()
                 || self.token_url.is_some()
+                || self.revocation_url.is_some()
+                || self
+                    .scopes
+                    .as_ref()
+                    .is_some_and(|scopes| !scopes.is_empty())
+                || self.default_lifetime_s.is_some()
                 || matches!(secret, SecretChange::Set(_));
             return match oauth_only {
                 true => Err(Error::invalid("an `api_key` app has no OAuth settings")),
