@@ -7,9 +7,20 @@
 //! | the command line does the main job against a served vault | `commands` |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+#[path = "../it/browser.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the suite `it`, which uses all of it"
+)]
+mod browser;
 mod commands;
 mod process;
 mod refresh;
 #[path = "../it/support.rs"]
-#[allow(dead_code, reason = "shared with the suite `it`, which uses all of it")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the suite `it`, which uses all of it"
+)]
 mod support;
