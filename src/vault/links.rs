@@ -467,7 +467,9 @@ impl Vault {
         link: &Link,
         change: impl FnOnce(&Keyring, &mut KeptLink, Timestamp) -> Result<T> + Send + 'static,
     ) -> Result<Receipt<T>> {
+        // The person may act on the apps of the link alone, so one of them is named.
         let target = Target {
+            app: link.apps.first().map(|entry| &entry.app),
             owner: Some(&link.owner),
             ..Target::default()
         };
