@@ -184,6 +184,10 @@ impl Audit {
     /// [`Error::AuditUnavailable`]: the operation is to be refused.
     pub(super) fn append(&self, mut entry: Entry) -> Result<()> {
         let mut state = self.shared.lock();
+        if state.stopping {
+            // A permit that outlived a lock must not write behind a later unlock's entries.
+            return Err(Error::Locked);
+        }
         entry.seq = state.head.seq + 1;
         let head = state.append(&self.keys, &entry)?;
         state.head = head;
