@@ -198,6 +198,8 @@ impl Vault {
     }
 
     fn let_in(&self, keys: Arc<Keyring>) -> Result<()> {
+        // V12: until the host is known, nothing is refreshed.
+        self.0.refresh_paused.store(true, Ordering::Release);
         let directory = self
             .0
             .directory
@@ -217,7 +219,10 @@ impl Vault {
 
     /// Compares the host with the one the vault lived on, and writes it down where it is new.
     fn settle_in(&self) -> Result<()> {
-        let Some(host) = host_id() else { return Ok(()) };
+        let Some(host) = host_id() else {
+            self.0.refresh_paused.store(false, Ordering::Release);
+            return Ok(());
+        };
         let permit = self
             .gate()
             .permit(&Caller::local(), Action::Lock, &Target::vault())?;
