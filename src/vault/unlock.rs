@@ -17,6 +17,7 @@ use super::access::Gate;
 use super::audit::Audit;
 use super::ledger::{self, Ledger};
 use super::records::{decode, encode};
+use super::writer::Tx;
 use super::{Settings, Vault, keys};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
@@ -308,7 +309,7 @@ impl Vault {
         let label = label.to_owned();
         let now = self.clock().now();
         let write = permit.write(None, move |tx| {
-            let header = Header::parse(&tx.header()?)?;
+            let header = own_header(tx)?;
             let header = tx.keys().add_slot(&header, &unlocker, &label, kdf, now)?;
             let number = header.slots().last().map_or(0, |slot| slot.number);
             tx.put_header(&header);
@@ -324,7 +325,7 @@ impl Vault {
     pub fn remove_slot(&self, caller: &Caller, number: u32) -> Result<()> {
         let permit = self.gate().permit(caller, Action::Lock, &Target::vault())?;
         let write = permit.write(None, move |tx| {
-            let header = Header::parse(&tx.header()?)?;
+            let header = own_header(tx)?;
             let header = tx.keys().remove_slot(&header, number)?;
             tx.put_header(&header);
             Ok(())
@@ -346,7 +347,7 @@ impl Vault {
         let permit = self.gate().permit(caller, Action::Lock, &Target::vault())?;
         let now = self.clock().now();
         let write = permit.write(None, move |tx| {
-            let mut header = Header::parse(&tx.header()?)?;
+            let mut header = own_header(tx)?;
             let old: Vec<u32> = header
                 .slots()
                 .iter()
@@ -365,6 +366,17 @@ impl Vault {
             Ok(())
         })?;
         write.wait()
+    }
+}
+
+/// The stored header, as these keys signed it: a header changed behind the vault's back is refused,
+/// not signed again.
+fn own_header(tx: &Tx<'_>) -> Result<Header> {
+    let header = Header::parse(&tx.header()?)?;
+    if tx.keys().signed(&header) {
+        Ok(header)
+    } else {
+        Err(Error::Damaged("the vault's header was changed".into()))
     }
 }
 
