@@ -16,7 +16,9 @@
 use std::time::Duration;
 
 use super::Scopes;
-use super::token::{Cold, Grant, HistoryEntry, ReconnectReason, Record, RefreshError, TokenState};
+use super::token::{
+    Cold, Grant, HistoryEntry, ReconnectReason, Record, RefreshError, TokenKind, TokenState,
+};
 use crate::clock::Timestamp;
 use crate::limits;
 
@@ -174,11 +176,12 @@ pub enum Fit {
 pub fn fit(record: &Record, asked: Option<&Scopes>, now: Timestamp, min_ttl: Duration) -> Fit {
     let exact =
         asked.is_none_or(|asked| record.address.scopes == *asked || record.granted == *asked);
-    let wider = asked.is_none_or(|asked| record.granted.covers(asked));
+    // Static keys have no scopes to speak of: what was asked is not held against them.
+    let wider =
+        record.kind == TokenKind::ApiKey || asked.is_none_or(|asked| record.granted.covers(asked));
     if !exact && !wider {
         return Fit::TooNarrow;
     }
-    // Static keys have no scopes to speak of: what was asked is not held against them.
     let fresh = record.is_fresh(now, min_ttl);
     let renewable = record.state == TokenState::Active && record.has_refresh_token;
     // Nothing can be done about a token that is still valid but not for as long as was asked.
