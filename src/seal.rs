@@ -1,8 +1,8 @@
 //! The crypto room: what is sealed, under which key, bound to what.
 //!
 //! It promises:
-//! * S1 A sealed part opens only with the same vault id, table, identity, part, key term and record
-//!   version it was sealed with, each length-prefixed in the associated data.
+//! * S1 A sealed part opens only with the same vault id, table, identity, part, number of parts, key
+//!   term and record version it was sealed with, each length-prefixed in the associated data.
 //! * S2 Unlocking compares a commitment first and says one thing whatever is wrong; a wrong secret
 //!   costs what a wrong passphrase costs.
 //! * S3 Parameters of the header outside floor and cap are refused before memory is taken.
@@ -62,7 +62,7 @@ impl Sealed {
             && bytes.len() <= limits::RECORD_BYTES_MAX
             && bytes[0] == RECORD_FORMAT
             && (1..=PARTS_MAX).contains(&bytes[13])
-            && (0..bytes[13]).all(|part| sealed.part(part).is_some());
+            && sealed.ends_with_its_last_part();
         if sound {
             Ok(sealed)
         } else {
@@ -83,6 +83,18 @@ impl Sealed {
 
     fn term(&self) -> u32 {
         u32::from_le_bytes(self.0[1..5].try_into().expect("the shape was checked"))
+    }
+
+    fn parts(&self) -> u8 {
+        self.0[13]
+    }
+
+    /// True where the parts fill the record: nothing rides behind them.
+    fn ends_with_its_last_part(&self) -> bool {
+        let lengths: Option<usize> = (0..self.parts())
+            .map(|part| self.part(part).map(|bytes| bytes.len() + 4))
+            .sum();
+        lengths.is_some_and(|bytes| SEALED_HEAD_BYTES + bytes == self.0.len())
     }
 
     fn part(&self, wanted: u8) -> Option<&[u8]> {
@@ -338,7 +350,8 @@ impl Keyring {
         bytes.extend_from_slice(&context.version.to_le_bytes());
         bytes.push(count);
         for (part, plain) in (0_u8..).zip(parts) {
-            let sealed = primitives::seal(key, &self.associated(context, term, part), plain);
+            let place = (part, count);
+            let sealed = primitives::seal(key, &self.associated(context, term, place), plain);
             let length = u32::try_from(sealed.len()).map_err(|_| too_long())?;
             bytes.extend_from_slice(&length.to_le_bytes());
             bytes.extend_from_slice(&sealed);
@@ -371,13 +384,14 @@ impl Keyring {
         place
             .zip(sealed.part(part))
             .and_then(|(place, bytes)| {
-                let associated = self.associated(context, term, part);
+                let associated = self.associated(context, term, (part, sealed.parts()));
                 primitives::open(self.page.key(TERMS + place), &associated, bytes)
             })
             .ok_or_else(|| Error::Damaged(format!("a record in `{table}` does not authenticate")))
     }
 
-    fn associated(&self, context: Context<'_>, term: u32, part: u8) -> Vec<u8> {
+    /// What a part is bound to; `place` is its number and how many there are.
+    fn associated(&self, context: Context<'_>, term: u32, place: (u8, u8)) -> Vec<u8> {
         let mut out = Vec::with_capacity(160);
         let version = context.version.to_le_bytes();
         for field in [
@@ -386,7 +400,7 @@ impl Keyring {
             &self.vault_id,
             context.table.as_bytes(),
             context.identity,
-            &[part],
+            &[place.0, place.1],
             &term.to_le_bytes(),
             &version,
         ] {
