@@ -14,14 +14,17 @@
 mod header;
 mod memory;
 mod primitives;
+mod sealed;
 mod slot;
 
 use zeroize::Zeroizing;
 
 pub use self::header::{FORMAT, Header, Term};
+pub use self::sealed::Sealed;
 pub use self::slot::{KdfParams, RecoveryCode, Slot, SlotKind, Unlocker, check_passphrase};
 
 use self::memory::KeyPage;
+use self::sealed::{PARTS_MAX, RECORD_FORMAT};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -36,80 +39,6 @@ pub struct Context<'a> {
     pub identity: &'a [u8],
     /// Grows with every write of the vault, so that no two writes share it.
     pub version: u64,
-}
-
-/// A sealed record:
-///
-/// ```text
-/// sealed := format:u8 term:u32 version:u64 parts:u8 part*
-/// part   := length:u32 (24 nonce, ciphertext, 16 tag)
-/// ```
-#[derive(Clone, Eq, PartialEq)]
-pub struct Sealed(Vec<u8>);
-
-const RECORD_FORMAT: u8 = 1;
-const SEALED_HEAD_BYTES: usize = 14;
-const PARTS_MAX: u8 = 4;
-
-impl Sealed {
-    /// Takes stored bytes. Their shape is checked here, their authenticity by [`Keyring::open`].
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] where they are no sealed record.
-    pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let sealed = Self(bytes.to_vec());
-        let sound = bytes.len() >= SEALED_HEAD_BYTES
-            && bytes.len() <= limits::RECORD_BYTES_MAX
-            && bytes[0] == RECORD_FORMAT
-            && (1..=PARTS_MAX).contains(&bytes[13])
-            && sealed.ends_with_its_last_part();
-        if sound {
-            Ok(sealed)
-        } else {
-            Err(Error::Damaged("a stored record is not one of ours".into()))
-        }
-    }
-
-    /// The bytes to store.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The record version it claims, which opening it proves.
-    pub fn version(&self) -> u64 {
-        let bytes = self.0[5..13].try_into().expect("the shape was checked");
-        u64::from_le_bytes(bytes)
-    }
-
-    fn term(&self) -> u32 {
-        u32::from_le_bytes(self.0[1..5].try_into().expect("the shape was checked"))
-    }
-
-    fn parts(&self) -> u8 {
-        self.0[13]
-    }
-
-    /// True where the parts fill the record: nothing rides behind them.
-    fn ends_with_its_last_part(&self) -> bool {
-        let lengths: Option<usize> = (0..self.parts())
-            .map(|part| self.part(part).map(|bytes| bytes.len() + 4))
-            .sum();
-        lengths.is_some_and(|bytes| SEALED_HEAD_BYTES + bytes == self.0.len())
-    }
-
-    fn part(&self, wanted: u8) -> Option<&[u8]> {
-        let mut rest = self.0.get(SEALED_HEAD_BYTES..)?;
-        for at in 0..=wanted {
-            let (length, after) = rest.split_first_chunk::<4>()?;
-            let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-            let (part, after) = after.split_at_checked(length)?;
-            if at == wanted {
-                return Some(part);
-            }
-            rest = after;
-        }
-        None
-    }
 }
 
 /// Subkeys, each for one purpose, derived from the root key.
@@ -359,7 +288,7 @@ impl Keyring {
         if bytes.len() > limits::RECORD_BYTES_MAX {
             return Err(too_long());
         }
-        Ok(Sealed(bytes))
+        Ok(Sealed::made(bytes))
     }
 
     /// Opens one part of a record.
