@@ -132,24 +132,27 @@ const MEMORY_ENTRIES_MAX: usize = 10_000;
 
 impl Audit {
     /// Opens the trail in `directory`, or one in memory. A torn last entry is cut off: nobody was
-    /// answered on its strength.
+    /// answered on its strength. What is wrong with the end comes back, to be put on record:
+    /// `remembered` is the entry that the ledger knows to be on the disk.
     pub(super) fn open(
         keys: Arc<Keyring>,
         directory: Option<&Path>,
         mode: AuditMode,
-    ) -> Result<Self> {
-        let (sink, head) = match directory {
+        remembered: Head,
+    ) -> Result<(Self, Option<String>)> {
+        let (sink, head, fault) = match directory {
             Some(directory) => {
-                let (segment, head) = Segment::open_last(directory, &keys)?;
+                let (segment, head, fault) = Segment::open_last(directory, &keys, remembered)?;
                 (
                     Sink::Files {
                         directory: directory.to_owned(),
                         segment,
                     },
                     head,
+                    fault,
                 )
             }
-            None => (Sink::Memory(VecDeque::new()), Head::default()),
+            None => (Sink::Memory(VecDeque::new()), Head::default(), None),
         };
         let state = State {
             sink,
@@ -175,7 +178,7 @@ impl Audit {
                 .map_err(|error| Error::AuditUnavailable(error.to_string()))?;
             *audit.syncer.lock().expect("no holder panics") = Some(thread);
         }
-        Ok(audit)
+        Ok((audit, fault))
     }
 
     /// Writes an entry; its number is given here.

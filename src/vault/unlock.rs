@@ -11,20 +11,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::access::Gate;
 use super::audit::Audit;
 use super::ledger::{self, Ledger};
-use super::records::{decode, encode};
 use super::writer::Tx;
 use super::{Settings, Vault, keys};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target};
-use crate::seal::{Header, KdfParams, Keyring, Purpose, RecoveryCode, SlotKind, Unlocker};
-use crate::secret::{Secret, hex};
+use crate::seal::{Header, KdfParams, Keyring, RecoveryCode, SlotKind, Unlocker};
+use crate::secret::Secret;
 use crate::store::{Records, Store, View};
 
 /// What a new vault hands to its owner, once.
@@ -61,13 +60,6 @@ pub(super) struct Patience {
 
 const FILE: &str = "vault.redb";
 const AUDIT: &str = "audit";
-const HOME: &[u8] = b"home";
-
-/// Which host a vault lives on, as a keyed hash.
-#[derive(Serialize, Deserialize)]
-struct Home {
-    host: String,
-}
 
 impl Vault {
     /// Creates a vault in a new directory.
@@ -177,7 +169,7 @@ impl Vault {
         };
         let ledger = Ledger::read(&keys, &self.store().read()?)?;
         ledger.verify(&keys, &self.store().read()?)?;
-        self.let_in(keys)?;
+        let fault = self.let_in(keys)?;
         let outcome = match std::mem::take(&mut *patience).failures {
             0 => "unlocked".to_owned(),
             failures => format!("unlocked after {failures} wrong tries"),
@@ -189,7 +181,11 @@ impl Vault {
         let recorded = self
             .gate()
             .permit(&local, Action::Lock, &Target::vault())
-            .and_then(|permit| permit.record(&outcome, None))
+            .and_then(|permit| {
+                permit.record(&outcome, None)?;
+                // The ledger soon remembers a later entry: from here on the trail itself tells.
+                fault.map_or(Ok(()), |fault| permit.record(&fault, None))
+            })
             .and_then(|()| self.settle_in());
         if recorded.is_err() {
             // An unlock that cannot be put on record does not count.
@@ -198,7 +194,8 @@ impl Vault {
         recorded
     }
 
-    fn let_in(&self, keys: Arc<Keyring>) -> Result<()> {
+    /// Opens the gate. What is wrong with the audit trail's end comes back.
+    fn let_in(&self, keys: Arc<Keyring>) -> Result<Option<String>> {
         // V12: until the host is known, nothing is refreshed.
         self.0.refresh_paused.store(true, Ordering::Release);
         let directory = self
@@ -206,52 +203,18 @@ impl Vault {
             .directory
             .as_ref()
             .map(|directory| directory.join(AUDIT));
-        let audit = Audit::open(
+        let view = self.store().read()?;
+        let ledger = Ledger::read(&keys, &view)?;
+        let (audit, fault) = Audit::open(
             Arc::clone(&keys),
             directory.as_deref(),
             self.0.settings.audit,
+            ledger.audit_head(),
         )?;
-        let view = self.store().read()?;
-        let ledger = Ledger::read(&keys, &view)?;
         let known = keys::load(&keys, &view)?;
         drop(view);
-        Gate::open(self.gate(), &self.0.store, keys, ledger, audit, known)
-    }
-
-    /// Compares the host with the one the vault lived on, and writes it down where it is new.
-    fn settle_in(&self) -> Result<()> {
-        let Some(host) = host_id() else {
-            self.0.refresh_paused.store(false, Ordering::Release);
-            return Ok(());
-        };
-        let permit = self
-            .gate()
-            .permit(&Caller::local(), Action::Lock, &Target::vault())?;
-        let host = hex(&permit
-            .keys()
-            .hash(Purpose::Index, &[b"host", host.as_bytes()])[..16]);
-        let sealed = self.store().read()?.record(Records::Meta, HOME)?;
-        let known = sealed
-            .map(|sealed| permit.keys().open(Records::Meta.name(), HOME, &sealed, 0))
-            .transpose()?
-            .map(|plain| decode::<Home>(&plain))
-            .transpose()?;
-        let moved = known.as_ref().is_some_and(|home| home.host != host);
-        let paused = moved && !self.0.settings.accept_host;
-        self.0.refresh_paused.store(paused, Ordering::Release);
-        if paused {
-            permit.record(
-                "refresh paused: the vault was copied from another host",
-                None,
-            )?;
-        } else if moved || known.is_none() {
-            let home = Home { host };
-            let write = permit.write(None, move |tx| {
-                tx.put(Records::Meta, HOME, &[&encode(&home)]).map(|_| ())
-            })?;
-            write.wait()?;
-        }
-        Ok(())
+        Gate::open(self.gate(), &self.0.store, keys, ledger, audit, known)?;
+        Ok(fault)
     }
 
     /// Locks the vault: what is queued is committed, then the keys are wiped.
@@ -431,19 +394,4 @@ fn check_directory(directory: &Path) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// What tells this host from another: the machine id, and failing that the host's name.
-fn host_id() -> Option<String> {
-    let machine_id = std::fs::read_to_string("/etc/machine-id").ok();
-    let machine_id = machine_id
-        .map(|id| id.trim().to_owned())
-        .filter(|id| !id.is_empty());
-    machine_id.or_else(|| {
-        rustix::system::uname()
-            .nodename()
-            .to_str()
-            .ok()
-            .map(str::to_owned)
-    })
 }
