@@ -24,7 +24,7 @@ use crate::limits;
 use crate::model::access::{Action, Caller, Target};
 use crate::seal::{Header, KdfParams, Keyring, RecoveryCode, SlotKind, Unlocker};
 use crate::secret::Secret;
-use crate::store::{Records, Store, View};
+use crate::store::{Records, Store};
 
 /// What a new vault hands to its owner, once.
 pub struct NewVault {
