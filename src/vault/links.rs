@@ -88,6 +88,12 @@ impl Vault {
         let Some(first) = new.apps.first() else {
             return Err(Error::invalid("`apps` names at least one app"));
         };
+        if new.apps.len() > limits::LINK_APPS_MAX {
+            return Err(Error::invalid(format!(
+                "a link has at most {} apps",
+                limits::LINK_APPS_MAX
+            )));
+        }
         let permit =
             self.gate()
                 .permit(caller, Action::Connect, &Target::of(&first.app, &new.owner))?;
@@ -120,7 +126,7 @@ impl Vault {
             return_url: new.return_url,
             reason: caller.reason.clone(),
             created_at: now,
-            expires_at: now.plus(new.life),
+            expires_at: now.plus(new.life.min(limits::LINK_LIFE_MAX)),
         };
         permit.write(None, move |tx| {
             if tx.count(Records::Links, b"", limits::LINKS_OPEN_MAX)? >= limits::LINKS_OPEN_MAX {
