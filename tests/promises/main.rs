@@ -8,7 +8,6 @@ mod authority;
 mod choice;
 mod golden;
 mod header;
-mod headstart;
 mod ledger;
 mod links;
 mod many;
