@@ -22,7 +22,7 @@ pub const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 
 /// A vault in a temporary directory, and what opens it.
 pub struct Disk {
-    _home: TempDir,
+    pub _home: TempDir,
     pub directory: PathBuf,
     pub clock: Clock,
     pub recovery: String,
