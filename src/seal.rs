@@ -385,3 +385,6 @@ fn too_long() -> Error {
         limits::RECORD_BYTES_MAX
     ))
 }
+
+#[cfg(test)]
+mod tests;

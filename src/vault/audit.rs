@@ -440,3 +440,6 @@ fn page_of_memory(entries: &VecDeque<Entry>, cursor: Option<&str>, limit: usize)
         cursor,
     })
 }
+
+#[cfg(test)]
+mod tests;

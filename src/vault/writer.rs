@@ -367,3 +367,6 @@ fn count_out(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
