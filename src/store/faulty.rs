@@ -1,7 +1,7 @@
 //! A disk for tests, which fails on demand and loses what was not synced.
 //!
 //! It promises: after [`Faulty::fail_after`] that many changes succeed and every later one fails,
-//! until [`Faulty::mend`]; [`Faulty::cut_power`] leaves what the last sync left.
+//! until [`Faulty::mend`] (or one fails alone); [`Faulty::cut_power`] leaves what the last sync left.
 //! It never: fails a read.
 
 use std::io;
@@ -19,6 +19,8 @@ struct Disk {
     durable: Vec<u8>,
     /// Changes that will yet succeed; `None`: all.
     left: Option<u32>,
+    /// Mends itself when one has failed.
+    once: bool,
     /// Changes that failed.
     failures: u32,
 }
@@ -36,9 +38,11 @@ impl Faulty {
         std::mem::take(&mut disk.failures)
     }
 
-    /// Changes that failed since it was last mended.
-    pub(crate) fn disk_failures(&self) -> u32 {
-        self.disk().failures
+    /// Lets `changes` more succeed, the one after them fail, and mends itself then.
+    pub(crate) fn fail_once_after(&self, changes: u32) {
+        let mut disk = self.disk();
+        disk.left = Some(changes);
+        disk.once = true;
     }
 
     /// Loses what was not synced.
@@ -55,6 +59,9 @@ impl Faulty {
         let mut disk = self.disk();
         if disk.left == Some(0) {
             disk.failures += 1;
+            if std::mem::take(&mut disk.once) {
+                disk.left = None;
+            }
             return Err(io::ErrorKind::StorageFull.into());
         }
         disk.left = disk.left.map(|left| left - 1);

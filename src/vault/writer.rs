@@ -188,8 +188,13 @@ impl Worker {
         let mut answers = Vec::with_capacity(group.len());
         let outcome = self.try_commit(group, &mut answers);
         if let Err(error) = &outcome {
-            self.suspect = true;
-            tracing::error!(%error, "a commit failed; the store is opened anew before the next");
+            tracing::error!(%error, "a commit failed; the store is opened anew");
+            // At once, for those who read: what the cache does not hold is refused until then.
+            if !std::mem::replace(&mut self.suspect, true)
+                && let Err(error) = self.heal()
+            {
+                tracing::error!(%error, "it could not be opened; the next write tries again");
+            }
         }
         for answer in answers {
             answer(outcome.clone());
