@@ -275,7 +275,9 @@ fn builder() -> redb::Builder {
 
 #[cfg(test)]
 fn on_faulty(disk: &faulty::Faulty) -> Result<Database> {
-    builder()
+    let mut builder = builder();
+    builder.set_cache_size(faulty::CACHE_BYTES);
+    builder
         .create_with_backend(disk.clone())
         .map_err(view::storage)
 }

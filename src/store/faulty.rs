@@ -9,6 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use redb::StorageBackend;
 
+/// The cache of a store on such a disk: small, so that a test soon reads what it does not hold.
+pub(crate) const CACHE_BYTES: usize = 256 * 1024;
+
 /// The disk. A clone is the same disk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faulty(Arc<Mutex<Disk>>);

@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use super::*;
 use crate::clock::Timestamp;
 use crate::seal::{KdfParams, RecoveryCode, Unlocker};
-use crate::store::faulty::Faulty;
+use crate::store::faulty::{self, Faulty};
 use crate::vault::audit::{AuditMode, Head};
 
 /// A writer on a disk that fails on demand.
@@ -152,8 +152,8 @@ fn d1_what_was_acknowledged_survives_a_power_cut_in_any_later_commit() {
 #[test]
 fn v3_reads_go_on_behind_a_failed_commit() {
     let bench = Bench::new();
-    let large = vec![7; 400 * 1024];
-    let count = u8::try_from(limits::STORE_CACHE_BYTES / large.len() + 20).unwrap();
+    let large = vec![7; 50 * 1024];
+    let count = u8::try_from(faulty::CACHE_BYTES / large.len() + 20).unwrap();
     let puts: Vec<_> = (0..count)
         .map(|key| {
             let large = large.clone();
