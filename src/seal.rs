@@ -1,8 +1,8 @@
 //! The crypto room: what is sealed, under which key, bound to what.
 //!
 //! It promises:
-//! * S1 A sealed part opens only with the same vault id, table, identity, part, number of parts, key
-//!   term and record version it was sealed with, each length-prefixed in the associated data.
+//! * S1 A sealed part opens only with the same vault id, table, identity, part, number of parts,
+//!   key term and record version it was sealed with, each length-prefixed in the associated data.
 //! * S2 Unlocking compares a commitment first and says one thing whatever is wrong; a wrong secret
 //!   costs what a wrong passphrase costs.
 //! * S3 Parameters of the header outside floor and cap are refused before memory is taken.

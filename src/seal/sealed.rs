@@ -25,7 +25,8 @@ impl Sealed {
         Self(bytes)
     }
 
-    /// Takes stored bytes. Their shape is checked here, their authenticity by [`super::Keyring::open`].
+    /// Takes stored bytes. Their shape is checked here, their authenticity by
+    /// [`super::Keyring::open`].
     ///
     /// # Errors
     /// [`Error::Damaged`] where they are no sealed record.

@@ -1,5 +1,5 @@
-//! Known answers of format 1, made by another program (Python's `hmac` and `cryptography`), and what
-//! a changed or exchanged part comes to (S1, S5).
+//! Known answers of format 1, made by another program (Python's `hmac` and `cryptography`), and
+//! what a changed or exchanged part comes to (S1, S5).
 
 use super::*;
 use crate::secret::hex;
@@ -19,7 +19,8 @@ fn keyring() -> Keyring {
 
 const IDENTITY: &[u8] = &[0x44; 64];
 
-/// Goal: every subkey is what format 1 says. Method: a keyed hash under each, as Python computes it.
+/// Goal: every subkey is what format 1 says. Method: a keyed hash under each, as Python computes
+/// it.
 #[test]
 fn s1_subkeys_and_keyed_hashes_give_the_known_answers() {
     let keys = keyring();
@@ -96,8 +97,9 @@ fn sealed(keys: &Keyring, version: u64) -> Sealed {
     keys.seal(context, &[b"hot part", b"cold part"]).unwrap()
 }
 
-/// Goal: no byte of a record can be changed. Method: flip each in three ways: what is still a record
-/// by its shape does not open in the part that holds the byte, nor anywhere where it is in the head.
+/// Goal: no byte of a record can be changed. Method: flip each in three ways: what is still a
+/// record by its shape does not open in the part that holds the byte, nor anywhere where it is in
+/// the head.
 #[test]
 fn s1_a_record_with_any_byte_changed_does_not_open() {
     let keys = keyring();
@@ -122,8 +124,8 @@ fn s1_a_record_with_any_byte_changed_does_not_open() {
     }
 }
 
-/// Goal: parts cannot be exchanged, doubled, dropped, or taken from another write of the same record.
-/// Method: put records together from pieces of two.
+/// Goal: parts cannot be exchanged, doubled, dropped, or taken from another write of the same
+/// record. Method: put records together from pieces of two.
 #[test]
 fn s1_parts_of_a_record_cannot_be_put_together_anew() {
     let keys = keyring();
@@ -152,8 +154,8 @@ fn s1_parts_of_a_record_cannot_be_put_together_anew() {
     assert!((0..4).all(|part| !opens(&more, part)));
 }
 
-/// Goal: a record says its term, and opens under no other. Method: two terms, and a record that names
-/// the other one, or none of ours.
+/// Goal: a record says its term, and opens under no other. Method: two terms, and a record that
+/// names the other one, or none of ours.
 #[test]
 fn s1_a_record_opens_under_the_term_it_was_sealed_with_alone() {
     let mut keys = keyring();

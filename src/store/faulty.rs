@@ -1,7 +1,8 @@
 //! A disk for tests, which fails on demand and loses what was not synced.
 //!
 //! It promises: after [`Faulty::fail_after`] that many changes succeed and every later one fails,
-//! until [`Faulty::mend`] (or one fails alone); [`Faulty::cut_power`] leaves what the last sync left.
+//! until [`Faulty::mend`] (or one fails alone); [`Faulty::cut_power`] leaves what the last sync
+//! left.
 //! It never: fails a read.
 
 use std::io;

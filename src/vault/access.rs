@@ -126,7 +126,8 @@ impl Gate {
     /// Makes a caller of a bearer token.
     ///
     /// # Errors
-    /// [`Error::Locked`]; [`Error::Unauthenticated`] for anything that is no key of ours, valid now.
+    /// [`Error::Locked`]; [`Error::Unauthenticated`] for anything that is no key of ours, valid
+    /// now.
     pub(super) fn authenticate(
         &self,
         bearer: Option<&Secret<String>>,

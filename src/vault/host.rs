@@ -76,3 +76,6 @@ fn host_id() -> Option<String> {
             .map(str::to_owned)
     })
 }
+
+#[cfg(test)]
+mod tests;

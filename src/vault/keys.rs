@@ -1,7 +1,8 @@
 //! Access keys: made, listed, removed.
 //!
 //! It promises: a key's secret is shown once and kept as a hash; nobody makes a key that may do
-//! more than its maker, or live longer; the last key that may make keys can be removed only from the command line.
+//! more than its maker, or live longer; the last key that may make keys can be removed only from
+//! the command line.
 //! It never: shows or changes the secret of a key that exists.
 
 use std::collections::HashMap;

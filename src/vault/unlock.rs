@@ -143,8 +143,9 @@ impl Vault {
     /// a thread that serves others.
     ///
     /// # Errors
-    /// [`Error::UnlockFailed`] whatever does not fit; [`Error::Busy`] while another try is under way
-    /// or the wait after a wrong one is not over; [`Error::Damaged`] where the records do not add up.
+    /// [`Error::UnlockFailed`] whatever does not fit; [`Error::Busy`] while another try is under
+    /// way or the wait after a wrong one is not over; [`Error::Damaged`] where the records do not
+    /// add up.
     pub fn unlock(&self, unlocker: &Unlocker, from: &str) -> Result<()> {
         let Ok(mut patience) = self.0.patience.try_lock() else {
             return Err(Error::Busy(Duration::from_secs(2)));
@@ -317,7 +318,8 @@ impl Vault {
                 .filter(|slot| slot.kind == SlotKind::Passphrase)
                 .map(|slot| slot.number)
                 .collect();
-            // Added before the old ones go, in one transaction: there is no moment without a way in.
+            // Added before the old ones go, in one transaction: there is no moment without a way
+            // in.
             let unlocker = Unlocker::Passphrase(passphrase);
             header = tx
                 .keys()
@@ -395,3 +397,6 @@ fn check_directory(directory: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

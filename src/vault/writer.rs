@@ -55,8 +55,8 @@ impl<T> Future for Receipt<T> {
 
 /// Told how the commit went.
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
-/// Runs an operation on a transaction, or tells its waiter why there is none. True where its changes
-/// are to be applied.
+/// Runs an operation on a transaction, or tells its waiter why there is none. True where its
+/// changes are to be applied.
 type Job = Box<dyn FnOnce(Result<&mut Tx<'_>>) -> (bool, Answer) + Send>;
 
 enum Message {

@@ -125,9 +125,9 @@ fn a3_a_removed_exchanged_or_doubled_entry_is_found() {
     }
 }
 
-/// Goal: a cut end shows, and goes on showing when the ledger has moved on. Method: cut all but three
-/// entries; break a length so that the rest cannot be read; remove the whole file; unlock, write,
-/// restart, and look for the entry that tells.
+/// Goal: a cut end shows, and goes on showing when the ledger has moved on. Method: cut all but
+/// three entries; break a length so that the rest cannot be read; remove the whole file; unlock,
+/// write, restart, and look for the entry that tells.
 #[test]
 fn a3_a_cut_end_is_on_record_for_ever() {
     let disk = with_a_trail();
@@ -153,8 +153,8 @@ fn a3_a_cut_end_is_on_record_for_ever() {
     }
 }
 
-/// Goal: what a cut end looked like is kept. Method: break a length in the middle, unlock, compare the
-/// file that was put aside.
+/// Goal: what a cut end looked like is kept. Method: break a length in the middle, unlock, compare
+/// the file that was put aside.
 #[test]
 fn a3_a_damaged_segment_is_kept_as_it_was_found() {
     let disk = with_a_trail();
@@ -311,8 +311,9 @@ fn a1_on_a_full_disk_nothing_is_handed_out() {
     assert!(matches!(lock, Some(Error::AuditUnavailable(_))), "{lock:?}");
 }
 
-/// Goal: a full disk is not a locked door. Method: what was refused for want of room is allowed when
-/// there is some: a segment that cannot be begun, since a directory stands in its place, and then can.
+/// Goal: a full disk is not a locked door. Method: what was refused for want of room is allowed
+/// when there is some: a segment that cannot be begun, since a directory stands in its place, and
+/// then can.
 #[test]
 fn a1_a_segment_that_is_no_file_refuses_the_unlock() {
     let disk = with_a_trail();

@@ -67,7 +67,8 @@ fn m3_a_key_may_nothing_from_the_moment_it_expires() {
     );
 }
 
-/// Goal: callers that are no keys have the one right their nature gives. Method: every action for each.
+/// Goal: callers that are no keys have the one right their nature gives. Method: every action for
+/// each.
 #[test]
 fn m3_links_and_the_scheduler_have_one_right_each() {
     let (mail, maps) = (app_id("mail"), app_id("maps"));
@@ -149,8 +150,8 @@ fn confined(vault: &Vault) -> Caller {
     key_with(vault, vec![grant])
 }
 
-/// Goal: "not yours" and "not there" are one answer. Method: a caller confined to one user and app asks
-/// for what is there and not its, and for what is nowhere, by id and by name.
+/// Goal: "not yours" and "not there" are one answer. Method: a caller confined to one user and app
+/// asks for what is there and not its, and for what is nowhere, by id and by name.
 #[test]
 fn v4_not_yours_and_not_there_are_one_answer() {
     let (vault, _) = memory();
@@ -207,8 +208,8 @@ fn v4_not_yours_and_not_there_are_one_answer() {
     assert!(vault.token(&Caller::local(), theirs.id).is_ok());
 }
 
-/// Goal: a ceiling binds wherever a token is reached. Method: a narrow and a wide token, and a caller
-/// whose grants have a ceiling for one tenant and none for another.
+/// Goal: a ceiling binds wherever a token is reached. Method: a narrow and a wide token, and a
+/// caller whose grants have a ceiling for one tenant and none for another.
 #[test]
 fn v4_a_scope_ceiling_binds_fetches_lists_and_removals() {
     let (vault, _) = memory();
@@ -264,8 +265,8 @@ fn v4_a_scope_ceiling_binds_fetches_lists_and_removals() {
     assert!(vault.token(&Caller::local(), stored[1]).is_ok());
 }
 
-/// Goal: no key beyond its maker, in rights or in time. Method: an operator makes keys that it may and
-/// may not make.
+/// Goal: no key beyond its maker, in rights or in time. Method: an operator makes keys that it may
+/// and may not make.
 #[test]
 fn v4_nobody_makes_or_removes_a_key_that_may_do_more_than_they() {
     let (vault, clock) = memory();

@@ -176,8 +176,8 @@ fn m2_min_ttl_asks_for_a_refresh_only_where_one_can_help() {
     }
 }
 
-/// Goal: what was granted counts and not what was asked for. Method: a provider that grants less and
-/// one that grants more.
+/// Goal: what was granted counts and not what was asked for. Method: a provider that grants less
+/// and one that grants more.
 #[test]
 fn m2_the_scopes_granted_count() {
     let less = || Given {

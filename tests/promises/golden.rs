@@ -1,9 +1,9 @@
 //! A vault of each file format, kept and opened for ever (DESIGN 11).
 //!
 //! `tests/golden/v1` was written once, by [`d2_the_golden_vault_is_written_when_asked_for`], with
-//! `STRONGROOM_WRITE_GOLDEN=1 cargo test --test promises golden`. It is never written over: a format
-//! that changes takes a directory of its own. Only before the first release may it be removed by hand
-//! and written anew.
+//! `STRONGROOM_WRITE_GOLDEN=1 cargo test --test promises golden`. It is never written over: a
+//! format that changes takes a directory of its own. Only before the first release may it be
+//! removed by hand and written anew.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -223,8 +223,8 @@ fn d2_every_record_of_the_golden_vault_is_read() {
     assert!(due.is_empty() && next.is_some());
 }
 
-/// Goal: what waits in a vault of format 1 goes on. Method: the open intent, the link, the keys, the
-/// trail.
+/// Goal: what waits in a vault of format 1 goes on. Method: the open intent, the link, the keys,
+/// the trail.
 #[test]
 fn d2_what_was_under_way_in_the_golden_vault_goes_on() {
     let (disk, known) = (copied(), known());

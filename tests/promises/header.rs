@@ -65,8 +65,8 @@ fn s4_a_header_that_is_put_together_as_it_was_opens() {
     assert_eq!(kinds, [SlotKind::Recovery, SlotKind::KeyFile]);
 }
 
-/// Goal: a cost outside floor and cap is refused while reading, before memory is taken. Method: write
-/// each bound's neighbour into the stored slot, and read.
+/// Goal: a cost outside floor and cap is refused while reading, before memory is taken. Method:
+/// write each bound's neighbour into the stored slot, and read.
 #[test]
 fn s3_a_stored_cost_outside_floor_and_cap_is_refused_on_reading() {
     let header = slow(KdfParams::FLOOR);
@@ -142,8 +142,8 @@ fn s4_a_header_with_any_byte_changed_never_opens() {
     refused(&vec![0; 1 << 20], "a megabyte of zeros");
 }
 
-/// Goal: the same for a passphrase slot, where each try costs a derivation. Method: one byte of each
-/// of its fields.
+/// Goal: the same for a passphrase slot, where each try costs a derivation. Method: one byte of
+/// each of its fields.
 #[test]
 fn s4_a_passphrase_slot_with_a_changed_field_never_opens() {
     let header = slow(KdfParams::FLOOR);
@@ -221,8 +221,8 @@ fn s3_more_slots_than_the_limit_are_refused_on_reading() {
     assert!(Header::parse(&eight).is_ok());
 }
 
-/// Goal: format 1 is written as it was on the day it was fixed. Method: the drawing of the header in
-/// bytes, every field with a value of its own, read and written again.
+/// Goal: format 1 is written as it was on the day it was fixed. Method: the drawing of the header
+/// in bytes, every field with a value of its own, read and written again.
 #[test]
 fn s4_the_header_of_format_1_is_laid_out_as_drawn() {
     let mut bytes = b"STRONGRM".to_vec();
@@ -285,8 +285,8 @@ fn s5_the_sealed_record_of_format_1_is_laid_out_as_drawn() {
     }
 }
 
-/// Goal: a printed code means the same bytes for ever. Method: the slot it opens is the check; here,
-/// that reading is stable in every spelling.
+/// Goal: a printed code means the same bytes for ever. Method: the slot it opens is the check;
+/// here, that reading is stable in every spelling.
 #[test]
 fn s2_a_recovery_code_is_one_code_in_every_spelling() {
     for typed in [

@@ -107,8 +107,8 @@ fn is_noticed(disk: &Disk, what: &str) {
 
 const COUNTED: [&str; 5] = ["tokens", "apps", "keys", "links", "intents"];
 
-/// Goal: what is missing, doubled or exchanged shows. Method: in each counted table: remove a record,
-/// copy one to a key that was free, overwrite one with another, exchange two.
+/// Goal: what is missing, doubled or exchanged shows. Method: in each counted table: remove a
+/// record, copy one to a key that was free, overwrite one with another, exchange two.
 #[test]
 fn v1_a_record_that_is_removed_doubled_or_exchanged_is_noticed() {
     let (_, disk) = young_and_old();
@@ -246,8 +246,8 @@ fn v1_a_token_id_that_leads_elsewhere_is_an_error_and_not_another_token() {
     assert_eq!(find(third), [const { Some(Error::NotFound("token")) }; 3]);
 }
 
-/// Goal: entries of `owners` and `due` that lead nowhere are refused. Method: add such entries, list
-/// the tenant, ask what is due.
+/// Goal: entries of `owners` and `due` that lead nowhere are refused. Method: add such entries,
+/// list the tenant, ask what is due.
 #[test]
 fn v1_an_index_entry_that_leads_nowhere_is_an_error() {
     let (_, disk) = young_and_old();

@@ -1,4 +1,5 @@
-//! Connect links as the vault keeps them: whose they are, one browser, single use, one-way steps (V13).
+//! Connect links as the vault keeps them: whose they are, one browser, single use, one-way steps
+//! (V13).
 
 use std::time::Duration;
 
@@ -109,8 +110,8 @@ fn v13_too_many_wrong_codes_kill_a_link() {
     assert!(typed(&vault, &person, &link, &spaced).proven);
 }
 
-/// Goal: the application's word is taken once, for the link's own owner. Method: vouch for the right
-/// person twice; for the wrong one; with a foreign ticket; by another key.
+/// Goal: the application's word is taken once, for the link's own owner. Method: vouch for the
+/// right person twice; for the wrong one; with a foreign ticket; by another key.
 #[test]
 fn v13_a_ticket_is_vouched_for_once_and_the_wrong_person_kills_the_link() {
     let (vault, _) = memory();
@@ -147,8 +148,8 @@ fn v13_a_ticket_is_vouched_for_once_and_the_wrong_person_kills_the_link() {
     assert_eq!(late, Some(Error::NotFound("ticket")));
 }
 
-/// Goal: a trip comes back once, to its own app, in its own browser, in time. Method: every wrong way
-/// first, then the right one, then the right one again.
+/// Goal: a trip comes back once, to its own app, in its own browser, in time. Method: every wrong
+/// way first, then the right one, then the right one again.
 #[test]
 fn v13_a_trip_comes_back_once_to_its_own_app_and_browser() {
     let (vault, clock) = memory();
@@ -208,7 +209,8 @@ fn key_for_connecting(vault: &Vault) -> Caller {
     )
 }
 
-/// Goal: "not yours" and "not there" are one answer. Method: ask for another key's link and for none.
+/// Goal: "not yours" and "not there" are one answer. Method: ask for another key's link and for
+/// none.
 #[test]
 fn v13_a_link_that_is_not_yours_is_not_there() {
     let (vault, _) = memory();

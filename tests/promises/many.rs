@@ -26,8 +26,8 @@ fn value_of(vault: &Vault, user: &str) -> String {
     said(&vault.fetch(&Caller::local(), &ask).unwrap())
 }
 
-/// Goal: what was acknowledged is there, whoever else wrote at the same time. Method: 64 threads store
-/// eight tokens each, waiting for each; restart, which adds up the ledger; fetch them all.
+/// Goal: what was acknowledged is there, whoever else wrote at the same time. Method: 64 threads
+/// store eight tokens each, waiting for each; restart, which adds up the ledger; fetch them all.
 #[test]
 fn v3_what_64_threads_were_told_is_stored_is_there_after_a_restart() {
     let (disk, vault) = Disk::create(Settings::default());
@@ -65,8 +65,8 @@ fn v3_what_64_threads_were_told_is_stored_is_there_after_a_restart() {
     assert_eq!(verified.problems, [""; 0]);
 }
 
-/// Goal: writers on one record take turns. Method: all threads write the same token; what stands at the
-/// end is one of the values, whole, and the ledger adds up.
+/// Goal: writers on one record take turns. Method: all threads write the same token; what stands at
+/// the end is one of the values, whole, and the ledger adds up.
 #[test]
 fn v2_writers_on_one_record_take_turns() {
     let (disk, vault) = Disk::create(Settings::default());
@@ -90,9 +90,9 @@ fn v2_writers_on_one_record_take_turns() {
     assert!(value.starts_with("fresh value "), "{value}");
 }
 
-/// Goal: locking loses no acknowledged write. Method: threads write numbered values as fast as they are
-/// told, the vault is locked under them, each remembers its last acknowledged one; unlock and compare:
-/// what stands is that value, or the one after, whose answer was lost.
+/// Goal: locking loses no acknowledged write. Method: threads write numbered values as fast as they
+/// are told, the vault is locked under them, each remembers its last acknowledged one; unlock and
+/// compare: what stands is that value, or the one after, whose answer was lost.
 #[test]
 fn v3_locking_loses_no_acknowledged_write() {
     let (disk, vault) = Disk::create(Settings::default());
@@ -140,8 +140,9 @@ fn v3_locking_loses_no_acknowledged_write() {
     assert_eq!(verified.problems, [""; 0]);
 }
 
-/// Goal: a permit that outlives a lock writes nothing behind the next unlock's back. Method: readers go
-/// on fetching while the vault is locked and unlocked twenty times; the trail's chain holds.
+/// Goal: a permit that outlives a lock writes nothing behind the next unlock's back. Method:
+/// readers go on fetching while the vault is locked and unlocked twenty times; the trail's chain
+/// holds.
 #[test]
 fn a3_locking_and_unlocking_under_load_keeps_the_trail_whole() {
     let (disk, vault) = Disk::create(Settings::default());

@@ -1,7 +1,8 @@
 //! Who may do what: [`decide`] against an oracle written as tables of objections (M3).
 //!
-//! Goal: no cell of role x action x app x tenant x user x scopes is decided otherwise than the words
-//! of DESIGN 9 say. Method: generate the grants and the targets, ask both, compare each answer.
+//! Goal: no cell of role x action x app x tenant x user x scopes is decided otherwise than the
+//! words of DESIGN 9 say. Method: generate the grants and the targets, ask both, compare each
+//! answer.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

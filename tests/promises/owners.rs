@@ -30,8 +30,8 @@ fn owners() -> Vec<Owner> {
     names.map(|(tenant, user)| owner(tenant, user)).to_vec()
 }
 
-/// Goal: owners of the three levels are never interchangeable. Method: every ordered pair: store for
-/// the one, fetch for the other.
+/// Goal: owners of the three levels are never interchangeable. Method: every ordered pair: store
+/// for the one, fetch for the other.
 #[test]
 fn m1_a_token_of_one_owner_is_never_served_for_another() {
     let owners = owners();
@@ -101,8 +101,8 @@ fn m1_filters_find_what_they_name_and_nothing_else() {
     assert_eq!(left.tokens.len(), owners.len() - 3);
 }
 
-/// Goal: apps, accounts and scope sets tell tokens apart too. Method: one token for each combination,
-/// then each asked for by its own words.
+/// Goal: apps, accounts and scope sets tell tokens apart too. Method: one token for each
+/// combination, then each asked for by its own words.
 #[test]
 fn m1_apps_accounts_and_scope_sets_tell_tokens_apart() {
     let (vault, _) = memory();
@@ -146,8 +146,8 @@ fn refresh_token(vault: &Vault, place: &Address) -> Option<String> {
     cold.refresh_token.map(|token| token.expose().clone())
 }
 
-/// Goal: connecting again keeps the id, and a good refresh token of the same person. Method: connect,
-/// then again in each way that may lack a refresh token.
+/// Goal: connecting again keeps the id, and a good refresh token of the same person. Method:
+/// connect, then again in each way that may lack a refresh token.
 #[test]
 fn v8_connecting_again_keeps_the_id_and_a_good_refresh_token() {
     let by = |subject: Option<&str>, refresh: Option<&str>| {
@@ -190,8 +190,8 @@ fn v8_connecting_again_keeps_the_id_and_a_good_refresh_token() {
     }
 }
 
-/// Goal: a dead refresh token is not kept. Method: let a refresh find it revoked, connect again with
-/// none.
+/// Goal: a dead refresh token is not kept. Method: let a refresh find it revoked, connect again
+/// with none.
 #[test]
 fn v8_a_dead_refresh_token_is_not_kept() {
     let (vault, _) = memory();
@@ -220,8 +220,8 @@ fn v8_a_dead_refresh_token_is_not_kept() {
     assert_eq!(refresh_token(&vault, &place), None);
 }
 
-/// Goal: keys go to API-key apps and tokens to OAuth apps; nothing empty, nothing endless. Method: each
-/// wrong credential once.
+/// Goal: keys go to API-key apps and tokens to OAuth apps; nothing empty, nothing endless. Method:
+/// each wrong credential once.
 #[test]
 fn m1_a_credential_that_does_not_suit_its_app_is_refused() {
     let (vault, _) = memory();
@@ -268,8 +268,8 @@ fn m1_a_credential_that_does_not_suit_its_app_is_refused() {
     assert_eq!(outcome.err(), Some(Error::NotFound("app")));
 }
 
-/// Goal: one owner's tokens of one app have an end. Method: store 64, then one more; a newer one in an
-/// old one's place, another owner's and another app's are no more than one more each.
+/// Goal: one owner's tokens of one app have an end. Method: store 64, then one more; a newer one in
+/// an old one's place, another owner's and another app's are no more than one more each.
 #[test]
 fn m1_one_owner_has_at_most_64_tokens_of_one_app() {
     let (vault, _) = memory();

@@ -47,8 +47,8 @@ fn due_in(record: &Record, jitter: f64) -> Option<f64> {
     due_at(record, jitter).map(|due| due.since(NOW).as_secs_f64())
 }
 
-/// Goal: the lifetime is what the answer says, else the last known, else the app's, else a guess where it
-/// can be refreshed. Method: a table of (said, known, default, renewable).
+/// Goal: the lifetime is what the answer says, else the last known, else the app's, else a guess
+/// where it can be refreshed. Method: a table of (said, known, default, renewable).
 #[test]
 fn m4_the_lifetime_is_said_known_set_or_guessed_in_this_order() {
     let year = 400 * DAY;
@@ -71,8 +71,8 @@ fn m4_the_lifetime_is_said_known_set_or_guessed_in_this_order() {
     }
 }
 
-/// Goal: ahead of expiry by five minutes, or half the life where that is less, and up to half of that
-/// again by jitter, never before half the life. Method: a table, at both ends of the jitter.
+/// Goal: ahead of expiry by five minutes, or half the life where that is less, and up to half of
+/// that again by jitter, never before half the life. Method: a table, at both ends of the jitter.
 #[test]
 fn m4_a_token_falls_due_ahead_of_its_end_and_not_before_half_its_life() {
     let table = [
@@ -130,7 +130,8 @@ fn m4_no_life_and_no_jitter_makes_a_token_due_before_half_its_life_or_after_its_
     }
 }
 
-/// Goal: tokens born together do not fall due together. Method: spread the jitter, count the moments.
+/// Goal: tokens born together do not fall due together. Method: spread the jitter, count the
+/// moments.
 #[test]
 fn m4_tokens_born_together_fall_due_apart() {
     let due = |number: u32| due_at(&record(Some(3600)), f64::from(number) / 1000.0);
@@ -141,8 +142,8 @@ fn m4_tokens_born_together_fall_due_apart() {
     assert_eq!(moments.len(), 1000);
 }
 
-/// Goal: what has no end is refreshed to keep it alive; what cannot be refreshed never falls due; a wait
-/// is honoured. Method: one of each.
+/// Goal: what has no end is refreshed to keep it alive; what cannot be refreshed never falls due; a
+/// wait is honoured. Method: one of each.
 #[test]
 fn m4_what_cannot_be_refreshed_never_falls_due_and_a_wait_is_kept() {
     let keep_alive = limits::KEEP_ALIVE_AFTER.as_secs_f64();
@@ -178,8 +179,8 @@ fn m4_what_cannot_be_refreshed_never_falls_due_and_a_wait_is_kept() {
     assert_eq!(due_at(&long_ago, 0.0), Some(NOW.minus(seconds(970))));
 }
 
-/// Goal: the wait doubles from 5 s to an hour, and is between half and whole of it. Method: a table for
-/// both ends of the jitter.
+/// Goal: the wait doubles from 5 s to an hour, and is between half and whole of it. Method: a table
+/// for both ends of the jitter.
 #[test]
 fn m4_the_wait_after_a_failure_doubles_up_to_an_hour() {
     let wait = |failures, jitter| {
@@ -221,8 +222,8 @@ fn m4_a_provider_that_says_when_is_asked_again_not_before_and_not_in_ten_years()
     }
 }
 
-/// Goal: a grant that leaves something out takes nothing away. Method: lay grants with and without each
-/// part over a record that has everything.
+/// Goal: a grant that leaves something out takes nothing away. Method: lay grants with and without
+/// each part over a record that has everything.
 #[test]
 fn m4_what_a_grant_leaves_out_stays() {
     let old = || {

@@ -69,8 +69,8 @@ fn with_token() -> (Vault, Clock, Address, TokenId) {
     (vault, clock, place, id)
 }
 
-/// Goal: a rotated refresh token is stored with its access token, in one step. Method: begin, finish,
-/// look at everything that changes and at what stays.
+/// Goal: a rotated refresh token is stored with its access token, in one step. Method: begin,
+/// finish, look at everything that changes and at what stays.
 #[test]
 fn v7_a_refresh_that_succeeds_is_stored_whole() {
     let (vault, clock, place, id) = with_token();
@@ -103,9 +103,9 @@ fn v7_a_refresh_that_succeeds_is_stored_whole() {
     assert!(fresh(&vault, &ask(&place)).value.equals(b"a3"));
 }
 
-/// Goal: the intent is on the disk before the provider is asked. Method: begin, copy the directory as a
-/// crash would leave it, open the copy: the refresh is known as interrupted, its refusal is told as
-/// that, and a success is a success.
+/// Goal: the intent is on the disk before the provider is asked. Method: begin, copy the directory
+/// as a crash would leave it, open the copy: the refresh is known as interrupted, its refusal is
+/// told as that, and a success is a success.
 #[test]
 fn v7_a_crash_behind_the_intent_is_known_after_the_restart() {
     let (disk, vault) = Disk::create(Settings::default());
@@ -133,8 +133,8 @@ fn v7_a_crash_behind_the_intent_is_known_after_the_restart() {
     }
 }
 
-/// Goal: a removal or a new connection meanwhile wins. Method: do each between begin and finish; the
-/// outcome changes nothing.
+/// Goal: a removal or a new connection meanwhile wins. Method: do each between begin and finish;
+/// the outcome changes nothing.
 #[test]
 fn v8_what_happened_meanwhile_stands() {
     let (vault, _, place, id) = with_token();
@@ -202,8 +202,8 @@ fn v9_an_uncertain_attempt_is_remembered_through_certain_failures() {
     assert!(matches!(begin(&vault, ask_for(id)), Begin::Hopeless));
 }
 
-/// Goal: a certain failure leaves no intent, marks nothing dead and keeps the token served. Method: one
-/// such end, then everything that is to hold.
+/// Goal: a certain failure leaves no intent, marks nothing dead and keeps the token served. Method:
+/// one such end, then everything that is to hold.
 #[test]
 fn v9_a_certain_failure_leaves_no_intent_and_marks_nothing_dead() {
     let (vault, clock, place, id) = with_token();
@@ -242,8 +242,8 @@ fn v8_a_dead_token_waits_for_its_owner() {
     assert!(go(&vault, id).refresh_token.equals(b"s1"));
 }
 
-/// Goal: a caller that saw an older token rejected is told that a newer one is there. Method: name the
-/// stored one, an older one, nonsense.
+/// Goal: a caller that saw an older token rejected is told that a newer one is there. Method: name
+/// the stored one, an older one, nonsense.
 #[test]
 fn v8_a_rejected_token_that_is_not_the_stored_one_costs_no_refresh() {
     let (vault, _, _, id) = with_token();
@@ -260,7 +260,8 @@ fn v8_a_rejected_token_that_is_not_the_stored_one_costs_no_refresh() {
     assert!(matches!(begin(&vault, with("a1")), Begin::Newer));
 }
 
-/// Goal: what cannot be refreshed is not tried. Method: no refresh token, an API key, no such token.
+/// Goal: what cannot be refreshed is not tried. Method: no refresh token, an API key, no such
+/// token.
 #[test]
 fn v7_without_a_refresh_token_there_is_nothing_to_begin() {
     let (vault, _) = memory();
@@ -279,8 +280,8 @@ fn v7_without_a_refresh_token_there_is_nothing_to_begin() {
     assert_eq!(interrupted(&vault), []);
 }
 
-/// Goal: the most overdue comes first, in batches, and the next one is told. Method: tokens that end at
-/// different times, asked for at several moments.
+/// Goal: the most overdue comes first, in batches, and the next one is told. Method: tokens that
+/// end at different times, asked for at several moments.
 #[test]
 fn v7_what_is_due_comes_in_order_and_in_batches() {
     let (vault, clock) = memory();

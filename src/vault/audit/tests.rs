@@ -51,8 +51,8 @@ fn segment(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("{number:010}.seg"))
 }
 
-/// Goal: the trail is one chain over all its segments. Method: write three, open again, verify, go on
-/// writing, read pages of every length from the end to the beginning.
+/// Goal: the trail is one chain over all its segments. Method: write three, open again, verify, go
+/// on writing, read pages of every length from the end to the beginning.
 #[test]
 fn a3_the_chain_goes_through_all_segments() {
     let (directory, keys, last) = three_segments();
@@ -109,8 +109,8 @@ fn a3_a_segment_that_is_removed_or_exchanged_is_noticed() {
     assert!(problems(), "segments exchanged");
 }
 
-/// Goal: a segment torn while it was begun costs nothing. Method: leave a part of its head behind the
-/// last whole segment, open, go on.
+/// Goal: a segment torn while it was begun costs nothing. Method: leave a part of its head behind
+/// the last whole segment, open, go on.
 #[test]
 fn a3_a_segment_torn_while_it_was_begun_is_begun_again() {
     let (directory, keys, last) = three_segments();
@@ -139,8 +139,8 @@ fn a3_a_trail_that_is_closed_takes_no_entry() {
     assert_eq!(audit.last_seq(), 16);
 }
 
-/// Goal: an entry longer than the limit is refused and leaves nothing behind. Method: one too long, then
-/// a good one.
+/// Goal: an entry longer than the limit is refused and leaves nothing behind. Method: one too long,
+/// then a good one.
 #[test]
 fn a1_an_entry_that_is_too_long_is_refused_and_leaves_nothing() {
     let (directory, keys, last) = three_segments();
@@ -158,8 +158,8 @@ fn a1_an_entry_that_is_too_long_is_refused_and_leaves_nothing() {
     assert_eq!((found.problems, found.last_seq), (vec![], 16));
 }
 
-/// Goal: entries of the grouped mode are durable a little later without anybody asking. Method: append,
-/// wait for the syncer's word, not for a time.
+/// Goal: entries of the grouped mode are durable a little later without anybody asking. Method:
+/// append, wait for the syncer's word, not for a time.
 #[test]
 fn a2_entries_become_durable_by_themselves() {
     let directory = tempfile::tempdir().unwrap();

@@ -49,9 +49,10 @@ struct Place {
     sealed: Sealed,
 }
 
-/// Goal: a record opens where it was sealed and nowhere else. Method: a record for each of two vaults,
-/// two tables, versions and many addresses; each one's bytes at each one's place; both parts. The
-/// version is the record's own word: at its own place it opens, and the ledger knows it is old.
+/// Goal: a record opens where it was sealed and nowhere else. Method: a record for each of two
+/// vaults, two tables, versions and many addresses; each one's bytes at each one's place; both
+/// parts. The version is the record's own word: at its own place it opens, and the ledger knows it
+/// is old.
 #[test]
 fn s1_a_record_moved_to_any_other_place_does_not_open() {
     let vaults = [keyring(), keyring()];
@@ -96,7 +97,8 @@ fn s1_a_record_moved_to_any_other_place_does_not_open() {
     assert!(pairs > 100_000, "only {pairs} pairs");
 }
 
-/// Goal: a record does not open under another version than its own. Method: write another one into it.
+/// Goal: a record does not open under another version than its own. Method: write another one into
+/// it.
 #[test]
 fn s1_a_record_that_claims_another_version_does_not_open() {
     let keys = keyring();
@@ -119,8 +121,8 @@ fn s1_a_record_that_claims_another_version_does_not_open() {
     }
 }
 
-/// Goal: no two addresses share a key, in one vault or two; ranges hold what they should. Method: all of
-/// them, in a set; each prefix against the words it stands for.
+/// Goal: no two addresses share a key, in one vault or two; ranges hold what they should. Method:
+/// all of them, in a set; each prefix against the words it stands for.
 #[test]
 fn s1_every_address_has_a_key_of_its_own_and_ranges_hold_their_own() {
     let (one, two) = (keyring(), keyring());

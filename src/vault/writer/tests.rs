@@ -89,8 +89,9 @@ impl Bench {
     }
 }
 
-/// Goal: a commit that fails anywhere is whole or not at all, says that it is not known, and the next
-/// one heals the store. Method: let the first, second, ... change of a commit fail, until one succeeds.
+/// Goal: a commit that fails anywhere is whole or not at all, says that it is not known, and the
+/// next one heals the store. Method: let the first, second, ... change of a commit fail, until one
+/// succeeds.
 #[test]
 fn v3_a_commit_that_fails_anywhere_is_unknown_and_whole_or_nothing() {
     let (mut changes, mut failed) = (0, 0);
@@ -120,8 +121,8 @@ fn v3_a_commit_that_fails_anywhere_is_unknown_and_whole_or_nothing() {
     assert!(failed > 3, "only {failed} places to fail at");
 }
 
-/// Goal: what was acknowledged survives a power cut at any moment. Method: as above, and the power goes
-/// with the failed commit.
+/// Goal: what was acknowledged survives a power cut at any moment. Method: as above, and the power
+/// goes with the failed commit.
 #[test]
 fn d1_what_was_acknowledged_survives_a_power_cut_in_any_later_commit() {
     for changes in 0.. {
@@ -147,8 +148,9 @@ fn d1_what_was_acknowledged_survives_a_power_cut_in_any_later_commit() {
     }
 }
 
-/// Goal: reads go on behind a failed commit, also those that the cache does not answer. Method: store
-/// more than the cache holds, let one commit fail, read everything; no write comes in between.
+/// Goal: reads go on behind a failed commit, also those that the cache does not answer. Method:
+/// store more than the cache holds, let one commit fail, read everything; no write comes in
+/// between.
 #[test]
 fn v3_reads_go_on_behind_a_failed_commit() {
     let bench = Bench::new();
@@ -224,8 +226,9 @@ fn v3_everybody_in_a_failed_group_hears_so() {
     bench.adds_up();
 }
 
-/// Goal: an operation that fails leaves nothing behind and takes nobody with it. Method: one that stages
-/// a change and then fails, between two that succeed, in one group; each sees what came before.
+/// Goal: an operation that fails leaves nothing behind and takes nobody with it. Method: one that
+/// stages a change and then fails, between two that succeed, in one group; each sees what came
+/// before.
 #[test]
 fn v2_an_operation_that_fails_leaves_nothing_and_the_rest_is_stored() {
     let bench = Bench::new();
@@ -249,7 +252,8 @@ fn v2_an_operation_that_fails_leaves_nothing_and_the_rest_is_stored() {
     bench.adds_up();
 }
 
-/// Goal: the queue has an end, and who comes then is told so. Method: hold the writer, fill the queue.
+/// Goal: the queue has an end, and who comes then is told so. Method: hold the writer, fill the
+/// queue.
 #[test]
 fn v3_a_full_queue_refuses_and_what_is_in_it_is_stored() {
     let bench = Bench::new();
