@@ -133,7 +133,7 @@ impl Error {
             Self::Forbidden(_) => {
                 "an operator may allow a named internal host: `serve --allow-host HOST`"
             }
-            Self::Settings(_) => "correct the setting; `strongroom help` explains each",
+            Self::Settings(_) => "correct the setting; `strongroom serve --help` explains each",
             Self::ShuttingDown => "ask again when the server is back",
         }
     }

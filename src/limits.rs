@@ -130,6 +130,18 @@ pub const PROVIDER_CODE_CHARS_MAX: usize = 64;
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 /// Calls to one provider host at one time.
 pub const PROVIDER_CALLS_PER_HOST_MAX: usize = 16;
+/// Provider hosts remembered at one time: a token and a metadata host for each app.
+pub const PROVIDER_HOSTS_MAX: usize = 2 * APPS_MAX;
+/// An idle connection to a provider is kept this long. Node closes its own after 5 s, and a request
+/// that meets a closing connection may be lost together with a single-use token.
+pub const PROVIDER_IDLE_MAX: Duration = Duration::from_secs(4);
+/// Shortest run of token-like characters that is struck from a provider's text. Access tokens are
+/// longer; the longest word of RFC 6749's own error texts has 15.
+pub const PROVIDER_TEXT_RUN_CHARS: usize = 20;
+/// Most hosts an operator may exempt from the rules of the way out.
+pub const ALLOWED_HOSTS_MAX: usize = 256;
+/// Longest file of extra root certificates, in bytes: a whole system's store has 300 KiB.
+pub const ROOTS_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 // ---- refresh ----------------------------------------------------------------------------------
 
@@ -196,8 +208,80 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 /// Connections at one time, unless set lower.
 pub const CONNECTIONS_MAX: usize = 1024;
+/// Longest wait for a peer to take what it is sent, counted from the moment it first stalls.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for the rest of a refused request, so that its refusal is read and not reset.
+pub const LINGER_MAX: Duration = Duration::from_secs(1);
+/// Most of a refused request that is read and thrown away, in bytes: twice a body that just misses.
+pub const LINGER_BYTES_MAX: usize = 128 * 1024;
+/// First wait after a failed accept (no descriptors left); doubled for each further one.
+pub const ACCEPT_BACKOFF_FIRST: Duration = Duration::from_millis(50);
+/// Longest wait between accepts that fail.
+pub const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// Longest wait for whoever may still answer on a Unix socket that is in our place.
+pub const SOCKET_PROBE_MAX: Duration = Duration::from_secs(1);
+/// Longest `host:port` that is looked at, in bytes: a DNS name (253), brackets and a port.
+pub const HOST_BYTES_MAX: usize = 264;
+/// Most fields of a submitted form. Our largest page has fewer than ten.
+pub const FORM_FIELDS_MAX: usize = 64;
+/// Most cookies looked at. On loopback every port shares one jar, so some are not ours.
+pub const COOKIES_MAX: usize = 128;
+/// Longest certificate chain or private key file, in bytes.
+pub const PEM_BYTES_MAX: usize = 1024 * 1024;
 /// Longest wait for open requests and refreshes in flight at shutdown.
 pub const DRAIN_MAX: Duration = Duration::from_secs(45);
+
+// ---- the sandbox provider ---------------------------------------------------------------------
+
+/// Life of an authorization code. RFC 6749 4.1.2 allows ten minutes; a redirect takes a second.
+pub const SANDBOX_CODE_LIFE: Duration = Duration::from_secs(60);
+/// Life of an authorization request whose person has not answered yet.
+pub const SANDBOX_REQUEST_LIFE: Duration = Duration::from_secs(600);
+/// Life of a sign-in at the sandbox: a working day.
+pub const SANDBOX_SESSION_LIFE: Duration = Duration::from_secs(8 * 3600);
+/// Life of the sandbox's id tokens. They are read once, on arrival.
+pub const SANDBOX_ID_TOKEN_LIFE: Duration = Duration::from_secs(600);
+/// Authorization requests, browser sessions and codes kept, of each; beyond that the oldest go.
+pub const SANDBOX_VISITS_MAX: usize = 10_000;
+/// Grants kept; beyond that the oldest go. Twice the largest load test.
+pub const SANDBOX_GRANTS_MAX: usize = 200_000;
+/// Access tokens and refresh tokens kept, of each; beyond that the oldest go.
+pub const SANDBOX_TOKENS_MAX: usize = 400_000;
+/// API keys kept; beyond that the oldest go.
+pub const SANDBOX_API_KEYS_MAX: usize = 10_000;
+/// Requests remembered for whoever looks at what a client sent.
+pub const SANDBOX_REQUESTS_SEEN_MAX: usize = 256;
+/// Misbehaviours that may wait their turn at one endpoint.
+pub const SANDBOX_TROUBLES_MAX: usize = 256;
+/// Longest answer made on purpose, in bytes: past every limit of a client, short of a full disk.
+pub const SANDBOX_HUGE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Longest silence or delay made on purpose; then the connection is closed.
+pub const SANDBOX_HANG_MAX: Duration = Duration::from_secs(600);
+/// Longest pause between two bytes of an answer that drips.
+pub const SANDBOX_DRIP_EVERY_MAX: Duration = Duration::from_secs(10);
+/// Longest wait for open requests when the sandbox ends. It holds nothing worth waiting for.
+pub const SANDBOX_DRAIN_MAX: Duration = Duration::from_secs(2);
+/// Wait after a connection could not be accepted (out of file descriptors), before the next try.
+pub const SANDBOX_ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+// ---- the command line -------------------------------------------------------------------------
+
+/// The command line's longest wait for a connection to the server, which is mostly this machine.
+pub const CLIENT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The command line's longest wait for a whole answer: a little more than the server allows itself.
+pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(100);
+/// Longest answer of the server that the command line reads, in bytes: 4096 apps with all fields.
+pub const CLIENT_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Pause between two polls of a connect link, so that a server that does not wait is not flooded.
+pub const CLIENT_POLL_PAUSE: Duration = Duration::from_millis(500);
+/// Polls of a connect link that may fail in a row: a restart of the server takes less.
+pub const CLIENT_POLL_FAILURES_MAX: u32 = 20;
+/// Longest wait for the end of a connect link: its life and what the clocks may differ by.
+pub const CLIENT_CONNECT_WAIT_MAX: Duration = Duration::from_secs(3600 + 300);
+/// Pause between two looks at the audit trail while following it. Each look is itself on record.
+pub const CLIENT_FOLLOW_EVERY: Duration = Duration::from_secs(1);
+/// Longest JSON file of grants given to `key add`, in bytes: what a request body may hold.
+pub const CLIENT_GRANTS_FILE_BYTES_MAX: usize = BODY_BYTES_MAX;
 
 const _: () = assert!(KDF_MEMORY_KIB_MIN <= KDF_MEMORY_KIB_DEFAULT);
 const _: () = assert!(KDF_MEMORY_KIB_DEFAULT <= KDF_MEMORY_KIB_MAX);
@@ -207,5 +291,8 @@ const _: () = assert!(RECORD_BYTES_MAX > 4 * CREDENTIAL_BYTES_MAX);
 const _: () = assert!(UPLOAD_BODY_BYTES_MAX > 3 * CREDENTIAL_BYTES_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= LIST_SCAN_MAX);
 const _: () = assert!(FLIGHT_MAX.as_secs() > 2 * PROVIDER_TIMEOUT.as_secs());
+const _: () = assert!(PROVIDER_CONNECT_TIMEOUT.as_secs() < PROVIDER_TIMEOUT.as_secs());
 const _: () = assert!(LINK_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(REFRESH_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
+const _: () = assert!(CLIENT_TIMEOUT.as_secs() > REQUEST_TIMEOUT.as_secs());
+const _: () = assert!(CLIENT_CONNECT_WAIT_MAX.as_secs() > LINK_LIFE_MAX.as_secs());

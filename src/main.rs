@@ -1,2 +1,7 @@
-//! probe
-fn main() {}
+//! The binary: the command line, and its exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    strongroom::cli::run()
+}

@@ -455,10 +455,13 @@ pub fn decide(caller: &Caller, action: Action, target: &Target<'_>, now: Timesta
         Who::Scheduler if action == Action::Refresh => free,
         Who::Scheduler => Decision::Refused("the scheduler only refreshes"),
         Who::Link { owner, apps, .. } => {
-            let own =
-                target.owner == Some(owner) && target.app.is_some_and(|app| apps.contains(app));
+            // A step of the link itself names no app; storing always does.
+            let own_app = match target.app {
+                Some(app) => apps.contains(app),
+                None => action == Action::Connect,
+            };
             let may = matches!(action, Action::Store | Action::Connect);
-            if may && own && !target.whole_vault {
+            if may && own_app && target.owner == Some(owner) && !target.whole_vault {
                 free
             } else {
                 Decision::Refused("a connect link stores for its own owner and apps alone")

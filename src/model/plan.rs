@@ -23,6 +23,7 @@ use crate::clock::Timestamp;
 use crate::limits;
 
 /// What a refresh came to.
+#[derive(Clone)]
 pub enum Verdict {
     /// The provider granted anew.
     Renewed(Grant),
@@ -182,6 +183,9 @@ pub fn fit(record: &Record, asked: Option<&Scopes>, now: Timestamp, min_ttl: Dur
     if !exact && !wider {
         return Fit::TooNarrow;
     }
+    // A margin longer than half the token's life would ask for a refresh with every fetch.
+    let life = record.expires_at.map(|end| end.since(record.obtained_at));
+    let min_ttl = life.map_or(min_ttl, |life| min_ttl.min(life / 2));
     let fresh = record.is_fresh(now, min_ttl);
     let renewable = record.state == TokenState::Active && record.has_refresh_token;
     // Nothing can be done about a token that is still valid but not for as long as was asked.

@@ -260,7 +260,20 @@ impl Permit {
         token: Option<TokenId>,
         operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<Receipt<T>> {
-        self.record("accepted", token)?;
+        self.write_as("accepted", token, operation)
+    }
+
+    /// [`Self::write`], with a word of its own for what is about to be done.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(super) fn write_as<T: Send + 'static>(
+        &self,
+        outcome: &str,
+        token: Option<TokenId>,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<Receipt<T>> {
+        self.record(outcome, token)?;
         let audit = Arc::clone(&self.open.audit);
         let entry = self.entry.clone();
         self.open.writer.submit(move |tx| {

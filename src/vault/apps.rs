@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::AppId;
 use crate::model::access::{Action, Caller, Target};
-use crate::model::app::App;
+use crate::model::app::{App, AppKind};
 use crate::seal::{Keyring, Sealed};
 use crate::secret::Secret;
 use crate::store::{Records, Scan, View};
@@ -66,12 +66,18 @@ impl Vault {
             if tx.count(Records::Apps, b"", limits::APPS_MAX)? >= limits::APPS_MAX {
                 return Err(Error::invalid("there are too many apps"));
             }
-            let secret = SecretRow {
-                secret: client_secret,
-            };
-            tx.put(Records::Apps, &place, &[&encode(&app), &encode(&secret)])?;
-            Ok(app)
+            put(tx, &place, app, client_secret)
         })
+    }
+
+    /// Refuses who may not make or change this app, before anything is done for them.
+    ///
+    /// # Errors
+    /// [`Error::Denied`].
+    pub fn may_make_app(&self, caller: &Caller, id: &AppId) -> Result<()> {
+        self.gate()
+            .permit(caller, Action::Apps, &Target::app(id))
+            .map(|_| ())
     }
 
     /// Stores a changed app. What it was made from and when stay as they were.
@@ -106,9 +112,7 @@ impl Vault {
                 SecretChange::Set(secret) => Some(secret),
                 SecretChange::Remove => None,
             };
-            let secret = SecretRow { secret };
-            tx.put(Records::Apps, &place, &[&encode(&app), &encode(&secret)])?;
-            Ok(app)
+            put(tx, &place, app, secret)
         })
     }
 
@@ -204,6 +208,23 @@ impl Vault {
             Ok((app, doomed.into_iter().flatten().collect()))
         })
     }
+}
+
+fn put(
+    tx: &mut Tx<'_>,
+    place: &[u8; index::PART],
+    mut app: App,
+    secret: Option<Secret<String>>,
+) -> Result<App> {
+    if let AppKind::OAuth(oauth) = &mut app.kind {
+        oauth.has_client_secret = secret.is_some();
+    }
+    tx.put(
+        Records::Apps,
+        place,
+        &[&encode(&app), &encode(&SecretRow { secret })],
+    )?;
+    Ok(app)
 }
 
 /// Reads an app inside a transaction.

@@ -223,6 +223,43 @@ impl Vault {
         })
     }
 
+    /// Finds a link by its id, for the browser it is bound to and for no other.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Damaged`]; what a person is told is inside.
+    pub fn visit_bound(
+        &self,
+        id: LinkId,
+        cookie: Option<&Secret<String>>,
+        from: &str,
+    ) -> Result<std::result::Result<(Caller, Link), NoWay>> {
+        self.present(id, from, |keys, link| {
+            // Who has no cookie at all is told no more than that there is no such link.
+            refuse_if(
+                cookie.is_none() || link.browser_hash.is_none(),
+                NoWay::Unknown,
+            )?;
+            refuse_if(!fits_browser(keys, link, cookie), NoWay::OtherBrowser)
+        })
+    }
+
+    /// Where the asking application vouches for people.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] where its key is gone or has no such address any more.
+    pub fn verify_url(&self, caller: &Caller, link: &Link) -> Result<WebUrl> {
+        let target = Target {
+            owner: Some(&link.owner),
+            ..Target::default()
+        };
+        let permit = self.gate().permit(caller, Action::Connect, &target)?;
+        let keys = permit.access_keys();
+        let key = keys.iter().find(|key| key.id == link.key_id);
+        key.and_then(|key| key.verify_url.clone()).ok_or_else(|| {
+            Error::Settings("the application that asked cannot vouch for anybody any more".into())
+        })
+    }
+
     /// Looks a link up for somebody who has no access key, and checks what was presented.
     fn present(
         &self,
@@ -387,6 +424,12 @@ impl Vault {
         })
     }
 
+    /// The link that a ticket or state belongs to, so that its cookie can be looked for. Proves
+    /// nothing.
+    pub fn link_of(ticket: &Secret<String>) -> Option<LinkId> {
+        split_ticket(ticket).map(|(id, _)| id)
+    }
+
     /// A fresh `state` for a link: its id, so that it is found again, and 256 bits of chance.
     pub fn new_state(link: &Link) -> Secret<String> {
         let secret: [u8; 32] = random();
@@ -473,9 +516,7 @@ impl Vault {
         link: &Link,
         change: impl FnOnce(&Keyring, &mut KeptLink, Timestamp) -> Result<T> + Send + 'static,
     ) -> Result<Receipt<T>> {
-        // The person may act on the apps of the link alone, so one of them is named.
         let target = Target {
-            app: link.apps.first().map(|entry| &entry.app),
             owner: Some(&link.owner),
             ..Target::default()
         };

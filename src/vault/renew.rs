@@ -17,10 +17,10 @@ use super::tokens::{find, open_cold, put, read};
 use super::writer::{Receipt, Tx};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::model::TokenId;
-use crate::model::access::{Action, Caller, Target};
+use crate::model::access::{Action, Caller, Target, Who};
 use crate::model::plan::{self, Verdict};
-use crate::model::token::{ReconnectReason, Record, TokenState};
+use crate::model::token::{Record, Summary, TokenState};
+use crate::model::{Address, Owner, TokenId};
 use crate::seal::digest;
 use crate::secret::{Secret, hex};
 use crate::store::{Index, Records, Scan, View};
@@ -35,19 +35,11 @@ pub struct RefreshJob {
     pub refresh_token: Secret<String>,
     /// An earlier attempt with this refresh token ended without an answer, or was cut short.
     pub uncertain: bool,
+    /// Failed refreshes since the last success, for the length of the next wait.
+    pub failures: u32,
     place: TokenKey,
     version: u64,
-}
-
-impl RefreshJob {
-    /// True where the provider refusing now means that an attempt of ours was interrupted.
-    pub fn refusal_reason(&self) -> ReconnectReason {
-        if self.uncertain {
-            ReconnectReason::InterruptedRefresh
-        } else {
-            ReconnectReason::Revoked
-        }
-    }
+    address: Address,
 }
 
 /// How a refresh may begin.
@@ -88,7 +80,7 @@ impl Vault {
     pub fn begin_refresh(&self, caller: &Caller, ask: RefreshAsk) -> Result<Receipt<Begin>> {
         let (permit, kept) = self.permit_on(caller, Action::Refresh, ask.id)?;
         let now = self.clock().now();
-        permit.write(Some(ask.id), move |tx| {
+        permit.write_as("refresh begins", Some(ask.id), move |tx| {
             // Read again inside the transaction: the permit was given on an older view.
             let Some(kept) = read(tx, &kept.place)?.filter(|kept| kept.record.id == ask.id) else {
                 return Err(Error::NotFound("token"));
@@ -130,8 +122,10 @@ impl Vault {
                 app,
                 refresh_token,
                 uncertain: before.is_some(),
+                failures: record.failures,
                 place: kept.place,
                 version,
+                address: kept.record.address,
             })))
         })
     }
@@ -146,9 +140,8 @@ impl Vault {
         job: &RefreshJob,
         verdict: Verdict,
     ) -> Result<Receipt<Finish>> {
-        let permit = self
-            .gate()
-            .permit(caller, Action::Refresh, &Target::default())?;
+        let target = Target::of(&job.address.app, &job.address.owner);
+        let permit = self.gate().permit(caller, Action::Refresh, &target)?;
         let now = self.clock().now();
         let by = caller.name();
         let (place, version, id) = (job.place, job.version, job.id);
@@ -158,7 +151,7 @@ impl Vault {
             .app
             .oauth()
             .and_then(|oauth| oauth.default_lifetime_s);
-        permit.write(Some(id), move |tx| {
+        permit.write_as(&word_for(&verdict), Some(id), move |tx| {
             let Some(kept) = read(tx, &place)? else {
                 return Ok(Finish::Superseded);
             };
@@ -257,21 +250,56 @@ impl Vault {
             }
             Ok(Scan::Go)
         })?;
-        permit.record(&format!("{} interrupted refreshes found", ids.len()), None)?;
+        if !ids.is_empty() {
+            permit.record(&format!("{} interrupted refreshes found", ids.len()), None)?;
+        }
         Ok(ids)
     }
 
-    /// The record as it stands, for a refresh that needs its version anew: someone else may have
-    /// won meanwhile.
+    /// A token that the caller may refresh by hand.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
-    pub fn unchanged(&self, caller: &Caller, job: &RefreshJob) -> Result<bool> {
+    /// [`Error::NotFound`] where it is not there or not the caller's.
+    pub fn token_to_refresh(&self, caller: &Caller, id: TokenId) -> Result<Summary> {
+        let (permit, kept) = self.permit_on(caller, Action::Refresh, id)?;
+        permit.record("asked for", Some(id))?;
+        Ok(kept.record.summary())
+    }
+
+    /// True where the record of a finished job is gone, not merely changed.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Damaged`].
+    pub fn is_gone(&self, caller: &Caller, job: &RefreshJob) -> Result<bool> {
         let permit = self
             .gate()
             .permit(caller, Action::Refresh, &Target::default())?;
-        let kept = find(permit.keys(), &self.store().read()?, job.id)?;
-        Ok(kept.is_some_and(|kept| kept.sealed.version() == job.version))
+        Ok(find(permit.keys(), &self.store().read()?, job.id)?.is_none())
+    }
+
+    /// Puts on record how revoking a removed token at its provider went.
+    ///
+    /// # Errors
+    /// [`Error::AuditUnavailable`].
+    pub fn record_revocation(&self, caller: &Caller, of: &Summary, outcome: &str) -> Result<()> {
+        let local = Caller {
+            who: Who::Local,
+            ..caller.clone()
+        };
+        let owner = Owner::new(of.tenant.clone(), of.user.clone())?;
+        let permit = self
+            .gate()
+            .permit(&local, Action::Delete, &Target::of(&of.app, &owner))?;
+        permit.record(&format!("revocation: {outcome}"), Some(of.id))
+    }
+}
+
+/// What the audit trail calls a verdict.
+fn word_for(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Renewed(_) => "refreshed".into(),
+        Verdict::Dead(reason, error) => format!("dead: {} ({})", reason.as_str(), error.code),
+        Verdict::Later { error, .. } => format!("later: {}", error.code),
     }
 }
 

@@ -161,6 +161,20 @@ impl Vault {
     /// # Errors
     /// [`Error::Denied`]; [`Error::Damaged`] where a record does not authenticate.
     pub fn fetch(&self, caller: &Caller, ask: &Ask) -> Result<Found> {
+        self.fetch_over(caller, ask, None)
+    }
+
+    /// [`Vault::fetch`], with a grant laid over one record: a refresh whose result the store could
+    /// not take yet.
+    ///
+    /// # Errors
+    /// As [`Vault::fetch`].
+    pub fn fetch_over(
+        &self,
+        caller: &Caller,
+        ask: &Ask,
+        unstored: Option<(TokenId, &Grant)>,
+    ) -> Result<Found> {
         let target = Target {
             scopes: ask.scopes.as_ref(),
             ..Target::of(&ask.app, &ask.owner)
@@ -171,14 +185,21 @@ impl Vault {
             self.gate().permit(caller, Action::FetchRefresh, &target)?;
         }
         let now = self.clock().now();
-        let Some((place, sealed, record)) = self.best(&permit, ask, now)? else {
+        let Some((place, sealed, record)) = self.best(&permit, ask, now, unstored)? else {
             permit.record("connect_required", None)?;
             return Ok(Found::Missing);
         };
         let id = record.id;
         match fit(&record, ask.scopes.as_ref(), now, ask.min_ttl) {
             Fit::ExactFresh | Fit::WiderFresh => {
-                let handed = hand_out(&permit, ask, &place, &sealed, record)?;
+                let mut handed = hand_out(&permit, ask, &place, &sealed, record)?;
+                let rotated = unstored
+                    .filter(|(of, _)| *of == id)
+                    .and_then(|(_, grant)| grant.refresh_token.clone());
+                // The stored one is spent then: whoever used it would have the grant revoked.
+                if handed.refresh_token.is_some() && rotated.is_some() {
+                    handed.refresh_token = rotated;
+                }
                 Ok(Found::Fresh(Box::new(handed)))
             }
             Fit::ExactStale | Fit::WiderStale => Ok(Found::Stale(id)),
@@ -206,13 +227,18 @@ impl Vault {
         permit: &Permit,
         ask: &Ask,
         now: Timestamp,
+        unstored: Option<(TokenId, &Grant)>,
     ) -> Result<Option<(TokenKey, Sealed, Record)>> {
         let prefix = Indexer(permit.keys()).of_owner(&ask.app, &ask.owner);
         let mut best: Option<(TokenKey, Sealed, Record, Fit)> = None;
         self.store()
             .read()?
             .scan_records(Records::Tokens, &prefix, None, &mut |key, sealed| {
-                let (place, record, _) = open_hot(permit.keys(), key, &sealed)?;
+                let (place, mut record, _) = open_hot(permit.keys(), key, &sealed)?;
+                if let Some((_, grant)) = unstored.filter(|(id, _)| *id == record.id) {
+                    plan::apply_grant(&mut record, &mut Cold::default(), grant.clone(), None, now);
+                }
+
                 let other_account = ask.account.is_some() && ask.account != record.address.account;
                 if other_account || !permit.may_hand_out(&record.granted) {
                     return Ok(Scan::Go);

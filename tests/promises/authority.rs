@@ -101,6 +101,13 @@ fn m3_links_and_the_scheduler_have_one_right_each() {
             Target::vault(),
             whole,
         ];
+        // A step of the link itself names no app; storing always does.
+        let step = Target {
+            owner: Some(&mine),
+            ..Target::default()
+        };
+        let connects = action == Action::Connect;
+        assert_eq!(allows(&link, action, &step), connects, "{action}");
         for target in strange {
             assert!(!allows(&link, action, &target), "{action} {target:?}");
         }

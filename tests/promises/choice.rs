@@ -154,25 +154,36 @@ fn m2_a_valid_token_comes_before_one_to_be_refreshed_and_that_before_a_dead_one(
 }
 
 /// Goal: `min_ttl` asks for a refresh where one can help, and costs nobody a valid token where none
-/// can. Method: a token with 100 s left, asked for with less and more, renewable and not.
+/// can. Method: a token with 60 s left, asked for with less and more, renewable and not.
 #[test]
 fn m2_min_ttl_asks_for_a_refresh_only_where_one_can_help() {
     let table = [
         (true, 0, "fresh 0"),
-        (true, 99, "fresh 0"),
-        (true, 100, "stale"),
+        (true, 59, "fresh 0"),
+        (true, 60, "stale"),
         (true, 3600, "stale"),
-        (false, 99, "fresh 0"),
-        (false, 100, "fresh 0"),
+        (false, 59, "fresh 0"),
+        (false, 60, "fresh 0"),
         (false, 3600, "fresh 0"),
     ];
     for (renewable, min_ttl_s, wanted) in table {
         let token = given(&["r"], 160, renewable);
-        let outcome = outcome(&[token], 60, Some(&["r"]), min_ttl_s);
+        let outcome = outcome(&[token], 100, Some(&["r"]), min_ttl_s);
         assert_eq!(
             outcome, wanted,
             "renewable: {renewable}, min_ttl {min_ttl_s}"
         );
+    }
+    // More than half its life is not asked of any token, or each fetch would ask for a refresh.
+    for (waited_s, wanted) in [
+        (0, "fresh 0"),
+        (79, "fresh 0"),
+        (80, "stale"),
+        (159, "stale"),
+    ] {
+        let token = given(&["r"], 160, true);
+        let outcome = outcome(&[token], waited_s, Some(&["r"]), 3600);
+        assert_eq!(outcome, wanted, "after {waited_s} s");
     }
 }
 

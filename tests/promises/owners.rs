@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use strongroom::error::Error;
 use strongroom::model::access::Caller;
-use strongroom::model::token::{Grant, RefreshError};
+use strongroom::model::token::{Grant, ReconnectReason, RefreshError};
 use strongroom::model::{Address, Owner};
 use strongroom::vault::{Ask, Filter, Found, NewCredential, NewToken, RefreshAsk, Vault};
 
@@ -211,7 +211,7 @@ fn v8_a_dead_refresh_token_is_not_kept() {
         description: String::new(),
         at: NOW,
     };
-    let dead = strongroom::model::plan::Verdict::Dead(job.refusal_reason(), error);
+    let dead = strongroom::model::plan::Verdict::Dead(ReconnectReason::Revoked, error);
     let finish = vault.finish_refresh(&me, &job, dead).unwrap();
     finish.wait().unwrap();
     let second = store(&vault, place.clone(), granted("new", None));

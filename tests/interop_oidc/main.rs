@@ -6,121 +6,28 @@
 //! and passes; where `STRONGROOM_INTEROP=require` is set, it fails.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{RequestBuilder, Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use strongroom::secret::{base64url, random};
 use url::Url;
 
-/// Characters that tell a form-encoded client secret from a plain one (RFC 6749 2.3.1).
-const CLIENT_ID: &str = "strong:room id";
-const CLIENT_SECRET: &str = "s/e+c:r et% of thirty-two bytes or more";
-/// Nobody listens there: the client reads the address it is sent to, and does not go.
-const REDIRECT_URI: &str = "http://127.0.0.1/callback/oidc";
-/// Node starts in under a second; a busy machine takes a few.
-const START_MAX: Duration = Duration::from_secs(60);
+use provider::{CLIENT_ID, CLIENT_SECRET, OidcProvider, REDIRECT_URI};
+
+#[path = "../it/support.rs"]
+#[allow(dead_code, reason = "shared with the suite `it`, which uses all of it")]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+mod support;
+
+mod provider;
+mod strongroom_itself;
+
 const END_MAX: Duration = Duration::from_secs(30);
 const ANSWER_MAX: Duration = Duration::from_secs(30);
-
-/// The provider's process. It ends when this is dropped, or when this process dies.
-struct OidcProvider {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    issuer: Url,
-}
-
-impl OidcProvider {
-    /// Starts it, and waits until it listens; nothing where Node or the packages are missing.
-    ///
-    /// # Panics
-    /// Where something is missing and `STRONGROOM_INTEROP=require` says that nothing may be.
-    fn start(test: &str) -> Option<Self> {
-        let required = std::env::var("STRONGROOM_INTEROP").is_ok_and(|value| value == "require");
-        match node_modules() {
-            Ok(packages) => Some(Self::spawn(&packages)),
-            Err(missing) if required => panic!("STRONGROOM_INTEROP=require, but {missing}"),
-            Err(missing) => {
-                // Written past the test harness, which would swallow it.
-                _ = writeln!(std::io::stderr(), "SKIPPED {test}: {missing}");
-                None
-            }
-        }
-    }
-
-    fn spawn(packages: &Path) -> Self {
-        let settings = json!({
-            "client_id": CLIENT_ID,
-            "client_secret": CLIENT_SECRET,
-            "redirect_uris": [REDIRECT_URI],
-            "node_modules": packages,
-        });
-        let mut child = Command::new("node")
-            .arg(interop_folder().join("oidc-provider.mjs"))
-            .arg(settings.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("node starts, as it told its version before");
-        let stdin = child.stdin.take();
-        let stdout = child.stdout.take().expect("it is piped");
-        let (told, ready) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            let read = BufReader::new(stdout).read_line(&mut line);
-            _ = told.send(read.map(|_| line));
-        });
-        let line = ready.recv_timeout(START_MAX).expect("it listens in time");
-        let line = line.expect("its output can be read");
-        let said: Value = serde_json::from_str(&line).expect("it says where it listens");
-        let issuer = said["issuer"].as_str().expect("with an issuer");
-        let issuer = Url::parse(issuer).expect("which is a URL");
-        Self {
-            child,
-            stdin,
-            issuer,
-        }
-    }
-
-    fn endpoint(&self, path: &str) -> Url {
-        self.issuer.join(path).expect("a path of ours")
-    }
-}
-
-impl Drop for OidcProvider {
-    fn drop(&mut self) {
-        drop(self.stdin.take());
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
-}
-
-fn interop_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop")
-}
-
-/// Where the packages lie, or a sentence on what is missing.
-fn node_modules() -> Result<PathBuf, String> {
-    let version = Command::new("node").arg("--version").output();
-    if !version.is_ok_and(|output| output.status.success()) {
-        return Err("`node` does not run here".to_owned());
-    }
-    let named = std::env::var_os("STRONGROOM_INTEROP_NODE_MODULES").map(PathBuf::from);
-    let packages = named.unwrap_or_else(|| interop_folder().join("node_modules"));
-    if packages.join("oidc-provider/package.json").is_file() {
-        return Ok(packages);
-    }
-    Err(format!(
-        "`oidc-provider` is not in {}; `npm ci --prefix tests/interop` installs it",
-        packages.display()
-    ))
-}
 
 /// A browser of the plainest kind: keeps cookies by name, follows nothing by itself.
 struct Browser {

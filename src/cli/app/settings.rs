@@ -1,0 +1,233 @@
+//! An app's settings as arguments, and as the body of a request.
+//!
+//! It promises: a body made of an answer holds what goes in and nothing of what only comes out.
+//! It never: holds a client secret; that is added on the line that sends it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
+
+use crate::cli::args::{pair, span};
+use crate::cli::failure::Failure;
+
+/// What an app can be told. Everything is optional: the server says what is missing.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Settings")]
+pub struct SettingArgs {
+    /// What people see; the id unless given.
+    #[arg(long, value_name = "TEXT")]
+    pub name: Option<String>,
+    /// OAuth tokens or static API keys.
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<Kind>,
+    /// What it is for, shown to people.
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// A picture's URL, kept for consoles that show one.
+    #[arg(long, value_name = "URL")]
+    pub logo: Option<String>,
+    /// The client id registered at the provider.
+    #[arg(long, value_name = "ID")]
+    pub client_id: Option<String>,
+    /// File with the client secret (`-`: standard input).
+    #[arg(long, value_name = "FILE")]
+    pub client_secret_file: Option<PathBuf>,
+    /// How the client proves itself at the token endpoint.
+    #[arg(long, value_name = "HOW")]
+    pub client_auth: Option<Auth>,
+    /// The authorization server, where its metadata has the endpoints.
+    #[arg(long, value_name = "URL")]
+    pub issuer: Option<String>,
+    /// Where people's browsers are sent. Wins over the metadata.
+    #[arg(long, value_name = "URL")]
+    pub authorization_url: Option<String>,
+    /// Where codes and refresh tokens are redeemed. Wins over the metadata.
+    #[arg(long, value_name = "URL")]
+    pub token_url: Option<String>,
+    /// Where tokens are revoked (RFC 7009). Wins over the metadata.
+    #[arg(long, value_name = "URL")]
+    pub revocation_url: Option<String>,
+    /// A scope to ask for, unless a connect link names others (repeatable).
+    #[arg(long, value_name = "SCOPE")]
+    pub scope: Vec<String>,
+    /// What stands between scopes in a request: a space, unless the provider wants another.
+    #[arg(long, value_name = "TEXT")]
+    pub scope_separator: Option<String>,
+    /// Extra parameter of the authorization request (repeatable).
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub param: Vec<(String, String)>,
+    /// Extra parameter of every token request (repeatable).
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub token_param: Vec<(String, String)>,
+    /// Whether to send PKCE (S256). Only for providers that refuse it: `false`.
+    #[arg(long, value_name = "BOOL")]
+    pub pkce: Option<bool>,
+    /// Life of an access token where the provider names none: 90s, 10m, 12h, 30d.
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    pub default_lifetime: Option<Duration>,
+    /// Where people may be sent back to after connecting, exactly (repeatable).
+    #[arg(long, value_name = "URL")]
+    pub return_url: Vec<String>,
+}
+
+/// What kind of credential an app's tokens are.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Kind {
+    /// Tokens from an OAuth authorization server.
+    Oauth,
+    /// Static keys.
+    ApiKey,
+}
+
+/// How the client proves itself.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Auth {
+    /// HTTP Basic, id and secret form-encoded first (RFC 6749 2.3.1).
+    Basic,
+    /// HTTP Basic, id and secret as they are.
+    BasicRaw,
+    /// Id and secret in the body.
+    Post,
+    /// A public client, without a secret.
+    None,
+}
+
+/// The fields of an answer that may go in again.
+const INPUTS: [&str; 20] = [
+    "id",
+    "name",
+    "kind",
+    "template",
+    "client_id",
+    "issuer",
+    "authorization_url",
+    "token_url",
+    "revocation_url",
+    "scopes",
+    "scope_separator",
+    "authorization_params",
+    "token_params",
+    "pkce",
+    "client_auth",
+    "default_lifetime_s",
+    "return_urls",
+    "description",
+    "logo",
+    "client_secret",
+];
+
+/// The part of an answer that is a body again.
+pub fn inputs_of(answer: &Value) -> Value {
+    let mut body = Map::new();
+    for name in INPUTS {
+        match &answer[name] {
+            Value::Null => {}
+            value => _ = body.insert(name.to_owned(), value.clone()),
+        }
+    }
+    Value::Object(body)
+}
+
+/// Empties a setting.
+///
+/// # Errors
+/// Wrong use, where there is no such setting.
+pub fn clear(body: &mut Value, name: &str) -> Result<(), Failure> {
+    let settable: Vec<&str> = INPUTS
+        .into_iter()
+        .filter(|known| !["id", "kind", "name"].contains(known))
+        .collect();
+    if !settable.contains(&name) {
+        return Err(Failure::usage(
+            format!("there is no setting `{name}` to clear"),
+            format!("it is one of: {}", settable.join(", ")),
+        ));
+    }
+    match name {
+        // An absent secret means: keep the old one.
+        "client_secret" => body[name] = json!(""),
+        _ => _ = body.as_object_mut().and_then(|fields| fields.remove(name)),
+    }
+    Ok(())
+}
+
+/// Writes the settings that were given into a body.
+pub fn apply(body: &mut Value, given: &SettingArgs) {
+    let kind = given.kind.map(|kind| match kind {
+        Kind::Oauth => "oauth".to_owned(),
+        Kind::ApiKey => "api_key".to_owned(),
+    });
+    let auth = given.client_auth.map(|auth| match auth {
+        Auth::Basic => "basic".to_owned(),
+        Auth::BasicRaw => "basic_raw".to_owned(),
+        Auth::Post => "post".to_owned(),
+        Auth::None => "none".to_owned(),
+    });
+    let texts = [
+        ("name", &given.name),
+        ("kind", &kind),
+        ("description", &given.description),
+        ("logo", &given.logo),
+        ("client_id", &given.client_id),
+        ("client_auth", &auth),
+        ("issuer", &given.issuer),
+        ("authorization_url", &given.authorization_url),
+        ("token_url", &given.token_url),
+        ("revocation_url", &given.revocation_url),
+        ("scope_separator", &given.scope_separator),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            body[name] = json!(text);
+        }
+    }
+    for (name, list) in [("scopes", &given.scope), ("return_urls", &given.return_url)] {
+        if !list.is_empty() {
+            body[name] = json!(list);
+        }
+    }
+    for (name, pairs) in [
+        ("authorization_params", &given.param),
+        ("token_params", &given.token_param),
+    ] {
+        if !pairs.is_empty() {
+            let pairs = pairs
+                .iter()
+                .map(|(name, value)| (name.clone(), json!(value)));
+            body[name] = Value::Object(pairs.collect());
+        }
+    }
+    if let Some(pkce) = given.pkce {
+        body["pkce"] = json!(pkce);
+    }
+    if let Some(life) = given.default_lifetime {
+        body["default_lifetime_s"] = json!(life.as_secs());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_comes_out_does_not_go_in_again() {
+        let answer = json!({
+            "id": "a", "name": "A", "kind": "oauth", "issuer": null, "scopes": ["x"],
+            "has_client_secret": true, "redirect_uri": "https://v/callback/a",
+            "created_at": "2026-01-01T00:00:00Z",
+        });
+        let expected = json!({"id": "a", "name": "A", "kind": "oauth", "scopes": ["x"]});
+        assert_eq!(inputs_of(&answer), expected);
+    }
+
+    #[test]
+    fn a_cleared_setting_is_left_out_and_a_cleared_secret_is_empty() {
+        let mut body = json!({"id": "a", "scopes": ["x"]});
+        clear(&mut body, "scopes").unwrap();
+        clear(&mut body, "client_secret").unwrap();
+        assert_eq!(body, json!({"id": "a", "client_secret": ""}));
+        assert!(clear(&mut body, "id").is_err());
+    }
+}

@@ -1,0 +1,362 @@
+//! The arguments of `strongroom` and of its commands that run a server; the other commands' stand
+//! beside their code.
+//!
+//! It promises: every command has a summary, an explanation and an example; what can be checked
+//! without looking at anything is checked here.
+//! It never: takes a secret.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::app::AppCommand;
+use super::audit::AuditArgs;
+use super::completions::CompletionsArgs;
+use super::connect::ConnectArgs;
+use super::failure::EXIT_CODES;
+use super::init::InitArgs;
+use super::key::KeyCommand;
+use super::lock::{LockArgs, StatusArgs, UnlockArgs};
+use super::passphrase::PassphraseCommand;
+use super::token::TokenCommand;
+use crate::http::listen::ListenAddress;
+use crate::limits;
+use crate::model::url::WebUrl;
+
+/// Where a server listens and is looked for, unless told otherwise.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:7420";
+/// The same as an address to listen on.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:7420";
+
+/// A token vault: stores, refreshes and hands out third-party OAuth tokens and API keys.
+///
+/// Strongroom keeps the tokens of your users and tenants for MCP servers and agents. To look
+/// around, run `strongroom dev`. To run it for real: `strongroom init`, then `strongroom serve`,
+/// then `strongroom app add`, `strongroom connect` and `strongroom token get`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "strongroom",
+    version,
+    arg_required_else_help = true,
+    after_help = environment(),
+    infer_long_args = false
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+fn environment() -> String {
+    format!(
+        "\
+Environment:
+  STRONGROOM_URL   where the server is, instead of `--url`
+  STRONGROOM_KEY   the access key, instead of `--key-file`
+  STRONGROOM_DATA  the data directory, instead of `--data`
+  STRONGROOM_LOG   off, error, warn, info or debug: how much is logged on standard error
+
+Secrets are typed at a terminal without echo, read from a file (`--…-file FILE`, `-` for standard
+input) or from standard input. They are never taken from arguments, which every process can see.
+
+{EXIT_CODES}
+
+Example:
+  strongroom dev"
+    )
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a vault in memory with a sandbox provider, to look around and to develop against.
+    ///
+    /// Nothing is written to disk, nothing has to be unlocked, and only this machine can reach it.
+    /// The first lines printed are `STRONGROOM_URL=…` and `STRONGROOM_KEY=…`, then come commands to
+    /// try. A sandbox provider runs inside, with one OAuth app, one API-key app and one user
+    /// connected.
+    Dev(DevArgs),
+    /// Make a new vault in a data directory of its own.
+    ///
+    /// Asks for a passphrase twice, refuses a weak one, and prints a recovery code and the first
+    /// access key, once. The directory and what is in it are yours alone (modes 0700 and 0600).
+    Init(InitArgs),
+    /// Serve a vault.
+    ///
+    /// The vault starts locked unless a passphrase or key file is given; `strongroom unlock`
+    /// unlocks it. An address other than loopback is refused without TLS, or `--behind-proxy` where
+    /// a proxy of yours ends TLS. On SIGTERM open requests and refreshes in flight are finished
+    /// first.
+    Serve(Box<ServeArgs>),
+    /// Unlock a running server's vault.
+    ///
+    /// Takes a passphrase or the recovery code. The server answers from this machine alone, unless
+    /// it was started with `--allow-remote-unlock`. After a wrong try the next has to wait a little
+    /// longer.
+    Unlock(UnlockArgs),
+    /// Lock a running server's vault.
+    ///
+    /// Its keys are wiped from memory. Every request is refused until somebody unlocks it again.
+    Lock(LockArgs),
+    /// Show how a running server stands.
+    ///
+    /// The exit code is 0 where the vault is unlocked, 3 where it is locked, and 6 where no server
+    /// answers. While it is locked no access key is needed.
+    Status(StatusArgs),
+    /// Look after apps: the third-party services that tokens are for.
+    ///
+    /// An app is an OAuth client registered at a provider, or a service that people have API keys
+    /// for.
+    #[command(subcommand)]
+    App(AppCommand),
+    /// Have a person connect apps, and wait for it.
+    ///
+    /// Prints a link, and a code to type there, for the person whose tokens they will be. Waits
+    /// until every app on it is connected or declined, or the link has lapsed, and says what
+    /// happened; the exit code is 0 where every app is connected and 10 where not.
+    Connect(ConnectArgs),
+    /// Look after tokens.
+    ///
+    /// A token belongs to a user (`--user`), to a user within a tenant (both), or to a tenant
+    /// (`--tenant`). The three are never interchangeable.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Look after access keys: what programs present to this server.
+    ///
+    /// Not to be mixed up with API keys, which are third parties' credentials and kept as tokens.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Read the audit trail, as JSON lines.
+    ///
+    /// Every secret handed out, every change and every refusal is on record, sealed and chained.
+    /// Entries come oldest first.
+    Audit(AuditArgs),
+    /// Look after the ways to unlock a vault, while its server is stopped.
+    ///
+    /// A vault has key slots: passphrases, the recovery code, key files. Any one of them unlocks
+    /// it.
+    #[command(subcommand)]
+    Passphrase(PassphraseCommand),
+    /// Run the sandbox OAuth provider alone.
+    ///
+    /// A complete OAuth provider for development and tests: a login and consent page, PKCE,
+    /// rotating refresh tokens with reuse detection, revocation, and a small protected API that
+    /// says whose token it was shown. Only this machine can reach it. Never use it for anything
+    /// real.
+    Sandbox(SandboxArgs),
+    /// Print completions for a shell.
+    ///
+    /// Put them where your shell looks for completions, then start a new shell.
+    Completions(CompletionsArgs),
+}
+
+/// Where the server is.
+#[derive(Args, Clone, Debug)]
+pub struct Server {
+    /// The server's address: https://…, http://127.0.0.1:PORT or unix:PATH.
+    #[arg(long, env = "STRONGROOM_URL", value_name = "URL", default_value = DEFAULT_URL)]
+    pub url: String,
+    /// PEM file of a root certificate to trust beside the system's (may be repeated).
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Vec<PathBuf>,
+}
+
+/// Where the server is, and which access key to present.
+#[derive(Args, Clone, Debug)]
+pub struct Remote {
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: Server,
+    /// File that holds the access key; without it STRONGROOM_KEY is presented.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+}
+
+/// Arguments of `dev`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example:\n  strongroom dev\n  strongroom dev --listen 127.0.0.1:0")]
+pub struct DevArgs {
+    /// Loopback address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_LISTEN, value_parser = listen)]
+    pub listen: ListenAddress,
+}
+
+/// Arguments of `sandbox`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example:\n  strongroom sandbox --listen 127.0.0.1:7421")]
+pub struct SandboxArgs {
+    /// Loopback address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7421", value_parser = listen)]
+    pub listen: ListenAddress,
+}
+
+/// Arguments of `serve`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  strongroom serve --data /var/lib/strongroom
+  strongroom serve --data /var/lib/strongroom --passphrase-file /run/credentials/vault \\
+      --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem \\
+      --public-url https://vault.example.com
+  strongroom serve --data ./vault --listen unix:/run/strongroom/socket")]
+pub struct ServeArgs {
+    /// The data directory that `init` made.
+    #[arg(long, env = "STRONGROOM_DATA", value_name = "DIR")]
+    pub data: PathBuf,
+    /// Address to listen on, IP:PORT or unix:PATH (may be repeated).
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_LISTEN, value_parser = listen)]
+    pub listen: Vec<ListenAddress>,
+    /// File with a passphrase or recovery code to unlock with at start (`-`: standard input).
+    #[arg(long, value_name = "FILE", conflicts_with = "key_file")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Key file to unlock with at start; see `strongroom passphrase add-key-file`.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// The URL under which people's browsers and programs reach this server.
+    #[arg(long, value_name = "URL", value_parser = web_url)]
+    pub public_url: Option<WebUrl>,
+    /// PEM file of the server's certificate chain.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file of the certificate's private key.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// A proxy that ends TLS stands before this server, and nobody else can reach it.
+    #[arg(long, conflicts_with = "tls_cert")]
+    pub behind_proxy: bool,
+    /// Name under which this server answers, HOST or HOST:PORT, beside its addresses (repeatable).
+    #[arg(long, value_name = "HOST")]
+    pub host: Vec<String>,
+    /// Internal provider that may be reached, HOST or HOST:PORT, though private (repeatable).
+    #[arg(long, value_name = "HOST")]
+    pub allow_host: Vec<String>,
+    /// PEM file of a root certificate for providers, beside the system's (repeatable).
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Vec<PathBuf>,
+    /// Reach providers directly, whatever HTTPS_PROXY says.
+    #[arg(long)]
+    pub no_env_proxy: bool,
+    /// When an audit entry counts as written.
+    #[arg(long, value_name = "MODE", default_value = "grouped")]
+    pub audit: AuditChoice,
+    /// Take a vault that was copied from another host for this host's own, and refresh its tokens.
+    #[arg(long)]
+    pub accept_host: bool,
+    /// Most connections at one time.
+    #[arg(long, value_name = "N", default_value_t = limits::CONNECTIONS_MAX, value_parser = seats)]
+    pub connections_max: usize,
+    /// Let other machines unlock and lock the vault too, not this one alone.
+    #[arg(long)]
+    pub allow_remote_unlock: bool,
+}
+
+/// When an audit entry counts as written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum AuditChoice {
+    /// Once the operating system has it; on the disk at most 50 ms later.
+    Grouped,
+    /// Once it is on the disk. Slower; survives a power cut without a gap.
+    Strict,
+}
+
+fn listen(text: &str) -> crate::error::Result<ListenAddress> {
+    ListenAddress::parse(text)
+}
+
+/// Reads a web URL.
+///
+/// # Errors
+/// [`crate::error::Error::Invalid`] where it is none.
+pub fn web_url(text: &str) -> crate::error::Result<WebUrl> {
+    WebUrl::parse("url", text)
+}
+
+fn seats(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|seats| (1..=limits::CONNECTIONS_MAX).contains(seats))
+        .ok_or_else(|| format!("give a number from 1 to {}", limits::CONNECTIONS_MAX))
+}
+
+/// Reads a span of time: `90s`, `10m`, `12h`, `30d`.
+///
+/// # Errors
+/// What such a span looks like.
+pub fn span(text: &str) -> Result<Duration, String> {
+    let (number, unit_s) = match text.char_indices().last() {
+        Some((at, 's')) => (&text[..at], 1),
+        Some((at, 'm')) => (&text[..at], 60),
+        Some((at, 'h')) => (&text[..at], 3600),
+        Some((at, 'd')) => (&text[..at], 86_400),
+        _ => ("", 0),
+    };
+    number
+        .parse::<u32>()
+        .ok()
+        .filter(|number| *number > 0)
+        .map(|number| Duration::from_secs(u64::from(number) * unit_s))
+        .ok_or_else(|| "a span of time is written 90s, 10m, 12h or 30d".to_owned())
+}
+
+/// Reads `name=value`.
+///
+/// # Errors
+/// What it looks like.
+pub fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn spans_are_read_with_their_unit() {
+        assert_eq!(span("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(span("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(span("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        for bad in [
+            "",
+            "10",
+            "m",
+            "0s",
+            "-1h",
+            "1w",
+            "1.5h",
+            "5é",
+            "99999999999d",
+        ] {
+            assert!(span(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn every_command_explains_itself_with_an_example() {
+        fn walk(command: &clap::Command) {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name} has no summary");
+            let after = command.get_after_help().map(ToString::to_string);
+            let after = after.unwrap_or_default();
+            assert!(after.contains("Example"), "{name} has no example");
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{name}: {}",
+                    argument.get_id()
+                );
+            }
+            command.get_subcommands().for_each(walk);
+        }
+        walk(&Cli::command());
+    }
+}

@@ -1,0 +1,214 @@
+//! `strongroom dev`: a vault in memory, unlocked, with a sandbox provider inside, to look around.
+//!
+//! It promises: no file is written; loopback only; what programs need stands on the first lines of
+//! standard output, then three commands to try.
+//! It never: opens a data directory.
+
+use std::net::SocketAddr;
+
+use super::args::DevArgs;
+use super::failure::Failure;
+use super::output;
+use super::sandbox::{Bound, CLIENT_ID, CLIENT_SECRET, loopback};
+use super::server::{Server, Settings, block_on};
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::http::listen::ListenAddress;
+use crate::limits;
+use crate::model::access::{Caller, Role};
+use crate::model::app::{App, AppKind, ClientAuth, Endpoints, OAuth};
+use crate::model::link::Proof;
+use crate::model::token::Grant;
+use crate::model::url::WebUrl;
+use crate::model::{Address, AppId, Owner, Scopes, UserId};
+use crate::provider::egress::EgressSettings;
+use crate::secret::{Secret, base64url, random};
+use crate::vault::{NewCredential, NewKey, NewToken, Vault};
+
+/// Runs until the process is told to end.
+///
+/// # Errors
+/// Whatever keeps it from starting.
+pub fn run(args: DevArgs) -> std::result::Result<(), Failure> {
+    loopback(&args.listen)?;
+    let clock = Clock::system();
+    let (vault, _) = Vault::in_memory(clock.clone())?;
+    block_on(async move {
+        let any_port = ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let bound = Bound::new(&any_port, clock).await?;
+        let provider = WebUrl::parse("issuer", &bound.issuer)?;
+        let settings = Settings {
+            listen: vec![args.listen],
+            tls: None,
+            behind_proxy: false,
+            public_url: None,
+            hosts: Vec::new(),
+            egress: EgressSettings {
+                allowed_hosts: vec![provider.authority()],
+                ..EgressSettings::default()
+            },
+            connections_max: limits::CONNECTIONS_MAX,
+            remote_unlock: false,
+        };
+        let server = Server::bind(vault.clone(), settings).await?;
+        let redirect_uri = format!("{}/callback/demo", server.local_url);
+        bound.sandbox.add_redirect_uri(CLIENT_ID, redirect_uri)?;
+        let key = furnish(&vault, &bound).await?;
+        greet(&server.local_url, &bound.issuer, &key)?;
+        let sandbox = tokio::spawn(bound.serve(std::future::pending()));
+        let ended = server.run().await;
+        sandbox.abort();
+        Ok(ended?)
+    })
+}
+
+/// Two apps, a connected user, and an access key.
+async fn furnish(vault: &Vault, provider: &Bound) -> Result<Secret<String>> {
+    let me = Caller::local();
+    let now = vault.clock().now();
+    let app = |id: &str, name: &str, description: &str, kind| -> Result<App> {
+        Ok(App {
+            id: AppId::parse(id)?,
+            name: name.into(),
+            description: description.into(),
+            logo: None,
+            template: None,
+            return_urls: Vec::new(),
+            kind,
+            created_at: now,
+            updated_at: now,
+        })
+    };
+    let oauth = app(
+        "demo",
+        "Demo Calendar",
+        "the sandbox provider",
+        demo(&provider.issuer)?,
+    )?;
+    let secret = Secret::new(CLIENT_SECRET.into());
+    vault.add_app(&me, oauth, Some(secret))?.await?;
+    let keyed = app(
+        "weather",
+        "Demo Weather",
+        "takes an API key",
+        AppKind::ApiKey,
+    )?;
+    vault.add_app(&me, keyed, None)?.await?;
+
+    let alice = Owner::User(UserId::parse("alice")?);
+    let issued = provider
+        .sandbox
+        .grant(CLIENT_ID, "alice", &["calendar.read"]);
+    let scopes = Scopes::parse(["calendar.read"])?;
+    let granted = NewCredential::Granted(Grant {
+        access_token: issued.access_token,
+        token_type: "Bearer".into(),
+        refresh_token: Some(issued.refresh_token),
+        id_token: None,
+        expires_in_s: Some(issued.expires_in.as_secs()),
+        scopes: Some(scopes.clone()),
+        subject: Some("alice".into()),
+    });
+    let address = Address {
+        app: AppId::parse("demo")?,
+        owner: alice.clone(),
+        account: None,
+        scopes,
+    };
+    vault
+        .store_token(
+            &me,
+            NewToken {
+                address,
+                credential: granted,
+            },
+        )?
+        .await?;
+    let weather = Secret::new(format!("wx_{}", base64url(&random::<16>())));
+    provider.sandbox.register_api_key("alice", &weather);
+    let address = Address {
+        app: AppId::parse("weather")?,
+        owner: alice,
+        account: None,
+        scopes: Scopes::default(),
+    };
+    let credential = NewCredential::ApiKey(weather);
+    vault
+        .store_token(
+            &me,
+            NewToken {
+                address,
+                credential,
+            },
+        )?
+        .await?;
+    let new = NewKey {
+        name: "dev".into(),
+        role: Some(Role::Admin),
+        connect_verify: vec![Proof::Code, Proof::None],
+        ..NewKey::default()
+    };
+    Ok(vault.add_key(&me, new).await?.1)
+}
+
+fn demo(issuer: &str) -> Result<AppKind> {
+    let at = |path: &str| WebUrl::parse("endpoint", &format!("{issuer}{path}")).map(Some);
+    Ok(AppKind::OAuth(Box::new(OAuth {
+        client_id: CLIENT_ID.into(),
+        issuer: Some(WebUrl::parse("issuer", issuer)?),
+        by_hand: Endpoints {
+            authorization_url: at("/authorize")?,
+            token_url: at("/token")?,
+            revocation_url: at("/revoke")?,
+        },
+        discovered: Endpoints::default(),
+        iss_advertised: true,
+        has_client_secret: true,
+        scopes: Scopes::parse(["calendar.read"])?,
+        scope_separator: " ".into(),
+        authorization_params: Default::default(),
+        token_params: Default::default(),
+        pkce: true,
+        client_auth: ClientAuth::Basic,
+        default_lifetime_s: None,
+    })))
+}
+
+/// The first two lines are for programs; the rest is for people.
+fn greet(url: &str, issuer: &str, key: &Secret<String>) -> std::result::Result<(), Failure> {
+    output::line(&format!("STRONGROOM_URL={url}"))?;
+    output::line(&format!("STRONGROOM_KEY={}", key.expose()))?;
+    let ask = |body: &str| {
+        format!(
+            "curl -s {url}/v1/token -H 'Authorization: Bearer {}' \\\n       \
+             -H 'Content-Type: application/json' -d '{body}'",
+            key.expose()
+        )
+    };
+    let fetch = ask(r#"{"app":"demo","user":"alice"}"#);
+    let connect = ask(r#"{"app":"demo","user":"bob","connect":{}}"#);
+    let text = format!(
+        "
+A vault in memory with a provider to try things on ({issuer}).
+Nothing here outlives this process. `alice` is connected already. Three things to try in another
+terminal:
+
+  1. Fetch alice's access token. It lives for 30 seconds; ask again a little later and it has been
+     refreshed, with no caller waiting for it:
+
+       {fetch}
+
+  2. Ask for bob, who has connected nothing: the answer holds a link for his browser and a code
+     for its page (sign in as `bob`, no password). Then ask again:
+
+       {connect}
+
+  3. See what is stored, with nothing secret in it:
+
+       curl -s {url}/v1/tokens -H 'Authorization: Bearer {}'
+
+Ctrl-C ends it.",
+        key.expose()
+    );
+    output::line(&text)
+}

@@ -1,0 +1,145 @@
+//! `unlock`, `lock`, `status`: how a running server's vault stands.
+//!
+//! It promises: unlocking what is unlocked is no failure; `status` tells scripts by its exit code.
+//! It never: keeps the passphrase longer than the request takes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::args::{Remote, Server};
+use super::client::Client;
+use super::failure::{Exit, Failure};
+use super::output;
+use super::output::Grid;
+use super::secrets::Input;
+
+/// Arguments of `unlock`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  strongroom unlock
+  strongroom unlock --passphrase-file /run/credentials/vault
+  pass show strongroom | strongroom unlock")]
+pub struct UnlockArgs {
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: Server,
+    /// File with the passphrase or recovery code (`-`: standard input).
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// Arguments of `lock`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example:\n  strongroom lock")]
+pub struct LockArgs {
+    /// Where the server is.
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// Arguments of `status`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  strongroom status
+  strongroom status --json")]
+pub struct StatusArgs {
+    /// Where the server is.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Unlocks the server's vault.
+///
+/// # Errors
+/// Not allowed, where the passphrase does not open it.
+pub async fn unlock(args: UnlockArgs) -> Result<(), Failure> {
+    let client = Client::without_key(&args.server)?;
+    let passphrase = Input::default().read("the passphrase", args.passphrase_file.as_deref())?;
+    let body = json!({"passphrase": passphrase.expose()});
+    match client.post(&["v1", "unlock"], &body).await {
+        Ok(_) => output::note("The vault is unlocked."),
+        Err(failure) if failure.code == "already_unlocked" => {
+            output::note("The vault was unlocked already.");
+        }
+        Err(failure) => return Err(failure),
+    }
+    Ok(())
+}
+
+/// Locks the server's vault.
+///
+/// # Errors
+/// Locked, where it is; not allowed, where the key has not the right.
+pub async fn lock(args: LockArgs) -> Result<(), Failure> {
+    let client = Client::with_key(&args.remote)?;
+    client.post(&["v1", "lock"], &json!({})).await?;
+    output::note("The vault is locked.");
+    Ok(())
+}
+
+/// Shows how the server stands.
+///
+/// # Errors
+/// Locked, said by the exit code alone; unavailable, where no server answers.
+pub async fn status(args: StatusArgs) -> Result<(), Failure> {
+    let open = Client::without_key(&args.remote.server)?;
+    let health = open.get(&["health"], &[]).await?;
+    if health["locked"] == json!(true) {
+        show(&health, args.json)?;
+        return Err(Failure::silent(Exit::Locked));
+    }
+    let client = Client::with_key(&args.remote)?;
+    let status = client.get(&["v1", "status"], &[]).await?;
+    show(&status, args.json)
+}
+
+fn show(status: &Value, json: bool) -> Result<(), Failure> {
+    if json {
+        return output::json(status);
+    }
+    output::facts(
+        status,
+        &[
+            "locked",
+            "version",
+            "epoch",
+            "audit_seq",
+            "keys_in_locked_memory",
+            "refresh_paused",
+        ],
+    )?;
+    if status["refresh_paused"] == json!(true) {
+        output::note(
+            "Refreshing is paused: this vault was copied from another host, and two copies would \
+             spend the same refresh tokens. If the other is gone: `serve --accept-host`.",
+        );
+    }
+    match status["slots"].as_array() {
+        Some(slots) => show_slots(slots),
+        None => Ok(()),
+    }
+}
+
+/// Prints key slots as a table.
+///
+/// # Errors
+/// Where standard output cannot be written.
+pub fn show_slots(slots: &[Value]) -> Result<(), Failure> {
+    let mut grid = Grid::new(&["SLOT", "OPENED BY", "LABEL", "MADE", "KDF MEMORY"]);
+    for slot in slots {
+        let memory = slot["kdf_memory_kib"].as_u64();
+        grid.push(vec![
+            output::cell(&slot["number"]),
+            output::cell(&slot["kind"]),
+            output::cell(&slot["label"]),
+            output::cell(&slot["created_at"]),
+            memory.map_or("-".into(), |kib| format!("{} MiB", kib / 1024)),
+        ]);
+    }
+    grid.print()
+}

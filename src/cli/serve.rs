@@ -1,0 +1,96 @@
+//! `strongroom serve`: a vault from its directory, on its addresses, until told to end.
+//!
+//! It promises: a passphrase or key file that does not open the vault ends the start, with what is
+//! wrong; without one the server starts locked and says how to unlock it.
+//! It never: keeps what unlocked the vault.
+
+use super::args::{AuditChoice, ServeArgs};
+use super::failure::Failure;
+use super::secrets::{read_file, read_text_file};
+use super::server::{Server, Settings, block_on};
+use crate::clock::Clock;
+use crate::http::listen::Tls;
+use crate::provider::egress::EgressSettings;
+use crate::provider::proxy::ProxySettings;
+use crate::vault::{AuditMode, Settings as VaultSettings, Unlocker, Vault};
+
+/// Serves until the process is told to end.
+///
+/// # Errors
+/// Whatever keeps it from starting, or from closing cleanly.
+pub fn run(args: ServeArgs) -> Result<(), Failure> {
+    let settings = VaultSettings {
+        audit: match args.audit {
+            AuditChoice::Grouped => AuditMode::Grouped,
+            AuditChoice::Strict => AuditMode::Strict,
+        },
+        accept_host: args.accept_host,
+    };
+    let unlocker = unlocker(&args)?;
+    let vault = Vault::open(&args.data, settings, Clock::system())?;
+    if let Some(unlocker) = unlocker {
+        vault.unlock(&unlocker, "start")?;
+    }
+    let status = vault.status();
+    if status.refresh_paused {
+        tracing::warn!(
+            "this vault was copied from another host; refreshing is paused, since two copies would \
+             spend the same refresh tokens. If the other one is gone for good, start with \
+             --accept-host"
+        );
+    }
+    let settings = server_settings(args)?;
+    block_on(async move {
+        let server = Server::bind(vault, settings).await?;
+        let state = if status.locked {
+            "locked; unlock it: strongroom unlock"
+        } else {
+            "unlocked"
+        };
+        tracing::info!(
+            "listening on {}, reached by people at {} ({state})",
+            server.local_url,
+            server.public_url
+        );
+        Ok(server.run().await?)
+    })
+}
+
+fn unlocker(args: &ServeArgs) -> Result<Option<Unlocker>, Failure> {
+    if let Some(path) = &args.passphrase_file {
+        return Ok(Some(Unlocker::from_typed(read_text_file(
+            "the passphrase",
+            path,
+        )?)));
+    }
+    if let Some(path) = &args.key_file {
+        return Ok(Some(Unlocker::key_file(read_file("the key file", path)?)?));
+    }
+    Ok(None)
+}
+
+fn server_settings(args: ServeArgs) -> Result<Settings, Failure> {
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(cert), Some(key)) => Some(Tls::load(cert, key)?),
+        _ => None,
+    };
+    let proxy = match args.no_env_proxy {
+        true => None,
+        false => ProxySettings::from_variables(|name| std::env::var(name).ok()),
+    };
+    Ok(Settings {
+        listen: args.listen,
+        tls,
+        behind_proxy: args.behind_proxy,
+        public_url: args.public_url,
+        hosts: args.host,
+        egress: EgressSettings {
+            allowed_hosts: args.allow_host,
+            extra_roots: args.ca_file,
+            proxy,
+            ..EgressSettings::default()
+        },
+        connections_max: args.connections_max,
+        remote_unlock: args.allow_remote_unlock,
+    })
+}

@@ -1,0 +1,358 @@
+//! A person connects an app: from a connect link to a stored token.
+//!
+//! ```text
+//!   asker: start ----> link + code        GET /c/{ticket}   who asks for what; changes nothing
+//!                                         POST /c/{ticket}  this browser, and no other: cookie
+//!          vouch <---- single-use ticket  (proof by the asking application)
+//!                                         code typed        (proof by code)
+//!                                         go: state + PKCE -> provider -> /callback/{app}
+//!   asker: state <---- connected          stored; back to the page, then to the return URL
+//! ```
+//!
+//! It promises:
+//! * C1 Nobody is sent to a provider before the person is proven to be the one who was asked, and
+//!   no code is redeemed in another browser than that person's.
+//! * C2 `state` is 256 bits, hashed at rest, single use, ten minutes, of one app's redirect URI; it
+//!   is taken in a durable step before the code is redeemed.
+//! * C3 `iss` is compared where it comes, and must come where the provider says it does (RFC 9207).
+//! * C4 A return URL is exactly one of the asking key's or of the app's.
+//! * C5 Opening a link changes nothing: a chat's preview does not use it up.
+//!
+//! It never: shows a provider's URL before the proof, or keeps anything a browser presents.
+
+mod person;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+pub use self::person::{AppCard, Came, Cookie, Next, Visit};
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::model::access::{Action, Caller, Who};
+use crate::model::app::{App, AppKind, Endpoints};
+use crate::model::link::{Link, LinkApp, LinkAppState, LinkStatus, Proof};
+use crate::model::url::WebUrl;
+use crate::model::{Account, AppId, LinkId, Owner, Scopes};
+use crate::provider::Provider;
+use crate::secret::Secret;
+use crate::vault::{NewLink, Vault};
+
+/// Takes people through connecting. Cheap to clone.
+#[derive(Clone)]
+pub struct Connect(Arc<Inner>);
+
+struct Inner {
+    vault: Vault,
+    provider: Provider,
+    /// Where browsers reach us, without a slash at the end.
+    public_url: String,
+    /// Counts changes of links, so that long polls wake up.
+    changes: watch::Sender<u64>,
+    ending: AtomicBool,
+    /// Called when a token was stored.
+    stored: Box<dyn Fn() + Send + Sync>,
+}
+
+/// What a new link is to be.
+pub struct Wish {
+    /// The apps to connect.
+    pub apps: Vec<WishedApp>,
+    /// Whom it is for.
+    pub owner: Owner,
+    /// Where the person is sent at the end.
+    pub return_url: Option<WebUrl>,
+    /// The way of proof; the key's own where none is named.
+    pub proof: Option<Proof>,
+    /// How long the link lives.
+    pub life: Option<Duration>,
+}
+
+/// One app of a [`Wish`].
+pub struct WishedApp {
+    /// The app.
+    pub app: AppId,
+    /// The scopes to ask for; the app's own where none are named.
+    pub scopes: Option<Scopes>,
+    /// Which account the token is stored as.
+    pub account: Option<Account>,
+}
+
+/// A link that was made.
+pub struct Started {
+    /// Names it.
+    pub id: LinkId,
+    /// Where the person goes. Holds a secret: it is for that person alone.
+    pub url: Secret<String>,
+    /// The code the person types, where proof is by code.
+    pub code: Option<Secret<String>>,
+    /// When it lapses.
+    pub expires_at: Timestamp,
+}
+
+/// What a caller without a token is offered.
+pub enum Offer {
+    /// A person is at it.
+    Pending(LinkId),
+    /// The person said no.
+    Declined,
+    /// A new link.
+    Link(Box<Started>),
+    /// Nothing: none was asked for, or the caller may not make links.
+    Nothing,
+}
+
+impl Connect {
+    /// Takes people through connecting, by pages at `public_url`. `stored` is called after a token
+    /// was stored.
+    pub fn new(
+        vault: Vault,
+        provider: Provider,
+        public_url: &WebUrl,
+        stored: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            vault,
+            provider,
+            public_url: public_url.as_str().trim_end_matches('/').to_owned(),
+            changes: watch::Sender::new(0),
+            ending: AtomicBool::new(false),
+            stored: Box::new(stored),
+        }))
+    }
+
+    fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// The redirect URI of an app: one for each, so that an answer meant for one app's provider
+    /// cannot be redeemed at another's (RFC 9700 4.4).
+    pub fn redirect_uri(&self, app: &AppId) -> String {
+        // An app id is made of characters that stand in a URL as they are.
+        format!("{}/callback/{app}", self.0.public_url)
+    }
+
+    /// True where the pages are reached under TLS.
+    pub fn is_secure(&self) -> bool {
+        self.0.public_url.starts_with("https://")
+    }
+
+    /// Makes a link.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::NotFound`] for an unknown app, [`Error::Denied`].
+    pub async fn start(&self, caller: &Caller, wish: Wish) -> Result<Started> {
+        if wish.apps.is_empty() || wish.apps.len() > limits::LINK_APPS_MAX {
+            let most = limits::LINK_APPS_MAX;
+            return Err(Error::invalid(format!("`apps` names 1 to {most} apps")));
+        }
+        let proof = choose_proof(caller, wish.proof)?;
+        let mut apps: Vec<LinkApp> = Vec::new();
+        let mut return_urls: Vec<WebUrl> = caller
+            .key()
+            .map(|key| key.return_urls.clone())
+            .unwrap_or_default();
+        for wished in wish.apps {
+            let app = self
+                .vault()
+                .app_secrets(caller, Action::Connect, &wished.app)?
+                .app;
+            if apps.iter().any(|other| other.app == app.id) {
+                return Err(Error::invalid(format!("`{}` is named twice", app.id)));
+            }
+            let own = app
+                .oauth()
+                .map(|oauth| oauth.scopes.clone())
+                .unwrap_or_default();
+            return_urls.extend(app.return_urls);
+            apps.push(LinkApp {
+                app: app.id,
+                scopes: wished.scopes.unwrap_or(own),
+                account: wished.account,
+                state: LinkAppState::Waiting,
+            });
+        }
+        if let Some(url) = &wish.return_url
+            && !return_urls.contains(url)
+        {
+            return Err(Error::invalid(
+                "`return_url` is not exactly one of the access key's or the app's `return_urls`",
+            ));
+        }
+        let life = wish.life.unwrap_or(limits::LINK_LIFE_DEFAULT);
+        if life < Duration::from_secs(30) || life > limits::LINK_LIFE_MAX {
+            return Err(Error::invalid("`expires_in_s` is from 30 to 3600"));
+        }
+        let new = NewLink {
+            apps,
+            owner: wish.owner,
+            proof,
+            return_url: wish.return_url,
+            life,
+        };
+        let made = self.vault().make_link(caller, new)?.await?;
+        self.changed();
+        Ok(Started {
+            id: made.link.id,
+            url: Secret::new(format!("{}/c/{}", self.0.public_url, made.ticket.expose())),
+            code: made.code,
+            expires_at: made.link.expires_at,
+        })
+    }
+
+    /// What a caller without a token is told: a person is at it, said no, or here is a link.
+    ///
+    /// # Errors
+    /// Those of [`Connect::start`], but for [`Error::Denied`], which offers nothing.
+    pub async fn offer(
+        &self,
+        caller: &Caller,
+        app: &AppId,
+        owner: &Owner,
+        wish: Option<Wish>,
+    ) -> Result<Offer> {
+        let now = self.vault().clock().now();
+        if let Some(link) = self.vault().newest_link(caller, app, owner)? {
+            let status = link.status(now);
+            let declined = link
+                .app(app)
+                .is_some_and(|app| app.state == LinkAppState::Declined);
+            match (status, &wish) {
+                (LinkStatus::Visited, _) if !declined => return Ok(Offer::Pending(link.id)),
+                (LinkStatus::Issued, None) => return Ok(Offer::Pending(link.id)),
+                (_, None) if declined && now < link.expires_at => return Ok(Offer::Declined),
+                _ => {}
+            }
+        }
+        let Some(wish) = wish else {
+            return Ok(Offer::Nothing);
+        };
+        match self.start(caller, wish).await {
+            Ok(started) => Ok(Offer::Link(Box::new(started))),
+            Err(Error::Denied) => Ok(Offer::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where a link stands; waits up to `wait` for a change.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it is not there or not the caller's.
+    pub async fn state(&self, caller: &Caller, id: LinkId, wait: Duration) -> Result<Link> {
+        let mut changes = self.0.changes.subscribe();
+        changes.borrow_and_update();
+        let first = self.vault().link(caller, id)?;
+        let end = tokio::time::Instant::now() + wait.min(limits::LINK_WAIT_MAX);
+        loop {
+            let now = self.vault().clock().now();
+            if !first.is_open(now) || self.0.ending.load(Ordering::Acquire) {
+                return self.vault().link(caller, id);
+            }
+            let lapse = self.vault().clock().sleep_until(first.expires_at);
+            tokio::select! {
+                changed = changes.changed() => {
+                    let link = self.vault().link(caller, id)?;
+                    // No sender left means: shutting down.
+                    if link != first || changed.is_err() {
+                        return Ok(link);
+                    }
+                }
+                () = lapse => {}
+                () = tokio::time::sleep_until(end) => return Ok(first),
+            }
+        }
+    }
+
+    /// Takes a link back.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it is not there or not the caller's.
+    pub async fn withdraw(&self, caller: &Caller, id: LinkId) -> Result<Link> {
+        let link = self.vault().withdraw_link(caller, id)?.await?;
+        self.changed();
+        Ok(link)
+    }
+
+    /// Takes the asking application's word for who is signed in there.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a link or ticket that is not the caller's, or was used.
+    pub async fn vouch(
+        &self,
+        caller: &Caller,
+        id: LinkId,
+        ticket: &Secret<String>,
+        owner: Owner,
+    ) -> Result<Link> {
+        let link = self.vault().vouch(caller, id, ticket, owner)?.await?;
+        self.changed();
+        Ok(link)
+    }
+
+    /// Reads an issuer's metadata into an app's settings, where it names an issuer. Endpoints given
+    /// by hand stay. Only who may make apps can send us to an address of their choice (T28).
+    ///
+    /// # Errors
+    /// [`Error::Denied`]; [`Error::Invalid`] where the issuer refuses PKCE S256 that the app is to use; those of
+    /// [`Provider::discover`].
+    pub async fn discover(&self, caller: &Caller, app: &mut App) -> Result<()> {
+        self.vault().may_make_app(caller, &app.id)?;
+        let AppKind::OAuth(oauth) = &mut app.kind else {
+            return Ok(());
+        };
+        let Some(issuer) = &oauth.issuer else {
+            oauth.discovered = Endpoints::default();
+            oauth.iss_advertised = false;
+            return Ok(());
+        };
+        let found = self.0.provider.discover(issuer).await?;
+        if oauth.pkce && found.pkce_s256 == Some(false) {
+            return Err(Error::invalid(
+                "the issuer does not list PKCE S256; set `pkce` to false if that is to be so",
+            ));
+        }
+        oauth.discovered = found.endpoints;
+        oauth.iss_advertised = found.iss_advertised;
+        Ok(())
+    }
+
+    /// Ends every long poll: the process is about to end.
+    pub fn end_waits(&self) {
+        self.0.ending.store(true, Ordering::Release);
+        self.changed();
+    }
+
+    fn changed(&self) {
+        self.0
+            .changes
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+/// The way of proof: the one asked for, if the key allows it; else the key's own, the strongest
+/// first.
+fn choose_proof(caller: &Caller, asked: Option<Proof>) -> Result<Proof> {
+    let allowed = match &caller.who {
+        Who::Key(key) => &key.connect_verify,
+        Who::Local => return Ok(asked.unwrap_or(Proof::Code)),
+        Who::Link { .. } | Who::Scheduler => return Err(Error::Denied),
+    };
+    match asked {
+        Some(proof) if allowed.contains(&proof) => Ok(proof),
+        Some(_) => Err(Error::invalid(
+            "`verify` is not one of the access key's `connect_verify`",
+        )),
+        None => [Proof::Vouch, Proof::Code, Proof::None]
+            .into_iter()
+            .find(|proof| allowed.contains(proof))
+            .ok_or_else(|| {
+                Error::invalid(
+                    "this access key has no `connect_verify`, so it cannot make connect links",
+                )
+            }),
+    }
+}

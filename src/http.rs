@@ -1,0 +1,20 @@
+//! The endpoint: words in, words out.
+//!
+//! It promises: a connection, head, body, handshake, answer and wait each have a limit; a request
+//! reaches a handler only under a host name that is ours; a handler that panics costs one answer.
+//! It never: sends a CORS header or names the software, and never reads a body longer than asked.
+
+mod accept;
+pub mod answer;
+mod api;
+pub mod app;
+pub mod body;
+pub mod cookie;
+pub mod guard;
+pub mod listen;
+pub mod pace;
+mod pages;
+pub mod panics;
+pub mod routes;
+pub mod serve;
+pub mod wire;

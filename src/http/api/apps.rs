@@ -1,0 +1,63 @@
+//! Apps.
+//!
+//! It promises: what the module above does.
+//! It never: shows a client secret.
+
+use crate::error::{Error, Result};
+use crate::http::answer::Answer;
+use crate::http::app::{App, Call};
+use crate::http::wire::apps::{AppRequest, AppShape};
+use crate::http::wire::tokens::revocations;
+use crate::http::wire::{json, ok, read};
+use crate::model::AppId;
+use crate::model::app;
+use crate::vault::SecretChange;
+
+fn shape<'a>(app: &App, shown: &'a app::App) -> AppShape<'a> {
+    AppShape::of(shown, app.connect.redirect_uri(&shown.id))
+}
+
+/// What is no app id is answered like one that is not there.
+fn id(call: &Call) -> Result<AppId> {
+    AppId::parse(call.capture(0)).map_err(|_| Error::NotFound("app"))
+}
+
+pub(super) fn list(app: &App, call: &Call) -> Result<Answer> {
+    let apps = app.vault.apps(call.caller()?)?;
+    let shapes: Vec<AppShape<'_>> = apps.iter().map(|shown| shape(app, shown)).collect();
+    Ok(ok(&serde_json::json!({ "apps": shapes })))
+}
+
+pub(super) fn show(app: &App, call: &Call) -> Result<Answer> {
+    let shown = app.vault.app(call.caller()?, &id(call)?)?;
+    Ok(ok(&shape(app, &shown)))
+}
+
+pub(super) async fn add(app: &App, call: &Call) -> Result<Answer> {
+    let request = read::<AppRequest>(&call.body)?;
+    let (mut new, secret) = request.into_app(None, app.vault.clock().now())?;
+    let secret = match secret {
+        SecretChange::Set(secret) => Some(secret),
+        SecretChange::Keep | SecretChange::Remove => None,
+    };
+    app.connect.discover(call.caller()?, &mut new).await?;
+    let stored = app.vault.add_app(call.caller()?, new, secret)?.await?;
+    Ok(json(http::StatusCode::CREATED, &shape(app, &stored)))
+}
+
+pub(super) async fn change(app: &App, call: &Call) -> Result<Answer> {
+    let request = read::<AppRequest>(&call.body)?;
+    let (mut new, secret) = request.into_app(Some(id(call)?), app.vault.clock().now())?;
+    app.connect.discover(call.caller()?, &mut new).await?;
+    let stored = app.vault.change_app(call.caller()?, new, secret)?.await?;
+    Ok(ok(&shape(app, &stored)))
+}
+
+pub(super) async fn remove(app: &App, call: &Call) -> Result<Answer> {
+    let tally = app.refresher.remove_app(call.caller()?, &id(call)?).await?;
+    Ok(ok(&serde_json::json!({
+        "deleted": true,
+        "tokens_deleted": tally.deleted,
+        "revocations": revocations(&tally),
+    })))
+}

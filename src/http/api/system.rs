@@ -1,0 +1,120 @@
+//! Health, status, unlocking, access keys, audit.
+//!
+//! It promises: what the module above does.
+//! It never: lets the derivation of a key hold up who is served.
+
+use serde::{Deserialize, Serialize};
+
+use super::limit;
+use crate::error::{Error, Result};
+use crate::http::answer::Answer;
+use crate::http::app::{App, Call};
+use crate::http::wire::keys::{KeyRequest, KeyShape};
+use crate::http::wire::{ok, read, secret};
+use crate::secret::Secret;
+use crate::vault::{SlotInfo, Unlocker};
+
+#[derive(Serialize)]
+struct Health {
+    locked: bool,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct StatusShape {
+    locked: bool,
+    version: &'static str,
+    epoch: Option<u64>,
+    audit_seq: Option<u64>,
+    keys_in_locked_memory: Option<bool>,
+    refresh_paused: bool,
+    slots: Vec<SlotInfo>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnlockRequest {
+    #[serde(deserialize_with = "secret")]
+    passphrase: Option<Secret<String>>,
+}
+
+pub(super) fn health(app: &App) -> Answer {
+    ok(&Health {
+        locked: app.vault.status().locked,
+        version: env!("CARGO_PKG_VERSION"),
+    })
+}
+
+pub(super) fn status(app: &App, call: &Call) -> Result<Answer> {
+    call.caller()?;
+    let status = app.vault.status();
+    Ok(ok(&StatusShape {
+        locked: status.locked,
+        version: env!("CARGO_PKG_VERSION"),
+        epoch: status.epoch,
+        audit_seq: status.audit_seq,
+        keys_in_locked_memory: status.keys_in_locked_memory,
+        refresh_paused: status.refresh_paused,
+        slots: app.vault.slots()?,
+    }))
+}
+
+pub(super) async fn unlock(app: &App, call: &Call) -> Result<Answer> {
+    if !call.peer.loopback_or_unix && !app.remote_unlock {
+        return Err(Error::Denied);
+    }
+    let typed = read::<UnlockRequest>(&call.body)?.passphrase;
+    let typed = typed.ok_or_else(|| Error::invalid("`passphrase` is missing"))?;
+    let (vault, from) = (app.vault.clone(), call.peer.address.clone());
+    blocking(move || vault.unlock(&Unlocker::from_typed(typed), &from)).await?;
+    app.refresher.notice();
+    Ok(ok(&serde_json::json!({ "locked": false })))
+}
+
+pub(super) async fn lock(app: &App, call: &Call) -> Result<Answer> {
+    let (vault, caller) = (app.vault.clone(), call.caller()?.clone());
+    blocking(move || vault.lock(&caller)).await?;
+    Ok(ok(&serde_json::json!({ "locked": true })))
+}
+
+pub(super) fn keys(app: &App, call: &Call) -> Result<Answer> {
+    let keys = app.vault.keys(call.caller()?)?;
+    let shapes: Vec<KeyShape<'_>> = keys.iter().map(|key| KeyShape::of(key, None)).collect();
+    Ok(ok(&serde_json::json!({ "keys": shapes })))
+}
+
+pub(super) async fn add_key(app: &App, call: &Call) -> Result<Answer> {
+    let new = read::<KeyRequest>(&call.body)?.into_key()?;
+    let (key, text) = app.vault.add_key(call.caller()?, new).await?;
+    Ok(ok(&KeyShape::of(&key, Some(text.expose()))))
+}
+
+pub(super) async fn remove_key(app: &App, call: &Call) -> Result<Answer> {
+    app.vault
+        .remove_key(call.caller()?, call.capture(0))
+        .await?;
+    Ok(ok(&serde_json::json!({ "deleted": true })))
+}
+
+pub(super) fn audit(app: &App, call: &Call) -> Result<Answer> {
+    let page = app
+        .vault
+        .audit(call.caller()?, call.optional("cursor"), limit(call)?)?;
+    Ok(ok(
+        &serde_json::json!({ "entries": page.entries, "cursor": page.cursor }),
+    ))
+}
+
+pub(super) async fn verify_audit(app: &App, call: &Call) -> Result<Answer> {
+    let (vault, caller) = (app.vault.clone(), call.caller()?.clone());
+    Ok(ok(&blocking(move || vault.verify_audit(&caller)).await?))
+}
+
+/// Runs what takes long apart from who is served.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or(Err(Error::ShuttingDown))
+}

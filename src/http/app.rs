@@ -1,0 +1,177 @@
+//! What serves a request: the vault, the flows, and the way from a request to an answer.
+//!
+//! ```text
+//!   origin -> route -> body (bounded) -> who is asking -> handler -> answer, or error in words
+//! ```
+//!
+//! It promises: each request takes exactly this way; a handler gets a caller or is a route that
+//! needs none, and the table in `routes` says which.
+//! It never: decides who may do what (the vault does), or shows a stranger what went wrong inside.
+
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request, Uri};
+use hyper::body::Incoming;
+
+use crate::connect::Connect;
+use crate::error::{Error, Result};
+use crate::http::answer::Answer;
+use crate::http::body::{ContentType, content_type, parse_form, read_body};
+use crate::http::guard::{Door, HostRule};
+use crate::http::routes::{self, Entrance, Lookup};
+use crate::http::serve::Peer;
+use crate::http::{api, pages, wire};
+use crate::model::access::Caller;
+use crate::refresh::Refresher;
+use crate::secret::Secret;
+use crate::vault::Vault;
+
+/// The endpoint's own. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    /// The vault.
+    pub vault: Vault,
+    /// Keeps tokens fresh.
+    pub refresher: Refresher,
+    /// Takes people through connecting.
+    pub connect: Connect,
+    /// The names we answer under.
+    pub hosts: HostRule,
+    /// Unlocking is taken from other machines too.
+    pub remote_unlock: bool,
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// One request, as a handler gets it.
+pub struct Call {
+    /// Who is asking. On routes that need no key: nobody with any right.
+    pub caller: Option<Caller>,
+    /// What the path names, in order.
+    pub captures: Vec<String>,
+    /// The query's fields.
+    pub query: Vec<(String, String)>,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: bytes::Bytes,
+    /// Who is at the other end.
+    pub peer: Peer,
+}
+
+impl Call {
+    /// The caller.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] on a route that has none.
+    pub fn caller(&self) -> Result<&Caller> {
+        self.caller.as_ref().ok_or(Error::Unauthenticated)
+    }
+
+    /// A query field; empty, `null` and `undefined` count as absent.
+    pub fn optional(&self, name: &str) -> Option<&str> {
+        let found = self.query.iter().find(|(key, _)| key == name);
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !matches!(*value, "" | "null" | "undefined"))
+    }
+
+    /// What the path names at `place`.
+    pub fn capture(&self, place: usize) -> &str {
+        self.captures.get(place).map_or("", String::as_str)
+    }
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Answers a request.
+    pub async fn handle(self, request: Request<Incoming>, peer: Peer) -> Answer {
+        let (head, body) = request.into_parts();
+        let entrance = routes::look_up(&head.method, head.uri.path());
+        let (route, captures) = match entrance {
+            Lookup::Found(row, captures) => (row, captures),
+            Lookup::WrongMethod(allowed) => return wire::wrong_method(allowed),
+            Lookup::Unknown => return wire::unknown_route(),
+        };
+        let door = match route.entrance {
+            Entrance::Page => Door::Page,
+            Entrance::Open | Entrance::Key => Door::Api,
+        };
+        if let Err(refusal) = self.hosts.check_origin(&head.headers, &head.method, door) {
+            return refusal.answer();
+        }
+        let called = async {
+            let query = read_query(&head.uri)?;
+            let caller = match route.entrance {
+                // Before the body: a stranger's is not read.
+                Entrance::Key => Some(self.who_asks(&head.headers, &peer)?),
+                Entrance::Open | Entrance::Page => None,
+            };
+            let body = read_body(body, route.body_bytes_max).await?;
+            if !body.is_empty() && door == Door::Api {
+                require_json(&head.headers)?;
+            }
+            Ok(Call {
+                caller,
+                captures,
+                query,
+                headers: head.headers,
+                body,
+                peer,
+            })
+        };
+        match called.await {
+            Ok(call) if route.entrance == Entrance::Page => {
+                pages::answer(&self, route.route, call).await
+            }
+            Ok(call) => match api::dispatch(&self, route.route, call).await {
+                Ok(answer) => answer,
+                Err(error) => wire::error(&error),
+            },
+            Err(error) => wire::error(&error),
+        }
+    }
+
+    /// Makes a caller of the `Authorization` header (RFC 6750 2.1).
+    fn who_asks(&self, headers: &HeaderMap, peer: &Peer) -> Result<Caller> {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let bearer = match (values.next(), values.next()) {
+            (Some(value), None) => value.to_str().ok().and_then(bearer),
+            _ => None,
+        };
+        self.vault.authenticate(bearer.as_ref(), &peer.address)
+    }
+}
+
+fn bearer(value: &str) -> Option<Secret<String>> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| Secret::new(token.trim().to_owned()))
+}
+
+fn read_query(uri: &Uri) -> Result<Vec<(String, String)>> {
+    uri.query().map_or(Ok(Vec::new()), parse_form)
+}
+
+fn require_json(headers: &HeaderMap) -> Result<()> {
+    match content_type(headers) {
+        Some(ContentType::Json) => Ok(()),
+        _ => Err(Error::invalid(
+            "send the body as `Content-Type: application/json`",
+        )),
+    }
+}

@@ -1,0 +1,265 @@
+//! Every door in one table: method, path, who may knock, how much may be carried in.
+//!
+//! It promises: a path is matched by whole segments, each decoded once; what is not in the table
+//! is not there.
+//! It never: looks at a body or a caller.
+
+use http::Method;
+
+use crate::limits::{BODY_BYTES_MAX, UPLOAD_BODY_BYTES_MAX};
+
+/// Who may knock.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Entrance {
+    /// Anybody.
+    Open,
+    /// Who has an access key.
+    Key,
+    /// A person's browser.
+    Page,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Route {
+    /// Is it there, and is it locked.
+    Health,
+    /// How it stands.
+    Status,
+    /// Unlock.
+    Unlock,
+    /// Lock.
+    Lock,
+    /// List apps.
+    Apps,
+    /// Make an app.
+    AddApp,
+    /// Show an app.
+    App,
+    /// Change an app.
+    ChangeApp,
+    /// Delete an app with its tokens.
+    RemoveApp,
+    /// The one call.
+    Token,
+    /// Store a token.
+    Store,
+    /// List tokens.
+    Tokens,
+    /// Delete tokens by filter.
+    RemoveTokens,
+    /// Show a token's summary.
+    Summary,
+    /// Refresh a token now.
+    Refresh,
+    /// Show a token in plain text.
+    Reveal,
+    /// Delete a token.
+    RemoveToken,
+    /// Make a connect link.
+    StartLink,
+    /// Where a link stands.
+    Link,
+    /// Vouch for who is on a link.
+    Vouch,
+    /// Take a link back.
+    Withdraw,
+    /// List access keys.
+    Keys,
+    /// Make an access key.
+    AddKey,
+    /// Delete an access key.
+    RemoveKey,
+    /// Read the audit trail.
+    Audit,
+    /// Check the audit trail.
+    VerifyAudit,
+    /// A link's URL, opened.
+    Ticket,
+    /// This browser takes the link.
+    Enter,
+    /// A link's page.
+    Page,
+    /// A code is typed.
+    Code,
+    /// To the asking application, to be vouched for.
+    ToVouch,
+    /// To an app's provider.
+    Go,
+    /// An API key is typed.
+    ApiKey,
+    /// A person's no.
+    Decline,
+    /// Back from a provider.
+    Callback,
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub struct Row {
+    method: Method,
+    path: &'static str,
+    /// Who may knock.
+    pub entrance: Entrance,
+    /// What it is for.
+    pub route: Route,
+    /// Longest body.
+    pub body_bytes_max: usize,
+}
+
+const fn row(method: Method, path: &'static str, entrance: Entrance, route: Route) -> Row {
+    Row {
+        method,
+        path,
+        entrance,
+        route,
+        body_bytes_max: BODY_BYTES_MAX,
+    }
+}
+
+const fn upload(method: Method, path: &'static str, entrance: Entrance, route: Route) -> Row {
+    Row {
+        method,
+        path,
+        entrance,
+        route,
+        body_bytes_max: UPLOAD_BODY_BYTES_MAX,
+    }
+}
+
+/// The table.
+pub static TABLE: [Row; 35] = {
+    use Entrance::{Key, Open, Page};
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    const PUT: Method = Method::PUT;
+    const DELETE: Method = Method::DELETE;
+    [
+        row(GET, "/health", Open, Route::Health),
+        row(GET, "/v1/status", Key, Route::Status),
+        row(POST, "/v1/unlock", Open, Route::Unlock),
+        row(POST, "/v1/lock", Key, Route::Lock),
+        row(GET, "/v1/apps", Key, Route::Apps),
+        row(POST, "/v1/apps", Key, Route::AddApp),
+        row(GET, "/v1/apps/{}", Key, Route::App),
+        row(PUT, "/v1/apps/{}", Key, Route::ChangeApp),
+        row(DELETE, "/v1/apps/{}", Key, Route::RemoveApp),
+        upload(POST, "/v1/token", Key, Route::Token),
+        upload(PUT, "/v1/tokens", Key, Route::Store),
+        row(GET, "/v1/tokens", Key, Route::Tokens),
+        row(DELETE, "/v1/tokens", Key, Route::RemoveTokens),
+        row(GET, "/v1/tokens/{}", Key, Route::Summary),
+        row(DELETE, "/v1/tokens/{}", Key, Route::RemoveToken),
+        row(POST, "/v1/tokens/{}/refresh", Key, Route::Refresh),
+        row(POST, "/v1/tokens/{}/reveal", Key, Route::Reveal),
+        row(POST, "/v1/connect", Key, Route::StartLink),
+        row(GET, "/v1/connect/{}", Key, Route::Link),
+        row(DELETE, "/v1/connect/{}", Key, Route::Withdraw),
+        row(POST, "/v1/connect/{}/vouch", Key, Route::Vouch),
+        row(GET, "/v1/keys", Key, Route::Keys),
+        row(POST, "/v1/keys", Key, Route::AddKey),
+        row(DELETE, "/v1/keys/{}", Key, Route::RemoveKey),
+        row(GET, "/v1/audit", Key, Route::Audit),
+        row(POST, "/v1/audit/verify", Key, Route::VerifyAudit),
+        row(GET, "/c/{}", Page, Route::Ticket),
+        row(POST, "/c/{}", Page, Route::Enter),
+        row(GET, "/connect/{}", Page, Route::Page),
+        row(POST, "/connect/{}/code", Page, Route::Code),
+        row(POST, "/connect/{}/vouch", Page, Route::ToVouch),
+        row(POST, "/connect/{}/{}/go", Page, Route::Go),
+        upload(POST, "/connect/{}/{}/key", Page, Route::ApiKey),
+        row(POST, "/connect/{}/{}/decline", Page, Route::Decline),
+        row(GET, "/callback/{}", Page, Route::Callback),
+    ]
+};
+
+/// What [`look_up`] found.
+pub enum Lookup {
+    /// A row, and what the path names.
+    Found(&'static Row, Vec<String>),
+    /// The path is there, under these methods.
+    WrongMethod(Vec<&'static Method>),
+    /// No such path.
+    Unknown,
+}
+
+/// Finds the row of a request.
+pub fn look_up(method: &Method, path: &str) -> Lookup {
+    let mut allowed = Vec::new();
+    for row in &TABLE {
+        let Some(captures) = fits(row.path, path) else {
+            continue;
+        };
+        if row.method == *method {
+            return Lookup::Found(row, captures);
+        }
+        allowed.push(&row.method);
+    }
+    if allowed.is_empty() {
+        Lookup::Unknown
+    } else {
+        Lookup::WrongMethod(allowed)
+    }
+}
+
+fn fits(pattern: &str, path: &str) -> Option<Vec<String>> {
+    let mut captures = Vec::new();
+    let mut given = path.split('/');
+    for wanted in pattern.split('/') {
+        let segment = given.next()?;
+        if wanted == "{}" {
+            let decoded = percent_encoding::percent_decode_str(segment)
+                .decode_utf8()
+                .ok()?;
+            if decoded.is_empty() {
+                return None;
+            }
+            captures.push(decoded.into_owned());
+        } else if wanted != segment {
+            return None;
+        }
+    }
+    given.next().is_none().then_some(captures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_matched_by_whole_segments() {
+        let found = |method: Method, path: &str| match look_up(&method, path) {
+            Lookup::Found(row, captures) => Some((row.route, captures)),
+            _ => None,
+        };
+        assert_eq!(found(Method::GET, "/health"), Some((Route::Health, vec![])));
+        assert_eq!(
+            found(Method::GET, "/v1/apps/a%2Bb"),
+            Some((Route::App, vec!["a+b".to_owned()]))
+        );
+        for wrong in [
+            "/health/",
+            "//health",
+            "/v1/apps/",
+            "/v1//apps",
+            "/v1/apps/a/b",
+            "/",
+            "",
+        ] {
+            assert_eq!(found(Method::GET, wrong), None, "{wrong}");
+        }
+        assert!(
+            matches!(look_up(&Method::PATCH, "/v1/apps"), Lookup::WrongMethod(m) if m.len() == 2)
+        );
+    }
+
+    #[test]
+    fn no_row_hides_another() {
+        for (at, row) in TABLE.iter().enumerate() {
+            let twin = TABLE[..at]
+                .iter()
+                .find(|o| o.method == row.method && o.path == row.path);
+            assert!(twin.is_none(), "{} {} stands twice", row.method, row.path);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Words on the wire: JSON in, JSON out, and the one match from errors to statuses.
+//!
+//! It promises: what a request says wrongly is answered with what is wrong and never with what it
+//! said; every error of the crate has a status here, by an exhaustive match.
+//! It never: decides anything.
+
+pub mod apps;
+pub mod keys;
+pub mod links;
+pub mod tokens;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::error::{Error, Result};
+use crate::http::answer::{self, Answer};
+use crate::limits;
+use crate::secret::Secret;
+
+/// Longest unknown field name that is named in an error.
+const NAMED_FIELD_MAX: usize = 40;
+
+/// Reads a JSON body.
+///
+/// # Errors
+/// [`Error::Invalid`] with what is wrong, in words that hold nothing of the body's values.
+pub fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T> {
+    if body.is_empty() {
+        return Err(Error::invalid("a JSON body is needed"));
+    }
+    serde_json::from_slice(body).map_err(|error| Error::Invalid(in_safe_words(&error)))
+}
+
+/// Reads a JSON body that may be absent.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_or_default<T: DeserializeOwned + Default>(body: &Bytes) -> Result<T> {
+    if body.is_empty() {
+        Ok(T::default())
+    } else {
+        read(body)
+    }
+}
+
+/// serde's messages may quote values, and a value may be a secret. Only those that quote none, and
+/// our own, are passed on.
+fn in_safe_words(error: &serde_json::Error) -> String {
+    let place = format!("line {}, column {}", error.line(), error.column());
+    if !error.is_data() {
+        return format!("the body is not valid JSON at {place}");
+    }
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    if let Some(rest) = text.strip_prefix("unknown field `") {
+        let name = rest.split('`').next().unwrap_or_default();
+        let plain = name.len() <= NAMED_FIELD_MAX
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        return match plain {
+            true => format!("there is no field `{name}` here"),
+            false => format!("there is a field that does not belong here, at {place}"),
+        };
+    }
+    let quotes_a_value = ["invalid ", "unknown variant", "data did not match"];
+    if quotes_a_value.iter().any(|start| text.starts_with(start)) {
+        return format!("a field has a value of the wrong kind at {place}");
+    }
+    text.to_owned()
+}
+
+/// Makes an answer of a value.
+pub fn json(status: StatusCode, value: &impl Serialize) -> Answer {
+    let body = serde_json::to_vec(value).expect("plain data");
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+/// Makes a 200 of a value.
+pub fn ok(value: &impl Serialize) -> Answer {
+    json(StatusCode::OK, value)
+}
+
+/// Makes an answer of an error.
+pub fn error(error: &Error) -> Answer {
+    let mut answer = answer::error(
+        status_of(error),
+        error.code(),
+        &message_of(error),
+        error.hint(),
+    );
+    let wait = match error {
+        Error::Busy(wait) => Some(*wait),
+        Error::ProviderUnavailable { retry_after, .. } => *retry_after,
+        Error::Locked | Error::ShuttingDown => Some(limits::BACKOFF_FIRST),
+        _ => None,
+    };
+    if let Some(wait) = wait {
+        answer
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    }
+    answer
+}
+
+/// The status of an error (RFC 9110 15).
+pub fn status_of(error: &Error) -> StatusCode {
+    match error {
+        Error::Invalid(_) => StatusCode::BAD_REQUEST,
+        Error::Unauthenticated | Error::UnlockFailed => StatusCode::UNAUTHORIZED,
+        Error::Denied => StatusCode::FORBIDDEN,
+        Error::NotFound(_) => StatusCode::NOT_FOUND,
+        Error::Conflict(_) | Error::AlreadyUnlocked => StatusCode::CONFLICT,
+        Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::Forbidden(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Error::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
+        Error::ProviderRefused { .. } | Error::ProviderUnavailable { .. } => {
+            StatusCode::BAD_GATEWAY
+        }
+        Error::Locked | Error::AuditUnavailable(_) | Error::ShuttingDown => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Error::Storage(_) | Error::OutcomeUnknown(_) => StatusCode::INSUFFICIENT_STORAGE,
+        Error::Damaged(_) | Error::TooNew(_) | Error::Settings(_) => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+}
+
+/// What a caller is told. The operating system's own words stay in the log: they name paths.
+fn message_of(error: &Error) -> String {
+    match error {
+        Error::Storage(what) | Error::OutcomeUnknown(what) | Error::AuditUnavailable(what) => {
+            tracing::error!(code = error.code(), what, "a request failed");
+            match error {
+                Error::Storage(_) => "the store could not do it".into(),
+                Error::OutcomeUnknown(_) => "it is not known whether this was stored".into(),
+                _ => "refused, since it could not be put on record".into(),
+            }
+        }
+        Error::Damaged(what) | Error::TooNew(what) | Error::Settings(what) => {
+            tracing::error!(code = error.code(), what, "a request failed");
+            error.to_string()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The path is there, the method is not.
+pub fn wrong_method(allowed: Vec<&'static Method>) -> Answer {
+    let names: Vec<&str> = allowed.iter().map(|method| method.as_str()).collect();
+    let list = names.join(", ");
+    let mut answer = answer::error(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        &format!("this path takes {list}"),
+        "use one of these methods",
+    );
+    if let Ok(value) = HeaderValue::from_str(&list) {
+        answer.headers_mut().insert(ALLOW, value);
+    }
+    answer
+}
+
+/// There is no such path.
+pub fn unknown_route() -> Answer {
+    answer::error(
+        StatusCode::NOT_FOUND,
+        "unknown_route",
+        "there is no such route",
+        "the README lists them; a path has no slash at its end",
+    )
+}
+
+/// Reads a secret off the wire; empty counts as absent.
+pub fn secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Secret<String>>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    let secret = text
+        .map(Secret::new)
+        .filter(|secret| !secret.expose().is_empty());
+    if secret
+        .as_ref()
+        .is_some_and(|s| s.expose().len() > limits::CREDENTIAL_BYTES_MAX)
+    {
+        return Err(serde::de::Error::custom(
+            "a credential has at most 65536 bytes",
+        ));
+    }
+    if secret
+        .as_ref()
+        .is_some_and(|s| s.expose().chars().any(char::is_control))
+    {
+        return Err(serde::de::Error::custom(
+            "a credential has no control characters",
+        ));
+    }
+    Ok(secret)
+}
+
+/// Reads a text field; empty counts as absent.
+pub fn text<'de, T, D>(deserializer: D) -> std::result::Result<Option<T>, D::Error>
+where
+    T: TryFrom<String, Error = Error>,
+    D: Deserializer<'de>,
+{
+    let text = Option::<String>::deserialize(deserializer)?;
+    let text = text.filter(|text| !text.is_empty());
+    text.map(T::try_from)
+        .transpose()
+        .map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::AppId;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        #[serde(default, deserialize_with = "text")]
+        app: Option<AppId>,
+        #[serde(default)]
+        count: u32,
+    }
+
+    #[test]
+    fn what_was_sent_wrongly_is_not_sent_back() {
+        let canary = "sbx_canary_value";
+        for body in [
+            format!("{{\"count\":\"{canary}\"}}"),
+            format!("{{\"app\":[\"{canary}\"]}}"),
+            format!("{{\"{}\":1}}", canary.repeat(9)),
+            format!("{{\"app\":\"a b {canary}\"}}"),
+            format!("{canary}"),
+            format!("\"{canary}\""),
+        ] {
+            let error = read::<Sample>(&Bytes::from(body.clone())).unwrap_err();
+            assert!(!error.to_string().contains(canary), "{body}: {error}");
+        }
+        let error = read::<Sample>(&Bytes::from_static(b"{\"scope\":1}")).unwrap_err();
+        assert_eq!(error.to_string(), "there is no field `scope` here");
+        let sample = read::<Sample>(&Bytes::from_static(b"{\"app\":\"\"}")).unwrap();
+        assert!(sample.app.is_none() && sample.count == 0);
+    }
+}

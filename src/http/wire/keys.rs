@@ -1,0 +1,78 @@
+//! The shapes of access keys on the wire.
+//!
+//! It promises: a key's text leaves once, in the answer to whoever made it.
+//! It never: shows a hash.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::model::access::{AccessKey, Grant, Role};
+use crate::model::link::Proof;
+use crate::model::url::WebUrl;
+use crate::vault::NewKey;
+
+/// `POST /v1/keys`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRequest {
+    name: String,
+    #[serde(default)]
+    role: Option<Role>,
+    #[serde(default)]
+    grants: Vec<Grant>,
+    #[serde(default)]
+    expires_at: Option<Timestamp>,
+    #[serde(default)]
+    return_urls: Vec<String>,
+    #[serde(default)]
+    verify_url: Option<String>,
+    #[serde(default)]
+    connect_verify: Vec<Proof>,
+}
+
+impl KeyRequest {
+    /// Reads it as what the vault takes.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Invalid`].
+    pub fn into_key(self) -> Result<NewKey> {
+        let parse = |what| move |url: &String| WebUrl::parse(what, url);
+        Ok(NewKey {
+            name: self.name,
+            role: self.role,
+            grants: self.grants,
+            expires_at: self.expires_at,
+            return_urls: self
+                .return_urls
+                .iter()
+                .map(parse("return_urls"))
+                .collect::<Result<_>>()?,
+            verify_url: self
+                .verify_url
+                .iter()
+                .filter(|url| !url.is_empty())
+                .map(parse("verify_url"))
+                .next()
+                .transpose()?,
+            connect_verify: self.connect_verify,
+        })
+    }
+}
+
+/// An access key without its secret.
+#[derive(Serialize)]
+pub struct KeyShape<'a> {
+    #[serde(flatten)]
+    key: &'a AccessKey,
+    /// The text of a key just made.
+    #[serde(rename = "key", skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+}
+
+impl<'a> KeyShape<'a> {
+    /// The shape of a key; with its text where it was just made.
+    pub fn of(key: &'a AccessKey, text: Option<&'a str>) -> Self {
+        Self { key, text }
+    }
+}

@@ -1,0 +1,209 @@
+//! The shapes of connect links on the wire.
+//!
+//! It promises: a link's URL leaves once, in the answer to whoever made it.
+//! It never: shows a hash, a state or a cookie.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{secret, text};
+use crate::clock::Timestamp;
+use crate::connect::{Started, Wish, WishedApp};
+use crate::error::{Error, Result};
+use crate::model::link::{Link, LinkAppState, LinkEnd, LinkStatus, Proof};
+use crate::model::url::WebUrl;
+use crate::model::{Account, AppId, LinkId, Owner, Scopes, TenantId, TokenId, UserId};
+use crate::secret::Secret;
+
+/// `POST /v1/connect`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartRequest {
+    apps: Vec<WishedAppShape>,
+    #[serde(default, deserialize_with = "text")]
+    user: Option<UserId>,
+    #[serde(default, deserialize_with = "text")]
+    tenant: Option<TenantId>,
+    #[serde(default)]
+    return_url: Option<String>,
+    #[serde(default)]
+    verify: Option<Proof>,
+    #[serde(default)]
+    expires_in_s: Option<u64>,
+    /// Shown on the page, and in the audit trail.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WishedAppShape {
+    app: AppId,
+    #[serde(default)]
+    scopes: Option<Scopes>,
+    #[serde(default, deserialize_with = "text")]
+    account: Option<Account>,
+}
+
+impl StartRequest {
+    /// Reads it as what the flow takes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn into_wish(self) -> Result<Wish> {
+        let apps = self.apps.into_iter().map(|app| WishedApp {
+            app: app.app,
+            scopes: app.scopes.filter(|scopes| !scopes.is_empty()),
+            account: app.account,
+        });
+        Ok(Wish {
+            apps: apps.collect(),
+            owner: Owner::new(self.tenant, self.user)?,
+            return_url: return_url(self.return_url)?,
+            proof: self.verify,
+            life: self.expires_in_s.map(Duration::from_secs),
+        })
+    }
+}
+
+/// Reads a return URL; empty counts as absent.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn return_url(text: Option<String>) -> Result<Option<WebUrl>> {
+    let text = text.filter(|text| !text.is_empty());
+    text.map(|text| WebUrl::parse("return_url", &text))
+        .transpose()
+}
+
+/// A link that was made.
+#[derive(Serialize)]
+pub struct StartedShape<'a> {
+    id: LinkId,
+    url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    expires_at: Timestamp,
+}
+
+impl<'a> StartedShape<'a> {
+    /// The shape of a link that was made, with its URL.
+    pub fn of(started: &'a Started) -> Self {
+        Self {
+            id: started.id,
+            url: started.url.expose(),
+            code: started.code.as_ref().map(|code| code.expose().as_str()),
+            expires_at: started.expires_at,
+        }
+    }
+}
+
+/// `POST /v1/connect/{id}/vouch`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VouchRequest {
+    #[serde(deserialize_with = "secret")]
+    ticket: Option<Secret<String>>,
+    #[serde(default, deserialize_with = "text")]
+    user: Option<UserId>,
+    #[serde(default, deserialize_with = "text")]
+    tenant: Option<TenantId>,
+}
+
+impl VouchRequest {
+    /// The ticket and who is signed in.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn into_parts(self) -> Result<(Secret<String>, Owner)> {
+        let ticket = self
+            .ticket
+            .ok_or_else(|| Error::invalid("`ticket` is missing"))?;
+        Ok((ticket, Owner::new(self.tenant, self.user)?))
+    }
+}
+
+/// Where a link stands.
+#[derive(Serialize)]
+pub struct LinkShape<'a> {
+    id: LinkId,
+    status: &'static str,
+    user: Option<&'a UserId>,
+    tenant: Option<&'a TenantId>,
+    expires_at: Timestamp,
+    apps: Vec<LinkAppShape<'a>>,
+}
+
+#[derive(Default, Serialize)]
+struct LinkAppShape<'a> {
+    app: Option<&'a AppId>,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_id: Option<TokenId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_scopes: Option<&'a Scopes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+}
+
+impl<'a> LinkShape<'a> {
+    /// The shape of a link at `now`.
+    pub fn of(link: &'a Link, now: Timestamp) -> Self {
+        let apps = link.apps.iter().map(|entry| {
+            let shape = LinkAppShape {
+                app: Some(&entry.app),
+                ..LinkAppShape::default()
+            };
+            match &entry.state {
+                LinkAppState::Waiting => LinkAppShape {
+                    state: "waiting",
+                    ..shape
+                },
+                LinkAppState::Declined => LinkAppShape {
+                    state: "declined",
+                    ..shape
+                },
+                LinkAppState::Connected {
+                    token_id,
+                    missing_scopes,
+                } => LinkAppShape {
+                    state: "connected",
+                    token_id: Some(*token_id),
+                    missing_scopes: Some(missing_scopes),
+                    ..shape
+                },
+                LinkAppState::Failed { code, message } => LinkAppShape {
+                    state: "failed",
+                    code: Some(code),
+                    message: Some(message),
+                    ..shape
+                },
+            }
+        });
+        Self {
+            id: link.id,
+            status: status_word(link.status(now)),
+            user: link.owner.user(),
+            tenant: link.owner.tenant(),
+            expires_at: link.expires_at,
+            apps: apps.collect(),
+        }
+    }
+}
+
+/// The word for where a link stands.
+pub fn status_word(status: LinkStatus) -> &'static str {
+    match status {
+        LinkStatus::Issued => "issued",
+        LinkStatus::Visited => "visited",
+        LinkStatus::Finished => "finished",
+        LinkStatus::Expired => "expired",
+        LinkStatus::Dead(LinkEnd::Withdrawn) => "withdrawn",
+        LinkStatus::Dead(LinkEnd::WrongPerson) => "wrong_person",
+        LinkStatus::Dead(LinkEnd::TooManyCodes) => "too_many_codes",
+        LinkStatus::Dead(LinkEnd::Replaced) => "replaced",
+    }
+}

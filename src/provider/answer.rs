@@ -1,0 +1,327 @@
+//! Reads the answer of a token endpoint, tolerantly: to a [`Grant`] or a [`Failure`]. Pure.
+//!
+//! It promises: whatever a provider sends ends in one documented outcome, in bounded memory; an
+//! answer that says success and holds no token that can be used is [`FailureKind::AnswerLost`],
+//! since a refresh token may have been rotated by it; bad extras (scopes, id token, lifetime) never
+//! cost the token beside them.
+//! It never: repairs a credential, or puts text of the body into a message unfiltered.
+
+use serde_json::{Map, Value};
+
+use super::classify::{self, Failure, FailureKind, Refusal};
+use crate::clock::Timestamp;
+use crate::limits;
+use crate::model::Scopes;
+use crate::model::token::Grant;
+use crate::secret::{Secret, from_base64url};
+
+/// An answer, read from the wire as far as its bound.
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The `Content-Type` field; empty where there is none.
+    pub content_type: String,
+    /// The `Retry-After` field; empty where there is none.
+    pub retry_after: String,
+    /// The body, or why it cannot be read.
+    pub body: Result<Secret<Vec<u8>>, Unread>,
+}
+
+/// Why a body was not read to its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unread {
+    /// It is longer than its bound.
+    TooLong,
+    /// The connection ended or the time ran out before it did.
+    Broken,
+}
+
+type Fields = Map<String, Value>;
+
+/// Reads the answer to a token request. `separator` is what the app puts between scopes.
+///
+/// # Errors
+/// The failure that the answer says or is.
+pub fn read_grant(answer: &Answer, separator: &str, now: Timestamp) -> Result<Grant, Failure> {
+    let mut fields = read_success(answer, now)?;
+    let lost = |code: &str, what: &str| {
+        Failure::ours(FailureKind::AnswerLost, code, what).with_status(answer.status)
+    };
+    let Some(access_token) = take_text(&mut fields, "access_token") else {
+        return Err(lost("no_access_token", "the answer holds no access token"));
+    };
+    let refresh_token = take_text(&mut fields, "refresh_token");
+    for credential in [Some(&access_token), refresh_token.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        if !is_usable(credential) {
+            return Err(lost(
+                "credential_unusable",
+                "the answer holds a token that is too long or has control characters",
+            ));
+        }
+    }
+    let id_token = take_text(&mut fields, "id_token").filter(is_usable);
+    Ok(Grant {
+        access_token,
+        token_type: token_type(&fields),
+        refresh_token,
+        subject: id_token.as_ref().and_then(subject),
+        id_token,
+        expires_in_s: lifetime_s(&fields, now),
+        scopes: scopes(&fields, separator),
+    })
+}
+
+/// Reads the answer to a revocation request (RFC 7009 2.2): what matters is that it is no error.
+///
+/// # Errors
+/// The failure that the answer says or is.
+pub fn read_revocation(answer: &Answer, now: Timestamp) -> Result<(), Failure> {
+    let success = (200..300).contains(&answer.status);
+    match read_success(answer, now) {
+        Ok(_) => Ok(()),
+        // An empty or unreadable success is one: there is nothing to learn from its body.
+        Err(failure) if success && failure.kind == FailureKind::AnswerLost => Ok(()),
+        // Gone already is gone. RFC 7009 2.2 answers 200 to it; Google and others an error.
+        Err(failure) if failure.kind == FailureKind::Refused => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The fields of an answer that says success; else the failure.
+fn read_success(answer: &Answer, now: Timestamp) -> Result<Fields, Failure> {
+    let success = (200..300).contains(&answer.status);
+    let fields = match &answer.body {
+        Ok(body) => read_fields(&answer.content_type, body.expose()),
+        Err(unread) if success => {
+            let (code, what) = match unread {
+                Unread::TooLong => ("answer_too_long", "the answer is longer than we read"),
+                Unread::Broken => ("answer_lost", "the answer broke off"),
+            };
+            let failure = Failure::ours(FailureKind::AnswerLost, code, what);
+            return Err(failure.with_status(answer.status));
+        }
+        Err(_) => None,
+    };
+    let has_token = fields.as_ref().is_some_and(|fields| {
+        fields
+            .get("access_token")
+            .and_then(Value::as_str)
+            .is_some_and(|token| !token.is_empty())
+    });
+    match fields {
+        Some(fields) if success && (has_token || !is_error(&fields)) => Ok(fields),
+        None if success => Err(Failure::ours(
+            FailureKind::AnswerLost,
+            "answer_unreadable",
+            "the answer is neither JSON nor a form",
+        )
+        .with_status(answer.status)),
+        fields => {
+            let said = fields.as_ref().map(said).unwrap_or_default();
+            Err(classify::refusal(
+                answer.status,
+                Refusal {
+                    code: &said.code,
+                    description: &said.description,
+                    retry_after: classify::read_retry_after(&answer.retry_after, now),
+                },
+            ))
+        }
+    }
+}
+
+/// The top level of a body: JSON or form, by look first, since content types lie.
+fn read_fields(content_type: &str, body: &[u8]) -> Option<Fields> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let body = body.trim_ascii();
+    match body.first()? {
+        // The first value counts; gateways have been seen to append text. Of duplicate keys the
+        // last one counts. Text that is not UTF-8 (Latin-1 descriptions) is read as far as it is.
+        b'{' => {
+            let text = String::from_utf8_lossy(body);
+            let mut values = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+            match values.next()? {
+                Ok(Value::Object(fields)) => Some(fields),
+                _ => None,
+            }
+        }
+        b'<' | b'[' => None,
+        _ => {
+            let fields: Fields = form_urlencoded::parse(body)
+                .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
+                .collect();
+            let looks = fields.contains_key("access_token") || fields.contains_key("error");
+            let said = content_type
+                .to_ascii_lowercase()
+                .contains("form-urlencoded");
+            (looks || said).then_some(fields)
+        }
+    }
+}
+
+/// True where an answer with a good status is an error all the same: `error` (GitHub), `ok: false`
+/// (Slack), `success: false` (Fitbit).
+fn is_error(fields: &Fields) -> bool {
+    let present = |name: &str| match fields.get(name) {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::String(text)) => !text.is_empty() && text != "0",
+        Some(Value::Number(number)) => number.as_f64() != Some(0.0),
+        Some(Value::Array(list)) => !list.is_empty(),
+        Some(Value::Bool(true) | Value::Object(_)) => true,
+    };
+    let denied = |name: &str| fields.get(name) == Some(&Value::Bool(false));
+    present("error") || present("errors") || denied("ok") || denied("success")
+}
+
+#[derive(Default)]
+struct Said {
+    code: String,
+    description: String,
+}
+
+/// The code and description of an error, from the places where providers put them.
+fn said(fields: &Fields) -> Said {
+    // Google and Meta nest the error; Fitbit and Strava list several, of which the first counts.
+    let nested = match (fields.get("error"), fields.get("errors")) {
+        (Some(Value::Object(nested)), _) => Some(nested),
+        (None, Some(Value::Array(list))) => list.first().and_then(Value::as_object),
+        _ => None,
+    };
+    let code = match (text_of(fields, &["error"]), nested) {
+        (Some(code), _) => code,
+        (None, Some(nested)) => nested_code(nested),
+        (None, None) => {
+            text_of(fields, &["error_code", "errorCode", "code", "status"]).unwrap_or_default()
+        }
+    };
+    const DESCRIPTIONS: [&str; 6] = [
+        "error_description",
+        "error_message",
+        "message",
+        "msg",
+        "detail",
+        "reason",
+    ];
+    let description = text_of(fields, &DESCRIPTIONS[..2])
+        .or_else(|| nested.and_then(|nested| text_of(nested, &DESCRIPTIONS)))
+        .or_else(|| text_of(fields, &DESCRIPTIONS))
+        .unwrap_or_default();
+    Said { code, description }
+}
+
+fn nested_code(nested: &Fields) -> String {
+    let code = text_of(nested, &["errorType", "code", "status", "type"]).unwrap_or_default();
+    // Strava's codes mean nothing without the thing they are about.
+    match text_of(nested, &["resource"]) {
+        Some(resource) => format!("{resource}_{code}"),
+        None => code,
+    }
+}
+
+fn text_of(fields: &Fields, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| match fields.get(*name) {
+        Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    })
+}
+
+/// Moves a text out, so that no second copy of a credential stays behind.
+fn take_text(fields: &mut Fields, name: &str) -> Option<Secret<String>> {
+    match fields.remove(name) {
+        Some(Value::String(text)) if !text.is_empty() => Some(Secret::new(text)),
+        _ => None,
+    }
+}
+
+/// Longer tokens cannot be stored, and a control character would break every header it is put in.
+fn is_usable(credential: &Secret<String>) -> bool {
+    let text = credential.expose();
+    text.len() <= limits::CREDENTIAL_BYTES_MAX && !text.chars().any(char::is_control)
+}
+
+fn token_type(fields: &Fields) -> String {
+    let fits = |text: &&str| {
+        (1..=limits::PROVIDER_CODE_CHARS_MAX).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let given = fields.get("token_type").and_then(Value::as_str);
+    given.filter(fits).unwrap_or("Bearer").to_owned()
+}
+
+/// A number of seconds beyond this is a moment since the epoch (September 2001), not a lifetime.
+const EPOCH_FROM_S: f64 = 1e9;
+/// A moment beyond this is in milliseconds (in seconds: the year 5138).
+const EPOCH_MS_FROM: f64 = 1e11;
+
+/// The lifetime in seconds, from whichever field names one that makes sense.
+fn lifetime_s(fields: &Fields, now: Timestamp) -> Option<u64> {
+    ["expires_in", "expires_at", "expires_on", "expires"]
+        .iter()
+        .filter_map(|name| fields.get(*name))
+        .find_map(|value| read_lifetime(value, now))
+}
+
+fn read_lifetime(value: &Value, now: Timestamp) -> Option<u64> {
+    let now_s = now.unix_ms() as f64 / 1000.0;
+    let number = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => {
+            let text = text.trim();
+            match text.parse::<f64>() {
+                Ok(number) => number,
+                Err(_) => Timestamp::parse(text)?.unix_ms() as f64 / 1000.0,
+            }
+        }
+        _ => return None,
+    };
+    let seconds = match number {
+        n if !n.is_finite() => return None,
+        n if n >= EPOCH_MS_FROM => n / 1000.0 - now_s,
+        n if n >= EPOCH_FROM_S => n - now_s,
+        n => n,
+    };
+    // Zero, negative, past: as if it were not there. A cast from f64 saturates.
+    (seconds >= 1.0).then(|| (seconds as u64).min(limits::LIFETIME_MAX.as_secs()))
+}
+
+/// The scopes granted; `None` where none are named, or they are past reading: then they are as
+/// asked (RFC 6749 5.1), which is better than losing the token.
+fn scopes(fields: &Fields, separator: &str) -> Option<Scopes> {
+    let value = fields.get("scope").or_else(|| fields.get("scopes"))?;
+    let own = separator.trim();
+    let names: Vec<String> = match value {
+        // Where the app's own separator is seen, scopes may have spaces inside.
+        Value::String(text) if !own.is_empty() && text.contains(own) => {
+            text.split(own).map(|name| name.trim().to_owned()).collect()
+        }
+        Value::String(text) => text
+            .split(|c: char| c.is_whitespace() || c == ',')
+            .map(str::to_owned)
+            .collect(),
+        Value::Array(list) => list
+            .iter()
+            .filter_map(Value::as_str)
+            .map(|name| name.trim().to_owned())
+            .collect(),
+        _ => return None,
+    };
+    let scopes = Scopes::parse(names.into_iter().filter(|name| !name.is_empty())).ok()?;
+    (!scopes.is_empty()).then_some(scopes)
+}
+
+/// `sub` of an id token, unverified: it came from the token endpoint itself over a connection that
+/// we checked (OIDC Core 3.1.3.7, 6), and it names people, it opens nothing.
+fn subject(id_token: &Secret<String>) -> Option<String> {
+    let mut parts = id_token.expose().split('.');
+    let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+    let payload = from_base64url(payload.trim_end_matches('='))?;
+    let claims: Value = serde_json::from_slice(&payload).ok()?;
+    let subject = claims.get("sub")?.as_str()?;
+    let fits = (1..=limits::OWNER_ID_BYTES_MAX).contains(&subject.len())
+        && !subject.chars().any(char::is_control);
+    fits.then(|| subject.to_owned())
+}

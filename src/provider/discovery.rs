@@ -1,0 +1,116 @@
+//! Asks an issuer for its metadata, wherever it may be kept.
+//!
+//! It promises: each place is asked once, within the bounds of the way out; where no document
+//! serves, the error says what each place answered.
+//! It never: takes an endpoint that the rules of the way out would refuse later.
+
+use super::Provider;
+use super::answer::Unread;
+use super::classify::{FORBIDDEN, Failure, FailureKind};
+use super::metadata::{self, Discovered};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::model::url::WebUrl;
+
+impl Provider {
+    /// Learns an issuer's endpoints from its metadata: every document there is, joined.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an issuer that cannot be one; [`Error::Forbidden`] where the rules of
+    /// the way out refuse it or an endpoint it names; [`Error::ProviderRefused`] or
+    /// [`Error::ProviderUnavailable`] where no document serves, saying what each place answered.
+    pub async fn discover(&self, issuer: &WebUrl) -> Result<Discovered> {
+        self.0.egress.check(issuer.as_url())?;
+        let mut documents = Vec::new();
+        let mut answers = Vec::new();
+        // One place after the other: an app is set up once, and a slow issuer must not hold four
+        // of its seats.
+        for place in metadata::candidates(issuer)? {
+            match self.document(issuer, &place).await {
+                Ok(document) => documents.push(document),
+                Err(failure) => {
+                    // A host that did not answer is not asked three times more.
+                    let is_silent =
+                        matches!(failure.kind, FailureKind::NotSent | FailureKind::AnswerLost);
+                    answers.push((place, failure));
+                    if is_silent {
+                        break;
+                    }
+                }
+            }
+        }
+        let found = metadata::merge(documents).ok_or_else(|| no_document(&answers))?;
+        let endpoints = &found.endpoints;
+        if endpoints.authorization_url.is_none() || endpoints.token_url.is_none() {
+            return Err(Error::ProviderRefused {
+                code: "metadata_incomplete".into(),
+                description: "the issuer names no authorization or no token endpoint".into(),
+            });
+        }
+        let named = [
+            &endpoints.authorization_url,
+            &endpoints.token_url,
+            &endpoints.revocation_url,
+        ];
+        for endpoint in named.into_iter().flatten() {
+            self.0.egress.check(endpoint.as_url())?;
+        }
+        Ok(found)
+    }
+
+    async fn document(
+        &self,
+        issuer: &WebUrl,
+        place: &WebUrl,
+    ) -> std::result::Result<Discovered, Failure> {
+        let unusable = |what: String| Failure::ours(FailureKind::ClientRefused, "metadata", what);
+        let request = http::Request::get(place.as_str())
+            .header(http::header::ACCEPT, "application/json")
+            .body(Vec::new())
+            .map_err(|_| unusable("not a URL".into()))?;
+        let answer = self
+            .send(&place.authority(), request, limits::METADATA_BYTES_MAX)
+            .await?;
+        match (answer.status, &answer.body) {
+            (200, Ok(body)) => metadata::read(issuer, body.expose()).map_err(unusable),
+            (200, Err(Unread::TooLong)) => Err(unusable("the document is too long".into())),
+            (200, Err(Unread::Broken)) => Err(Failure::ours(
+                FailureKind::AnswerLost,
+                "answer_lost",
+                "the document broke off",
+            )),
+            (status, _) => {
+                let kind = match status {
+                    429 | 500.. => FailureKind::Transient { retry_after: None },
+                    _ => FailureKind::ClientRefused,
+                };
+                Err(Failure::ours(kind, "metadata", format!("status {status}")))
+            }
+        }
+    }
+}
+
+fn no_document(answers: &[(WebUrl, Failure)]) -> Error {
+    if let Some((_, failure)) = answers
+        .iter()
+        .find(|(_, failure)| failure.code == FORBIDDEN)
+    {
+        return Error::Forbidden(failure.description.clone());
+    }
+    let said: Vec<String> = answers
+        .iter()
+        .map(|(place, failure)| format!("`{}`: {}", place.as_url().path(), failure.description))
+        .collect();
+    let what = format!("no metadata of the issuer: {}", said.join("; "));
+    let is_refused = |(_, failure): &(WebUrl, Failure)| failure.kind == FailureKind::ClientRefused;
+    if answers.iter().any(is_refused) {
+        return Error::ProviderRefused {
+            code: "no_metadata".into(),
+            description: what,
+        };
+    }
+    Error::ProviderUnavailable {
+        what,
+        retry_after: None,
+    }
+}

@@ -1,0 +1,16 @@
+//! The command line as people and scripts use it: the binary itself, its words and exit codes.
+
+#[path = "cli/changes.rs"]
+mod changes;
+#[path = "cli/help.rs"]
+mod help;
+#[path = "cli/offline.rs"]
+mod offline;
+#[path = "cli/online.rs"]
+mod online;
+#[path = "cli/slots.rs"]
+mod slots;
+#[path = "cli/support.rs"]
+mod support;
+#[path = "cli/waiting.rs"]
+mod waiting;
