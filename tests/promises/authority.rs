@@ -261,7 +261,8 @@ fn v4_a_scope_ceiling_binds_fetches_lists_and_removals() {
     let listed = vault.list(&both, &Filter::default(), 10, None).unwrap();
     let mut seen: Vec<TokenId> = listed.tokens.iter().map(|token| token.id).collect();
     let mut wanted = vec![stored[0], stored[2]];
-    (seen.sort(), wanted.sort());
+    seen.sort();
+    wanted.sort();
     assert_eq!(seen, wanted);
     let all = Filter {
         app: Some(app_id("mail")),

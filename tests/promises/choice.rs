@@ -51,6 +51,14 @@ fn outcome(tokens: &[Given], wait_s: u64, asked: Option<&[&str]>, min_ttl_s: u64
     said(&vault.fetch(&Caller::local(), &ask).unwrap())
 }
 
+/// What it shows, what is stored, what is asked for, and what comes.
+type Case = (
+    &'static str,
+    Vec<Given>,
+    Option<&'static [&'static str]>,
+    &'static str,
+);
+
 /// Goal: the exact scope set first, then the newest valid superset; none asked: the newest valid.
 /// Method: a table of what is stored, what is asked, and what comes.
 #[test]
@@ -59,7 +67,7 @@ fn m2_the_exact_scope_set_comes_first_and_then_the_newest_superset() {
     let w = || given(&["w"], 3600, true);
     let rw = || given(&["r", "w"], 3600, true);
     let rwx = || given(&["r", "w", "x"], 3600, true);
-    let table: [(&str, Vec<Given>, Option<&[&str]>, &str); 13] = [
+    let table: [Case; 13] = [
         ("nothing stored", vec![], None, "missing"),
         ("exact, older", vec![r(), rw()], Some(&["r"]), "fresh 0"),
         ("exact, newer", vec![rw(), r()], Some(&["r"]), "fresh 1"),

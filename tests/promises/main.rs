@@ -3,6 +3,11 @@
 //! Each test's name begins with the number of the promise it proves: S in `seal`, D in `store`,
 //! V and A in `vault`, M (the rules of `model`). What needs a look inside a room is proved there.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what a test cannot do without, it unwraps"
+)]
+
 mod audit;
 mod authority;
 mod choice;
