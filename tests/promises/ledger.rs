@@ -13,6 +13,8 @@ use crate::support::*;
 
 type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+/// A key and what is to stand there; `None` is nothing.
+type Change<'a> = (&'a [u8], Option<&'a [u8]>);
 
 fn table(name: &'static str) -> Table {
     TableDefinition::new(name)
@@ -29,8 +31,8 @@ fn rows(disk: &Disk, name: &'static str) -> Rows {
         .collect()
 }
 
-/// Writes entries; `None` removes.
-fn write(disk: &Disk, name: &'static str, changes: &[(&[u8], Option<&[u8]>)]) {
+/// Writes entries.
+fn write(disk: &Disk, name: &'static str, changes: &[Change<'_>]) {
     let database = Database::open(disk.file()).unwrap();
     let write = database.begin_write().unwrap();
     {
@@ -120,7 +122,7 @@ fn v1_a_record_that_is_removed_doubled_or_exchanged_is_noticed() {
         };
         let mut free = first.clone();
         free[0] ^= 1;
-        let attacks: [(&str, Vec<(&[u8], Option<&[u8]>)>); 4] = [
+        let attacks: [(&str, Vec<Change<'_>>); 4] = [
             ("removed", vec![(first, None)]),
             ("doubled", vec![(&free, Some(one))]),
             ("overwritten", vec![(first, Some(two))]),
@@ -140,7 +142,7 @@ fn v1_a_record_that_is_removed_doubled_or_exchanged_is_noticed() {
 fn v1_a_record_that_is_rolled_back_is_noticed() {
     let (young, old) = young_and_old();
     let first = rows(&young, "tokens");
-    let changes: Vec<(&[u8], Option<&[u8]>)> = first
+    let changes: Vec<Change<'_>> = first
         .iter()
         .map(|(key, value)| (key.as_slice(), Some(value.as_slice())))
         .collect();
@@ -220,13 +222,13 @@ fn v1_a_token_id_that_leads_elsewhere_is_an_error_and_not_another_token() {
     let [(first, one), (second, two), (third, three)] = &ids[..] else {
         panic!("three tokens")
     };
-    let changes: [(&[u8], Option<&[u8]>); 3] = [
+    let changes: [Change<'_>; 3] = [
         (first, Some(two)),
         (second, Some(&one[..10])),
         (third, None),
     ];
     write(&disk, "ids", &changes);
-    let nowhere: [(&[u8], Option<&[u8]>); 1] = [(&[9; 16], Some(three))];
+    let nowhere: [Change<'_>; 1] = [(&[9; 16], Some(three))];
     write(&disk, "ids", &nowhere);
     let vault = disk.unlocked().unwrap();
     let me = Caller::local();

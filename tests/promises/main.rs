@@ -3,10 +3,7 @@
 //! Each test's name begins with the number of the promise it proves: S in `seal`, D in `store`,
 //! V and A in `vault`, M (the rules of `model`). What needs a look inside a room is proved there.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "what a test cannot do without, it unwraps"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod audit;
 mod authority;

@@ -37,7 +37,7 @@ struct Aim {
 fn objections(words: &Words, action: Action, aim: &Aim) -> Vec<&'static str> {
     let named_in = |list: &[&str], name: &str| match name {
         "" => list.is_empty(),
-        name => list.iter().any(|one| *one == name),
+        name => list.contains(&name),
     };
     let (tenant, user) = aim.owner.unzip();
     let sides = [
