@@ -17,6 +17,7 @@
 mod access;
 mod apps;
 mod audit;
+mod host;
 mod index;
 mod keys;
 mod ledger;

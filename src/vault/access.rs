@@ -41,7 +41,7 @@ pub(super) struct Open {
     audit: Arc<Audit>,
     writer: Writer,
     /// Every access key, so that a request costs no read of the store. Held for lines.
-    access_keys: RwLock<HashMap<String, Arc<KeptKey>>>,
+    access_keys: Arc<RwLock<HashMap<String, Arc<KeptKey>>>>,
 }
 
 /// An access key and the keyed hash of its secret.
@@ -98,7 +98,7 @@ impl Gate {
             keys,
             audit,
             writer,
-            access_keys: RwLock::new(access_keys),
+            access_keys: Arc::new(RwLock::new(access_keys)),
         };
         *self.open.write().expect("no holder panics") = Some(Arc::new(open));
         Ok(())
@@ -346,16 +346,17 @@ impl Permit {
 
     /// A hook that makes a stored key known, or a removed one unknown, once the store has it.
     pub(super) fn key_hook(&self) -> KeyHook {
-        KeyHook(Arc::clone(&self.open))
+        KeyHook(Arc::clone(&self.open.access_keys))
     }
 }
 
-/// Changes which access keys are known.
-pub(super) struct KeyHook(Arc<Open>);
+/// Changes which access keys are known. Holds the keys alone: it travels with a queued write, and
+/// the writer's thread must never be the last to hold the writer.
+pub(super) struct KeyHook(Arc<RwLock<HashMap<String, Arc<KeptKey>>>>);
 
 impl KeyHook {
     pub(super) fn known(&self, kept: KeptKey) {
-        let mut keys = self.0.access_keys.write().expect("no holder panics");
+        let mut keys = self.0.write().expect("no holder panics");
         keys.insert(kept.key.id.clone(), Arc::new(kept));
     }
 
@@ -366,7 +367,7 @@ impl KeyHook {
         id: &str,
         check: impl FnOnce(&AccessKey, &[Arc<AccessKey>]) -> Result<()>,
     ) -> Result<()> {
-        let mut keys = self.0.access_keys.write().expect("no holder panics");
+        let mut keys = self.0.write().expect("no holder panics");
         let doomed = keys.get(id).ok_or(Error::NotFound("access key"))?;
         let others: Vec<Arc<AccessKey>> = keys
             .values()

@@ -1,7 +1,8 @@
 //! Access keys: made, listed, removed.
 //!
 //! It promises: a key's secret is shown once and kept as a hash; nobody makes a key that may do
-//! more than its maker; the last key that may make keys can be removed only from the command line.
+//! more than its maker, or live longer; the last key that may make keys can be removed only from
+//! the command line.
 //! It never: shows or changes the secret of a key that exists.
 
 use std::collections::HashMap;
@@ -52,7 +53,7 @@ impl Vault {
     /// Makes an access key; its text is in the answer and nowhere else.
     ///
     /// # Errors
-    /// [`Error::Denied`] where it would be able to do more than the caller.
+    /// [`Error::Denied`] where it would be able to do more than the caller, or for longer.
     pub async fn add_key(
         &self,
         caller: &Caller,
@@ -60,7 +61,9 @@ impl Vault {
     ) -> Result<(AccessKey, Secret<String>)> {
         let permit = self.gate().permit(caller, Action::Keys, &Target::vault())?;
         let (key, secret) = self.plan_key(caller, new)?;
-        if !caller.covers(&key.grants) {
+        let maker_ends = caller.key().and_then(|maker| maker.expires_at);
+        let outlives = maker_ends.is_some_and(|end| key.expires_at.is_none_or(|own| own > end));
+        if outlives || !caller.covers(&key.grants) {
             permit.record("refused: it would exceed its maker", None)?;
             return Err(Error::Denied);
         }

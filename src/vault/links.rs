@@ -70,6 +70,12 @@ impl Vault {
         let Some(first) = new.apps.first() else {
             return Err(Error::invalid("`apps` names at least one app"));
         };
+        if new.apps.len() > limits::LINK_APPS_MAX {
+            return Err(Error::invalid(format!(
+                "a link has at most {} apps",
+                limits::LINK_APPS_MAX
+            )));
+        }
         // Nobody lets a person consent to more than the scope ceiling it has itself.
         let may = |app: &LinkApp| {
             let target = Target {
@@ -107,7 +113,7 @@ impl Vault {
             return_url: new.return_url,
             reason: caller.reason.clone(),
             created_at: now,
-            expires_at: now.plus(new.life),
+            expires_at: now.plus(new.life.min(limits::LINK_LIFE_MAX)),
         };
         permit.write_told(move |tx| {
             make_room(tx, now, limits::LINKS_OPEN_MAX)?;

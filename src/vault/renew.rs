@@ -145,6 +145,7 @@ impl Vault {
         let now = self.clock().now();
         let by = caller.name();
         let (place, version, id) = (job.place, job.version, job.id);
+        let was_uncertain = job.uncertain;
         let default_s = job
             .app
             .app
@@ -180,7 +181,8 @@ impl Vault {
                     record.last_refresh_error = Some(error);
                     record.failures = record.failures.saturating_add(1);
                     record.not_before = Some(not_before);
-                    keep_intent = uncertain;
+                    // V9: that this attempt spent nothing says nothing about an earlier one.
+                    keep_intent = uncertain || was_uncertain;
                 }
             }
             put(tx, &place, &record, &cold, kept.due)?;

@@ -109,6 +109,42 @@ pub enum NewCredential {
     },
 }
 
+impl NewCredential {
+    /// Refuses what is empty or too long, and an upload of nothing.
+    fn check(&self) -> Result<()> {
+        let secrets = match self {
+            Self::ApiKey(key) => [Some(key), None, None],
+            Self::Granted(grant) => [
+                Some(&grant.access_token),
+                grant.refresh_token.as_ref(),
+                grant.id_token.as_ref(),
+            ],
+            Self::Uploaded {
+                access_token,
+                refresh_token,
+                ..
+            } => [access_token.as_ref(), refresh_token.as_ref(), None],
+        };
+        let fits = 1..=limits::CREDENTIAL_BYTES_MAX;
+        if secrets.iter().all(Option::is_none) {
+            return Err(Error::invalid(
+                "give an access token, a refresh token, or both",
+            ));
+        }
+        if secrets
+            .into_iter()
+            .flatten()
+            .all(|one| fits.contains(&one.expose().len()))
+        {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "a credential has 1 to {} bytes",
+            limits::CREDENTIAL_BYTES_MAX
+        )))
+    }
+}
+
 /// A removed token, with what revoking it at the provider takes.
 pub struct Doomed {
     /// What it was.
@@ -162,7 +198,14 @@ impl Vault {
         let id = record.id;
         match fit(&record, ask.scopes.as_ref(), now, ask.min_ttl) {
             Fit::ExactFresh | Fit::WiderFresh => {
-                let handed = hand_out(&permit, ask, &place, &sealed, record)?;
+                let mut handed = hand_out(&permit, ask, &place, &sealed, record)?;
+                let rotated = unstored
+                    .filter(|(of, _)| *of == id)
+                    .and_then(|(_, grant)| grant.refresh_token.clone());
+                // The stored one is spent then: whoever used it would have the grant revoked.
+                if handed.refresh_token.is_some() && rotated.is_some() {
+                    handed.refresh_token = rotated;
+                }
                 Ok(Found::Fresh(Box::new(handed)))
             }
             Fit::ExactStale | Fit::WiderStale => Ok(Found::Stale(id)),
@@ -244,6 +287,7 @@ impl Vault {
             ..Target::of(&new.address.app, &new.address.owner)
         };
         let permit = self.gate().permit(caller, Action::Store, &target)?;
+        new.credential.check()?;
         let by = caller.name();
         let now = self.clock().now();
         permit.write(None, move |tx| {
