@@ -56,30 +56,7 @@ async fn the_command_line_does_the_main_job() {
         "key-of-alice"
     );
 
-    let list: Value = serde_json::from_str(&ok(&served, &["token", "list", "--json"], "")).unwrap();
-    let id = list["tokens"][0]["id"].as_str().unwrap();
-    assert!(ok(&served, &["token", "reveal", id], "").contains("key-of-alice"));
-    let missing = served.run(&["token", "get", "demo", "--user", "bob"], "");
-    assert_eq!(
-        missing.status.code(),
-        Some(7),
-        "connect_required has an exit code of its own"
-    );
-    let made = ok(
-        &served,
-        &["key", "add", "mcp", "--role", "reader", "--json"],
-        "",
-    );
-    let made: Value = serde_json::from_str(&made).unwrap();
-    assert!(made["key"].as_str().unwrap().starts_with("sr_"));
-    ok(
-        &served,
-        &["key", "remove", made["id"].as_str().unwrap(), "--yes"],
-        "",
-    );
-    ok(&served, &["token", "remove", id, "--yes"], "");
-    assert!(ok(&served, &["audit", "--limit", "5"], "").lines().count() == 5);
-    assert!(ok(&served, &["audit", "--verify"], "").contains("\"problems\":[]"));
+    shows_and_removes(&served);
     ok(&served, &["lock"], "");
     let locked = served.run(&["token", "list"], "");
     assert_eq!(
@@ -94,4 +71,31 @@ async fn the_command_line_does_the_main_job() {
         "{told}"
     );
     assert_eq!(served.terminate(), Some(0));
+}
+
+fn shows_and_removes(served: &Served) {
+    let list: Value = serde_json::from_str(&ok(served, &["token", "list", "--json"], "")).unwrap();
+    let id = list["tokens"][0]["id"].as_str().unwrap();
+    assert!(ok(served, &["token", "reveal", id], "").contains("key-of-alice"));
+    let missing = served.run(&["token", "get", "demo", "--user", "bob"], "");
+    assert_eq!(
+        missing.status.code(),
+        Some(7),
+        "connect_required has an exit code of its own"
+    );
+    let made = ok(
+        served,
+        &["key", "add", "mcp", "--role", "reader", "--json"],
+        "",
+    );
+    let made: Value = serde_json::from_str(&made).unwrap();
+    assert!(made["key"].as_str().unwrap().starts_with("sr_"));
+    ok(
+        served,
+        &["key", "remove", made["id"].as_str().unwrap(), "--yes"],
+        "",
+    );
+    ok(served, &["token", "remove", id, "--yes"], "");
+    assert!(ok(served, &["audit", "--limit", "5"], "").lines().count() == 5);
+    assert!(ok(served, &["audit", "--verify"], "").contains("\"problems\":[]"));
 }

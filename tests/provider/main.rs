@@ -1,7 +1,7 @@
 //! The OAuth client over real sockets: exact bytes out, hostile answers in, and where it refuses
 //! to go. Servers are on loopback, so each is named an allowed host.
 
-#![allow(clippy::unwrap_used)] // the fixtures are tests too
+#![expect(clippy::unwrap_used, reason = "the fixtures are tests too")]
 
 mod discovery;
 mod hostile;
