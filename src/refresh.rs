@@ -16,9 +16,9 @@
 //!   dead: revoked <-------------------------------------- refused -----------+
 //!   dead: interrupted refresh <--- refused after an answer was lost, or after a crash
 //! ```
-//! begin: `Vault::begin_refresh`; sent: [`Refresher::ask_provider`]; sorted: `plan::verdict`;
-//! end: `Vault::finish_refresh`; unstored: [`Refresher::store_unstored`]; after a crash:
-//! [`Refresher::recover`].
+//! begin: `Vault::begin_refresh`; sent: `ask_provider`; sorted: `plan::verdict`;
+//! end: `Vault::finish_refresh`; unstored: `store_unstored`; after a crash:
+//! `recover`.
 //!
 //! It promises: R1 to R3 (`flight`), R8 (`unstored`), and
 //! * R4 the provider is called only after the intent is durable (V7), and anybody is answered only

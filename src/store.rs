@@ -21,7 +21,8 @@
 //! * D1 A commit that returned is on the disk: two phases, quick repair, fsync.
 //! * D2 An existing file is opened, never created, and checked whole on open; a new one is created
 //!   exclusively. A file others may read, a link, a device or an empty file is refused.
-//! * D3 A value is [`Sealed`], but for the header and for index tables, whose values are addresses.
+//! * D3 A value is [`crate::seal::Sealed`], but for the header and for index tables, whose values
+//!   are addresses.
 //!
 //! It never: sees plaintext, or says that something is stored when the disk did not.
 

@@ -141,8 +141,8 @@ pub const DOORS: &[Door] = &[
         but: &[
             ("http/accept.rs", "Instant::now"),
             ("http/pace.rs", "Instant::now"),
-            ("connect.rs", "Instant::now"),
-            ("refresh/revoke.rs", "Instant::now"),
+            ("connect.rs", "tokio::time::Instant::now"),
+            ("refresh/revoke.rs", "tokio::time::Instant::now"),
         ],
         in_tests: true,
         instead: "a `Clock` is passed in",
