@@ -21,6 +21,7 @@
 //! It never: shows a provider's URL before the proof, or keeps anything a browser presents.
 
 mod person;
+mod trip;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +29,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-pub use self::person::{AppCard, Came, Cookie, Next, Visit};
+pub use self::person::{AppCard, Cookie, Next, Visit};
+pub use self::trip::Came;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -159,8 +161,7 @@ impl Connect {
         for wished in wish.apps {
             let app = self
                 .vault()
-                .app_secrets(caller, Action::Connect, &wished.app)?
-                .app;
+                .app_settings(caller, Action::Connect, &wished.app)?;
             if apps.iter().any(|other| other.app == app.id) {
                 return Err(Error::invalid(format!("`{}` is named twice", app.id)));
             }

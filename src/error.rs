@@ -1,6 +1,6 @@
 //! What can go wrong, sorted by what the caller can do about it.
 //!
-//! It promises: every message says what is wrong, every hint what to do, and neither holds a secret.
+//! It promises: every message says what is wrong, every hint what to do; neither holds a secret.
 //! It never: knows a status code (that is `http/wire`) or a library's error type.
 
 use std::fmt;
@@ -133,7 +133,7 @@ impl Error {
             Self::Forbidden(_) => {
                 "an operator may allow a named internal host: `serve --allow-host HOST`"
             }
-            Self::Settings(_) => "correct the setting; `strongroom help` explains each",
+            Self::Settings(_) => "correct the setting; `strongroom serve --help` explains each",
             Self::ShuttingDown => "ask again when the server is back",
         }
     }
@@ -159,7 +159,7 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "too much at one time; come back in {} s",
-                    wait.as_secs().max(1)
+                    wait.as_millis().div_ceil(1000).max(1)
                 )
             }
             Self::Storage(what) => write!(f, "the store could not do it: {what}"),

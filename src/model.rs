@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod app;
+pub mod grant;
 pub mod link;
 pub mod plan;
 pub mod token;

@@ -16,8 +16,8 @@
 //! * `POST /login` with `request` (hidden in the form), `user`, `password`: 303 to
 //!   `/consent?request=…` and a new cookie, or 403 with the form again;
 //! * `GET /consent?request=…`: 200 with the form of `/consent`;
-//! * `POST /consent` with `request` (hidden), `scope` once per ticked scope, and `decision`, `allow`
-//!   or `deny`: 303 to the client.
+//! * `POST /consent` with `request` (hidden), `scope` once per ticked scope, and `decision`,
+//!   `allow` or `deny`: 303 to the client.
 //!
 //! Programs use `/token`, `/revoke`, `/introspect`, both metadata documents, `/api/me` (bearer
 //! token) and `/api/key` (`X-Api-Key`).

@@ -1,8 +1,8 @@
 //! The crypto room: what is sealed, under which key, bound to what.
 //!
 //! It promises:
-//! * S1 A sealed part opens only with the same vault id, table, identity, part, key term and record
-//!   version it was sealed with, each length-prefixed in the associated data.
+//! * S1 A sealed part opens only with the same vault id, table, identity, part, number of parts,
+//!   key term and record version it was sealed with, each length-prefixed in the associated data.
 //! * S2 Unlocking compares a commitment first and says one thing whatever is wrong; a wrong secret
 //!   costs what a wrong passphrase costs.
 //! * S3 Parameters of the header outside floor and cap are refused before memory is taken.
@@ -14,14 +14,17 @@
 mod header;
 mod memory;
 mod primitives;
+mod sealed;
 mod slot;
 
 use zeroize::Zeroizing;
 
 pub use self::header::{FORMAT, Header, Term};
+pub use self::sealed::Sealed;
 pub use self::slot::{KdfParams, RecoveryCode, Slot, SlotKind, Unlocker, check_passphrase};
 
 use self::memory::KeyPage;
+use self::sealed::{PARTS_MAX, RECORD_FORMAT};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -36,68 +39,6 @@ pub struct Context<'a> {
     pub identity: &'a [u8],
     /// Grows with every write of the vault, so that no two writes share it.
     pub version: u64,
-}
-
-/// A sealed record:
-///
-/// ```text
-/// sealed := format:u8 term:u32 version:u64 parts:u8 part*
-/// part   := length:u32 (24 nonce, ciphertext, 16 tag)
-/// ```
-#[derive(Clone, Eq, PartialEq)]
-pub struct Sealed(Vec<u8>);
-
-const RECORD_FORMAT: u8 = 1;
-const SEALED_HEAD_BYTES: usize = 14;
-const PARTS_MAX: u8 = 4;
-
-impl Sealed {
-    /// Takes stored bytes. Their shape is checked here, their authenticity by [`Keyring::open`].
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] where they are no sealed record.
-    pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let sealed = Self(bytes.to_vec());
-        let sound = bytes.len() >= SEALED_HEAD_BYTES
-            && bytes.len() <= limits::RECORD_BYTES_MAX
-            && bytes[0] == RECORD_FORMAT
-            && (1..=PARTS_MAX).contains(&bytes[13])
-            && (0..bytes[13]).all(|part| sealed.part(part).is_some());
-        if sound {
-            Ok(sealed)
-        } else {
-            Err(Error::Damaged("a stored record is not one of ours".into()))
-        }
-    }
-
-    /// The bytes to store.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The record version it claims, which opening it proves.
-    pub fn version(&self) -> u64 {
-        let bytes = self.0[5..13].try_into().expect("the shape was checked");
-        u64::from_le_bytes(bytes)
-    }
-
-    fn term(&self) -> u32 {
-        u32::from_le_bytes(self.0[1..5].try_into().expect("the shape was checked"))
-    }
-
-    fn part(&self, wanted: u8) -> Option<&[u8]> {
-        let mut rest = self.0.get(SEALED_HEAD_BYTES..)?;
-        for at in 0..=wanted {
-            let (length, after) = rest.split_first_chunk::<4>()?;
-            let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-            let (part, after) = after.split_at_checked(length)?;
-            if at == wanted {
-                return Some(part);
-            }
-            rest = after;
-        }
-        None
-    }
 }
 
 /// Subkeys, each for one purpose, derived from the root key.
@@ -338,7 +279,8 @@ impl Keyring {
         bytes.extend_from_slice(&context.version.to_le_bytes());
         bytes.push(count);
         for (part, plain) in (0_u8..).zip(parts) {
-            let sealed = primitives::seal(key, &self.associated(context, term, part), plain);
+            let place = (part, count);
+            let sealed = primitives::seal(key, &self.associated(context, term, place), plain);
             let length = u32::try_from(sealed.len()).map_err(|_| too_long())?;
             bytes.extend_from_slice(&length.to_le_bytes());
             bytes.extend_from_slice(&sealed);
@@ -346,7 +288,7 @@ impl Keyring {
         if bytes.len() > limits::RECORD_BYTES_MAX {
             return Err(too_long());
         }
-        Ok(Sealed(bytes))
+        Ok(Sealed::made(bytes))
     }
 
     /// Opens one part of a record.
@@ -371,13 +313,14 @@ impl Keyring {
         place
             .zip(sealed.part(part))
             .and_then(|(place, bytes)| {
-                let associated = self.associated(context, term, part);
+                let associated = self.associated(context, term, (part, sealed.parts()));
                 primitives::open(self.page.key(TERMS + place), &associated, bytes)
             })
             .ok_or_else(|| Error::Damaged(format!("a record in `{table}` does not authenticate")))
     }
 
-    fn associated(&self, context: Context<'_>, term: u32, part: u8) -> Vec<u8> {
+    /// What a part is bound to; `place` is its number and how many there are.
+    fn associated(&self, context: Context<'_>, term: u32, place: (u8, u8)) -> Vec<u8> {
         let mut out = Vec::with_capacity(160);
         let version = context.version.to_le_bytes();
         for field in [
@@ -386,7 +329,7 @@ impl Keyring {
             &self.vault_id,
             context.table.as_bytes(),
             context.identity,
-            &[part],
+            &[place.0, place.1],
             &term.to_le_bytes(),
             &version,
         ] {
@@ -442,3 +385,6 @@ fn too_long() -> Error {
         limits::RECORD_BYTES_MAX
     ))
 }
+
+#[cfg(test)]
+mod tests;

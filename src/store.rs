@@ -25,6 +25,8 @@
 //!
 //! It never: sees plaintext, or says that something is stored when the disk did not.
 
+#[cfg(test)]
+pub(crate) mod faulty;
 mod file;
 mod view;
 
@@ -125,6 +127,8 @@ pub struct Store {
 enum Place {
     File(std::path::PathBuf),
     Memory,
+    #[cfg(test)]
+    Faulty(faulty::Faulty),
 }
 
 impl Store {
@@ -161,6 +165,17 @@ impl Store {
         Ok(store)
     }
 
+    /// A store on a disk that fails on demand; laid out with `header` where there is one.
+    #[cfg(test)]
+    pub(crate) fn on_backend(disk: &faulty::Faulty, header: Option<&[u8]>) -> Result<Self> {
+        let store = Self {
+            place: Place::Faulty(disk.clone()),
+            database: RwLock::new(Some(on_faulty(disk)?)),
+        };
+        header.map_or(Ok(()), |header| store.lay_out(header))?;
+        Ok(store)
+    }
+
     /// Opens an existing file and checks it whole.
     ///
     /// # Errors
@@ -179,15 +194,19 @@ impl Store {
     /// # Errors
     /// As [`Store::open`]; the store then stays closed, and this may be called again.
     pub fn reopen(&self) -> Result<()> {
-        let Place::File(path) = &self.place else {
-            return Err(Error::Storage(
-                "a store in memory cannot be opened again".into(),
-            ));
-        };
         let mut database = self.database.write().expect("no holder panics");
+        if matches!(self.place, Place::Memory) {
+            let what = "a store in memory cannot be opened again";
+            return Err(Error::Storage(what.into()));
+        }
         // Closed first: redb holds a lock on the file. Its error is the one we come from.
         drop(database.take());
-        *database = Some(open_file(path)?);
+        *database = match &self.place {
+            Place::File(path) => Some(open_file(path)?),
+            Place::Memory => None,
+            #[cfg(test)]
+            Place::Faulty(disk) => Some(on_faulty(disk)?),
+        };
         Ok(())
     }
 
@@ -252,6 +271,15 @@ fn builder() -> redb::Builder {
     builder.set_cache_size(limits::STORE_CACHE_BYTES);
     builder.set_check_integrity_on_open(true);
     builder
+}
+
+#[cfg(test)]
+fn on_faulty(disk: &faulty::Faulty) -> Result<Database> {
+    let mut builder = builder();
+    builder.set_cache_size(faulty::CACHE_BYTES);
+    builder
+        .create_with_backend(disk.clone())
+        .map_err(view::storage)
 }
 
 fn open_file(path: &Path) -> Result<Database> {

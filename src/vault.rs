@@ -18,6 +18,7 @@ mod access;
 mod apps;
 mod audit;
 mod due;
+mod host;
 mod index;
 mod keys;
 mod ledger;
@@ -50,6 +51,7 @@ use self::access::Gate;
 use self::unlock::Patience;
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::model::Scopes;
 use crate::model::access::{Action, Caller, Decision, Target, Who, decide};
 use crate::secret::Secret;
 use crate::store::Store;
@@ -149,6 +151,23 @@ impl Vault {
     fn would_allow(&self, caller: &Caller, action: Action, target: &Target<'_>) -> bool {
         let decision = decide(caller, action, target, self.0.clock.now());
         matches!(decision, Decision::Allowed { .. })
+    }
+
+    /// True where `caller` may do `action` on `target` with a token of these scopes: the ceilings
+    /// are those of the grants that fit this very target.
+    fn would_hand_out(
+        &self,
+        caller: &Caller,
+        action: Action,
+        target: &Target<'_>,
+        granted: &Scopes,
+    ) -> bool {
+        match decide(caller, action, target, self.0.clock.now()) {
+            Decision::Allowed { ceilings } => {
+                ceilings.is_empty() || ceilings.iter().any(|ceiling| ceiling.covers(granted))
+            }
+            Decision::Refused(_) => false,
+        }
     }
 
     /// The owner a caller is confined to by its nature, as a target.

@@ -32,7 +32,8 @@ fn user(id: &str) -> Owner {
     Owner::User(UserId::parse(id).unwrap())
 }
 
-/// Goal: what is stored is there after a restart. Method: create, store, close, open, unlock, fetch.
+/// Goal: what is stored is there after a restart.
+/// Method: create, store, close, open, unlock, fetch.
 #[test]
 fn what_is_stored_is_there_after_a_restart() {
     let home = tempfile::tempdir().unwrap();
@@ -97,11 +98,15 @@ fn what_is_stored_is_there_after_a_restart() {
     };
     assert_eq!(handed.id, stored.id);
     assert!(handed.value.equals(b"key-of-alice"));
-    let verified = vault.verify_audit(&me).unwrap();
+    audit_is_whole(&vault, &me);
+}
+
+fn audit_is_whole(vault: &Vault, me: &Caller) {
+    let verified = vault.verify_audit(me).unwrap();
     assert_eq!(verified.problems, Vec::<String>::new());
     assert!(verified.entries > 5);
-    let page = vault.audit(&me, None, 3).unwrap();
+    let page = vault.audit(me, None, 3).unwrap();
     assert_eq!(page.entries.len(), 3);
-    let next = vault.audit(&me, page.cursor.as_deref(), 100).unwrap();
+    let next = vault.audit(me, page.cursor.as_deref(), 100).unwrap();
     assert_eq!(next.entries[0].seq + 1, page.entries[2].seq);
 }

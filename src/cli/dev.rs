@@ -65,37 +65,12 @@ pub fn run(args: DevArgs) -> std::result::Result<(), Failure> {
 /// Two apps, a connected user, and an access key.
 async fn furnish(vault: &Vault, provider: &Bound) -> Result<Secret<String>> {
     let me = Caller::local();
-    let now = vault.clock().now();
-    let app = |id: &str, name: &str, description: &str, kind| -> Result<App> {
-        Ok(App {
-            id: AppId::parse(id)?,
-            name: name.into(),
-            description: description.into(),
-            logo: None,
-            template: None,
-            return_urls: Vec::new(),
-            kind,
-            created_at: now,
-            updated_at: now,
-        })
-    };
-    let oauth = app(
-        "demo",
-        "Demo Calendar",
-        "the sandbox provider",
-        demo(&provider.issuer)?,
-    )?;
+    let oauth = app(vault, "demo", "Demo Calendar", demo(&provider.issuer)?)?;
     let secret = Secret::new(CLIENT_SECRET.into());
     vault.add_app(&me, oauth, Some(secret))?.await?;
-    let keyed = app(
-        "weather",
-        "Demo Weather",
-        "takes an API key",
-        AppKind::ApiKey,
-    )?;
+    let keyed = app(vault, "weather", "Demo Weather", AppKind::ApiKey)?;
     vault.add_app(&me, keyed, None)?.await?;
 
-    let alice = Owner::User(UserId::parse("alice")?);
     let issued = provider
         .sandbox
         .grant(CLIENT_ID, "alice", &["calendar.read"]);
@@ -109,39 +84,12 @@ async fn furnish(vault: &Vault, provider: &Bound) -> Result<Secret<String>> {
         scopes: Some(scopes.clone()),
         subject: Some("alice".into()),
     });
-    let address = Address {
-        app: AppId::parse("demo")?,
-        owner: alice.clone(),
-        account: None,
-        scopes,
-    };
-    vault
-        .store_token(
-            &me,
-            NewToken {
-                address,
-                credential: granted,
-            },
-        )?
-        .await?;
+    let token = of_alice("demo", scopes, granted)?;
+    vault.store_token(&me, token)?.await?;
     let weather = Secret::new(format!("wx_{}", base64url(&random::<16>())));
     provider.sandbox.register_api_key("alice", &weather);
-    let address = Address {
-        app: AppId::parse("weather")?,
-        owner: alice,
-        account: None,
-        scopes: Scopes::default(),
-    };
-    let credential = NewCredential::ApiKey(weather);
-    vault
-        .store_token(
-            &me,
-            NewToken {
-                address,
-                credential,
-            },
-        )?
-        .await?;
+    let token = of_alice("weather", Scopes::default(), NewCredential::ApiKey(weather))?;
+    vault.store_token(&me, token)?.await?;
     let new = NewKey {
         name: "dev".into(),
         role: Some(Role::Admin),
@@ -149,6 +97,34 @@ async fn furnish(vault: &Vault, provider: &Bound) -> Result<Secret<String>> {
         ..NewKey::default()
     };
     Ok(vault.add_key(&me, new).await?.1)
+}
+
+fn app(vault: &Vault, id: &str, name: &str, kind: AppKind) -> Result<App> {
+    let now = vault.clock().now();
+    Ok(App {
+        id: AppId::parse(id)?,
+        name: name.into(),
+        description: String::new(),
+        logo: None,
+        template: None,
+        return_urls: Vec::new(),
+        kind,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+fn of_alice(app: &str, scopes: Scopes, credential: NewCredential) -> Result<NewToken> {
+    let address = Address {
+        app: AppId::parse(app)?,
+        owner: Owner::User(UserId::parse("alice")?),
+        account: None,
+        scopes,
+    };
+    Ok(NewToken {
+        address,
+        credential,
+    })
 }
 
 fn demo(issuer: &str) -> Result<AppKind> {
@@ -163,6 +139,7 @@ fn demo(issuer: &str) -> Result<AppKind> {
         },
         discovered: Endpoints::default(),
         iss_advertised: true,
+        has_client_secret: true,
         scopes: Scopes::parse(["calendar.read"])?,
         scope_separator: " ".into(),
         authorization_params: Default::default(),

@@ -102,7 +102,7 @@ impl Input {
     }
 }
 
-/// Reads the bytes of a file that holds a secret.
+/// Reads the bytes of a file that holds a secret (`-` is standard input).
 ///
 /// # Errors
 /// Wrong use, where it cannot be read or is too long.
@@ -113,6 +113,9 @@ pub fn read_file(what: &str, path: &Path) -> Result<Secret<Vec<u8>>, Failure> {
             "check the file's name and permissions",
         )
     };
+    if path.as_os_str() == STDIN {
+        return bounded(what, io::stdin().lock());
+    }
     let file = File::open(path).map_err(refuse)?;
     let about = file.metadata().map_err(refuse)?;
     if about.is_file() && about.mode() & 0o007 != 0 {

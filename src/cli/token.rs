@@ -244,7 +244,7 @@ async fn refresh(args: OneArgs) -> Result<(), Failure> {
         if args.json { &answer } else { &answer["token"] },
         args.json,
     )?;
-    get::judge(&answer)
+    get::judge(&answer, &get::connect_command(&answer["token"]))
 }
 
 async fn reveal(args: RevealArgs) -> Result<(), Failure> {
@@ -291,12 +291,12 @@ async fn remove(args: RemoveArgs) -> Result<(), Failure> {
         return output::json(&gone);
     }
     let went = match gone["revocation"]["result"].as_str().unwrap_or_default() {
-        "revoked" => "and revoked at the provider",
-        "not_supported" => "here; its provider offers no way to revoke it",
-        "failed" => "here; it could not be revoked at the provider and may still work there",
+        "revoked" => " and revoked at the provider",
+        "not_supported" => " here; its provider offers no way to revoke it",
+        "failed" => " here; it could not be revoked at the provider and may still work there",
         _ => "",
     };
-    output::note(format!("The token is removed {went}").trim_end());
+    output::note(&format!("The token is removed{went}."));
     Ok(())
 }
 

@@ -85,6 +85,29 @@ impl Call {
             .filter(|value| !matches!(*value, "" | "null" | "undefined"))
     }
 
+    /// Refuses query fields other than `names`, one that comes twice, and a body: on a route that
+    /// filters, what is overlooked widens what is meant.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn takes(&self, names: &[&str]) -> Result<()> {
+        for (at, (name, _)) in self.query.iter().enumerate() {
+            if !names.contains(&name.as_str()) {
+                let known = names.join("`, `");
+                return Err(Error::invalid(format!(
+                    "there is a query field that does not belong here; known are `{known}`"
+                )));
+            }
+            if self.query[..at].iter().any(|(other, _)| other == name) {
+                return Err(Error::invalid("a query field came twice"));
+            }
+        }
+        if !self.body.is_empty() {
+            return Err(Error::invalid("this takes query fields and no body"));
+        }
+        Ok(())
+    }
+
     /// What the path names at `place`.
     pub fn capture(&self, place: usize) -> &str {
         self.captures.get(place).map_or("", String::as_str)
@@ -141,6 +164,7 @@ impl App {
                 Ok(answer) => answer,
                 Err(error) => wire::error(&error),
             },
+            Err(error) if door == Door::Page => pages::trouble(&error),
             Err(error) => wire::error(&error),
         }
     }

@@ -49,7 +49,14 @@ pub async fn answer(app: &App, route: Route, call: Call) -> Answer {
         Route::Callback => callback(app, call).await,
         _ => Err(Error::NotFound("page")),
     };
-    outcome.unwrap_or_else(|error| html(wire::status_of(&error), views::trouble(&error)))
+    outcome.unwrap_or_else(|error| trouble(&error))
+}
+
+/// What went wrong, as a page.
+pub fn trouble(error: &Error) -> Answer {
+    let mut answer = html(wire::status_of(error), views::trouble(error));
+    wire::say_when(error, &mut answer);
+    answer
 }
 
 fn look(app: &App, call: &Call) -> Result<Answer> {
@@ -60,7 +67,8 @@ fn look(app: &App, call: &Call) -> Result<Answer> {
             .connect
             .look(&ticket, cookie.as_ref(), &call.peer.address)?
         {
-            Ok(visit) if cookie.is_some() => to_page(visit.link.id),
+            // Bound, and to this browser: whatever else is in the jar says nothing.
+            Ok(visit) if visit.link.browser_hash.is_some() => to_page(visit.link.id),
             Ok(visit) => html(StatusCode::OK, views::invitation(&visit, ticket.expose())),
             Err(no_way) => html(StatusCode::NOT_FOUND, views::no_way(no_way)),
         },

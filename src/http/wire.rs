@@ -9,8 +9,10 @@ pub mod keys;
 pub mod links;
 pub mod tokens;
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use serde::de::DeserializeOwned;
@@ -96,6 +98,17 @@ pub fn error(error: &Error) -> Answer {
         &message_of(error),
         error.hint(),
     );
+    say_when(error, &mut answer);
+    if matches!(error, Error::Unauthenticated) {
+        // RFC 9110 15.5.2: a 401 says what would be accepted.
+        let challenge = HeaderValue::from_static("Bearer realm=\"strongroom\"");
+        answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    answer
+}
+
+/// Tells when to come back, where an error knows.
+pub fn say_when(error: &Error, answer: &mut Answer) {
     let wait = match error {
         Error::Busy(wait) => Some(*wait),
         Error::ProviderUnavailable { retry_after, .. } => *retry_after,
@@ -103,11 +116,16 @@ pub fn error(error: &Error) -> Answer {
         _ => None,
     };
     if let Some(wait) = wait {
-        answer
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        let seconds = HeaderValue::from(whole_seconds(wait));
+        answer.headers_mut().insert(RETRY_AFTER, seconds);
     }
-    answer
+}
+
+/// A wait in whole seconds, rounded up: who comes back when told is not too early.
+pub fn whole_seconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis().div_ceil(1000))
+        .unwrap_or(u64::MAX)
+        .max(1)
 }
 
 /// The status of an error (RFC 9110 15).
@@ -183,24 +201,28 @@ pub fn unknown_route() -> Answer {
 pub fn secret<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<Secret<String>>, D::Error> {
+    let secret = typed(deserializer)?;
+    let controls = |secret: &Secret<String>| secret.expose().chars().any(char::is_control);
+    if secret.as_ref().is_some_and(controls) {
+        return Err(serde::de::Error::custom(
+            "a credential has no control characters",
+        ));
+    }
+    Ok(secret)
+}
+
+/// Reads a passphrase, which may hold any characters; empty counts as absent.
+pub fn typed<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Secret<String>>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     let secret = text
         .map(Secret::new)
         .filter(|secret| !secret.expose().is_empty());
-    if secret
-        .as_ref()
-        .is_some_and(|s| s.expose().len() > limits::CREDENTIAL_BYTES_MAX)
-    {
+    let too_long = |secret: &Secret<String>| secret.expose().len() > limits::CREDENTIAL_BYTES_MAX;
+    if secret.as_ref().is_some_and(too_long) {
         return Err(serde::de::Error::custom(
             "a credential has at most 65536 bytes",
-        ));
-    }
-    if secret
-        .as_ref()
-        .is_some_and(|s| s.expose().chars().any(char::is_control))
-    {
-        return Err(serde::de::Error::custom(
-            "a credential has no control characters",
         ));
     }
     Ok(secret)

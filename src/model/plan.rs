@@ -18,7 +18,9 @@
 use std::time::Duration;
 
 use super::Scopes;
-use super::token::{Cold, Grant, HistoryEntry, ReconnectReason, Record, RefreshError, TokenState};
+use super::token::{
+    Cold, Grant, HistoryEntry, ReconnectReason, Record, RefreshError, TokenKind, TokenState,
+};
 use crate::clock::Timestamp;
 use crate::limits;
 
@@ -228,7 +230,9 @@ pub enum Fit {
 pub fn fit(record: &Record, asked: Option<&Scopes>, now: Timestamp, min_ttl: Duration) -> Fit {
     let exact =
         asked.is_none_or(|asked| record.address.scopes == *asked || record.granted == *asked);
-    let wider = asked.is_none_or(|asked| record.granted.covers(asked));
+    // Static keys have no scopes to speak of: what was asked is not held against them.
+    let wider =
+        record.kind == TokenKind::ApiKey || asked.is_none_or(|asked| record.granted.covers(asked));
     if !exact && !wider {
         return Fit::TooNarrow;
     }

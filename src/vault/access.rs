@@ -19,10 +19,21 @@ use super::writer::{Receipt, Tx, Writer};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::model::access::{AccessKey, Action, Caller, Decision, Target, Who, decide};
-use crate::model::{Scopes, TokenId};
+use crate::model::{LinkId, Scopes, TokenId};
 use crate::seal::{Keyring, Purpose};
 use crate::secret::Secret;
 use crate::store::Store;
+
+/// Counts one more; how many there were since the last entry, where another is due.
+fn count_stranger(strangers: &Mutex<Strangers>, now: Timestamp) -> Option<u64> {
+    let mut strangers = strangers.lock().expect("no holder panics");
+    strangers.since_last_entry += 1;
+    if now.since(strangers.last_entry_at) < STRANGERS_EVERY {
+        return None;
+    }
+    strangers.last_entry_at = now;
+    Some(std::mem::take(&mut strangers.since_last_entry))
+}
 
 /// What an unlocked vault holds. Its fields are this file's.
 pub(super) struct Open {
@@ -30,7 +41,7 @@ pub(super) struct Open {
     audit: Arc<Audit>,
     writer: Writer,
     /// Every access key, so that a request costs no read of the store. Held for lines.
-    access_keys: RwLock<HashMap<String, Arc<KeptKey>>>,
+    access_keys: Arc<RwLock<HashMap<String, Arc<KeptKey>>>>,
 }
 
 /// An access key and the keyed hash of its secret.
@@ -51,6 +62,7 @@ pub(super) struct Gate {
     open: RwLock<Option<Arc<Open>>>,
     clock: Clock,
     strangers: Mutex<Strangers>,
+    visitors: Mutex<Strangers>,
 }
 
 /// At most one audit entry about failed authentications in this time.
@@ -62,6 +74,7 @@ impl Gate {
             open: RwLock::new(None),
             clock,
             strangers: Mutex::default(),
+            visitors: Mutex::default(),
         }
     }
 
@@ -85,7 +98,7 @@ impl Gate {
             keys,
             audit,
             writer,
-            access_keys: RwLock::new(access_keys),
+            access_keys: Arc::new(RwLock::new(access_keys)),
         };
         *self.open.write().expect("no holder panics") = Some(Arc::new(open));
         Ok(())
@@ -126,7 +139,8 @@ impl Gate {
     /// Makes a caller of a bearer token.
     ///
     /// # Errors
-    /// [`Error::Locked`]; [`Error::Unauthenticated`] for anything that is no key of ours, valid now.
+    /// [`Error::Locked`]; [`Error::Unauthenticated`] for anything that is no key of ours, valid
+    /// now.
     pub(super) fn authenticate(
         &self,
         bearer: Option<&Secret<String>>,
@@ -149,20 +163,34 @@ impl Gate {
     }
 
     fn record_stranger(&self, open: &Open, from: &str, now: Timestamp) -> Result<()> {
-        let count = {
-            let mut strangers = self.strangers.lock().expect("no holder panics");
-            strangers.since_last_entry += 1;
-            if now.since(strangers.last_entry_at) < STRANGERS_EVERY {
-                return Ok(());
-            }
-            strangers.last_entry_at = now;
-            std::mem::take(&mut strangers.since_last_entry)
+        let Some(count) = count_stranger(&self.strangers, now) else {
+            return Ok(());
         };
         open.audit.append(Entry {
             at: now,
             caller: "unknown".into(),
             action: "authenticate".into(),
             outcome: format!("refused {count} without a valid access key"),
+            from: from.to_owned(),
+            ..Entry::default()
+        })
+    }
+
+    /// Puts on record that somebody presented what does not fit a link, or a link that is over.
+    /// Counted like strangers: who knows a link's URL shall not fill the disk with it.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::AuditUnavailable`].
+    pub(super) fn record_visitor(&self, link: LinkId, from: &str, why: &str) -> Result<()> {
+        let now = self.clock.now();
+        let Some(count) = count_stranger(&self.visitors, now) else {
+            return Ok(());
+        };
+        self.opened()?.audit.append(Entry {
+            at: now,
+            caller: "unknown".into(),
+            action: Action::Connect.as_str().into(),
+            outcome: format!("refused {count} on connect links, the last on {link}: {why}"),
             from: from.to_owned(),
             ..Entry::default()
         })
@@ -259,7 +287,20 @@ impl Permit {
         token: Option<TokenId>,
         operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<Receipt<T>> {
-        self.record("accepted", token)?;
+        self.write_as("accepted", token, operation)
+    }
+
+    /// [`Self::write`], with a word of its own for what is about to be done.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(super) fn write_as<T: Send + 'static>(
+        &self,
+        outcome: &str,
+        token: Option<TokenId>,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<Receipt<T>> {
+        self.record(outcome, token)?;
         let audit = Arc::clone(&self.open.audit);
         let entry = self.entry.clone();
         self.open.writer.submit(move |tx| {
@@ -271,6 +312,24 @@ impl Permit {
                     ..entry
                 });
             })
+        })
+    }
+
+    /// [`Permit::write`] for an operation that says what came of it. That is put on record too,
+    /// before anybody hears of it; where it cannot be, nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::AuditUnavailable`], [`Error::Busy`].
+    pub(super) fn write_told<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<(T, String)> + Send + 'static,
+    ) -> Result<Receipt<T>> {
+        let audit = Arc::clone(&self.open.audit);
+        let entry = self.entry.clone();
+        self.write(None, move |tx| {
+            let (value, outcome) = operation(tx)?;
+            audit.append(Entry { outcome, ..entry })?;
+            Ok(value)
         })
     }
 
@@ -287,25 +346,37 @@ impl Permit {
 
     /// A hook that makes a stored key known, or a removed one unknown, once the store has it.
     pub(super) fn key_hook(&self) -> KeyHook {
-        KeyHook(Arc::clone(&self.open))
+        KeyHook(Arc::clone(&self.open.access_keys))
     }
 }
 
-/// Changes which access keys are known.
-pub(super) struct KeyHook(Arc<Open>);
+/// Changes which access keys are known. Holds the keys alone: it travels with a queued write, and
+/// the writer's thread must never be the last to hold the writer.
+pub(super) struct KeyHook(Arc<RwLock<HashMap<String, Arc<KeptKey>>>>);
 
 impl KeyHook {
     pub(super) fn known(&self, kept: KeptKey) {
-        let mut keys = self.0.access_keys.write().expect("no holder panics");
+        let mut keys = self.0.write().expect("no holder panics");
         keys.insert(kept.key.id.clone(), Arc::new(kept));
     }
 
-    pub(super) fn unknown(&self, id: &str) {
-        self.0
-            .access_keys
-            .write()
-            .expect("no holder panics")
-            .remove(id);
+    /// Makes a key unknown, unless `check`, which is given it and the others, speaks against it.
+    /// Two removals at once are checked one after the other.
+    pub(super) fn forget(
+        &self,
+        id: &str,
+        check: impl FnOnce(&AccessKey, &[Arc<AccessKey>]) -> Result<()>,
+    ) -> Result<()> {
+        let mut keys = self.0.write().expect("no holder panics");
+        let doomed = keys.get(id).ok_or(Error::NotFound("access key"))?;
+        let others: Vec<Arc<AccessKey>> = keys
+            .values()
+            .filter(|kept| kept.key.id != id)
+            .map(|kept| Arc::clone(&kept.key))
+            .collect();
+        check(&doomed.key, &others)?;
+        keys.remove(id);
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::AppId;
 use crate::model::access::{Action, Caller, Target};
-use crate::model::app::App;
+use crate::model::app::{App, AppKind};
 use crate::seal::{Keyring, Sealed};
 use crate::secret::Secret;
 use crate::store::{Records, Scan, View};
@@ -66,11 +66,7 @@ impl Vault {
             if tx.count(Records::Apps, b"", limits::APPS_MAX)? >= limits::APPS_MAX {
                 return Err(Error::invalid("there are too many apps"));
             }
-            let secret = SecretRow {
-                secret: client_secret,
-            };
-            tx.put(Records::Apps, &place, &[&encode(&app), &encode(&secret)])?;
-            Ok(app)
+            put(tx, &place, app, client_secret)
         })
     }
 
@@ -109,6 +105,7 @@ impl Vault {
             }
             let app = App {
                 created_at: old.app.created_at,
+                template: old.app.template,
                 ..app
             };
             let secret = match client_secret {
@@ -116,9 +113,7 @@ impl Vault {
                 SecretChange::Set(secret) => Some(secret),
                 SecretChange::Remove => None,
             };
-            let secret = SecretRow { secret };
-            tx.put(Records::Apps, &place, &[&encode(&app), &encode(&secret)])?;
-            Ok(app)
+            put(tx, &place, app, secret)
         })
     }
 
@@ -156,6 +151,23 @@ impl Vault {
         let place = Indexer(permit.keys()).app(id);
         let sealed = self.store().read()?.record(Records::Apps, &place)?;
         permit.record(if sealed.is_some() { "ok" } else { "not_found" }, None)?;
+        let sealed = sealed.ok_or(Error::NotFound("app"))?;
+        open_settings(permit.keys(), &place, &sealed)
+    }
+
+    /// An app without its secret, for a flow that acts for `caller`, who may do `action`. Nothing
+    /// is handed out yet: what the flow does with it is on record.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`].
+    pub(crate) fn app_settings(&self, caller: &Caller, action: Action, id: &AppId) -> Result<App> {
+        let target = Target {
+            app: Some(id),
+            ..self.own(caller)
+        };
+        let permit = self.gate().permit(caller, action, &target)?;
+        let place = Indexer(permit.keys()).app(id);
+        let sealed = self.store().read()?.record(Records::Apps, &place)?;
         let sealed = sealed.ok_or(Error::NotFound("app"))?;
         open_settings(permit.keys(), &place, &sealed)
     }
@@ -214,6 +226,23 @@ impl Vault {
             Ok((app, doomed.into_iter().flatten().collect()))
         })
     }
+}
+
+fn put(
+    tx: &mut Tx<'_>,
+    place: &[u8; index::PART],
+    mut app: App,
+    secret: Option<Secret<String>>,
+) -> Result<App> {
+    if let AppKind::OAuth(oauth) = &mut app.kind {
+        oauth.has_client_secret = secret.is_some();
+    }
+    tx.put(
+        Records::Apps,
+        place,
+        &[&encode(&app), &encode(&SecretRow { secret })],
+    )?;
+    Ok(app)
 }
 
 /// Reads an app inside a transaction.

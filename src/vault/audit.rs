@@ -132,24 +132,27 @@ const MEMORY_ENTRIES_MAX: usize = 10_000;
 
 impl Audit {
     /// Opens the trail in `directory`, or one in memory. A torn last entry is cut off: nobody was
-    /// answered on its strength.
+    /// answered on its strength. What is wrong with the end comes back, to be put on record:
+    /// `remembered` is the entry that the ledger knows to be on the disk.
     pub(super) fn open(
         keys: Arc<Keyring>,
         directory: Option<&Path>,
         mode: AuditMode,
-    ) -> Result<Self> {
-        let (sink, head) = match directory {
+        remembered: Head,
+    ) -> Result<(Self, Option<String>)> {
+        let (sink, head, fault) = match directory {
             Some(directory) => {
-                let (segment, head) = Segment::open_last(directory, &keys)?;
+                let (segment, head, fault) = Segment::open_last(directory, &keys, remembered)?;
                 (
                     Sink::Files {
                         directory: directory.to_owned(),
                         segment,
                     },
                     head,
+                    fault,
                 )
             }
-            None => (Sink::Memory(VecDeque::new()), Head::default()),
+            None => (Sink::Memory(VecDeque::new()), Head::default(), None),
         };
         let state = State {
             sink,
@@ -175,7 +178,7 @@ impl Audit {
                 .map_err(|error| Error::AuditUnavailable(error.to_string()))?;
             *audit.syncer.lock().expect("no holder panics") = Some(thread);
         }
-        Ok(audit)
+        Ok((audit, fault))
     }
 
     /// Writes an entry; its number is given here.
@@ -184,6 +187,10 @@ impl Audit {
     /// [`Error::AuditUnavailable`]: the operation is to be refused.
     pub(super) fn append(&self, mut entry: Entry) -> Result<()> {
         let mut state = self.shared.lock();
+        if state.stopping {
+            // A permit that outlived a lock must not write behind a later unlock's entries.
+            return Err(Error::Locked);
+        }
         entry.seq = state.head.seq + 1;
         let head = state.append(&self.keys, &entry)?;
         state.head = head;
@@ -433,3 +440,6 @@ fn page_of_memory(entries: &VecDeque<Entry>, cursor: Option<&str>, limit: usize)
         cursor,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,7 +155,9 @@ impl Vault {
             }
             Ok(Scan::Go)
         })?;
-        permit.record(&format!("{} interrupted refreshes found", ids.len()), None)?;
+        if !ids.is_empty() {
+            permit.record(&format!("{} interrupted refreshes found", ids.len()), None)?;
+        }
         Ok(ids)
     }
 
@@ -207,7 +209,7 @@ impl Vault {
             after = places.last().copied();
             let is_last = places.len() < limits::HASTEN_BATCH_MAX;
             if !places.is_empty() {
-                let hastened = permit.write(None, move |tx| {
+                let hastened = permit.write_as("brought forward", None, move |tx| {
                     let mut count = 0;
                     for place in &places {
                         count += usize::from(hasten_one(tx, place, now)?);

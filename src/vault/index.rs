@@ -142,3 +142,6 @@ pub(super) fn from_due_key(key: &[u8]) -> Option<(Timestamp, TokenKey)> {
 pub(super) fn id_key(id: TokenId) -> [u8; PART] {
     *id.as_bytes()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! Access keys: made, listed, removed.
 //!
 //! It promises: a key's secret is shown once and kept as a hash; nobody makes a key that may do
-//! more than its maker; the last key that may make keys can be removed only from the command line.
+//! more than its maker, or live longer; the last key that may make keys can be removed only from
+//! the command line.
 //! It never: shows or changes the secret of a key that exists.
 
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use super::records::{decode, encode};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::model::access::{AccessKey, Action, Caller, Grant, Role, Target};
+use crate::model::access::{AccessKey, Action, Caller, Grant, Role, Target, Who};
 use crate::model::link::Proof;
 use crate::model::url::WebUrl;
 use crate::seal::Keyring;
@@ -52,7 +53,7 @@ impl Vault {
     /// Makes an access key; its text is in the answer and nowhere else.
     ///
     /// # Errors
-    /// [`Error::Denied`] where it would be able to do more than the caller.
+    /// [`Error::Denied`] where it would be able to do more than the caller, or for longer.
     pub async fn add_key(
         &self,
         caller: &Caller,
@@ -60,9 +61,19 @@ impl Vault {
     ) -> Result<(AccessKey, Secret<String>)> {
         let permit = self.gate().permit(caller, Action::Keys, &Target::vault())?;
         let (key, secret) = self.plan_key(caller, new)?;
-        if !caller.covers(&key.grants) {
+        let maker_ends = caller.key().and_then(|maker| maker.expires_at);
+        let outlives = maker_ends.is_some_and(|end| key.expires_at.is_none_or(|own| own > end));
+        if outlives || !caller.covers(&key.grants) {
             permit.record("refused: it would exceed its maker", None)?;
             return Err(Error::Denied);
+        }
+        // Nobody outlives itself by way of a key it makes.
+        let end = caller.key().and_then(|maker| maker.expires_at);
+        if end.is_some_and(|end| key.expires_at.is_none_or(|own| own > end)) {
+            permit.record("refused: it would outlive its maker", None)?;
+            return Err(Error::invalid(
+                "a key that expires makes no key that lasts longer: give an earlier `expires_at`",
+            ));
         }
         let text = Secret::new(format!("sr_{}_{}", key.id, secret.expose()));
         self.put_key(&permit, key.clone(), &secret)?.await?;
@@ -139,34 +150,15 @@ impl Vault {
     /// [`Error::NotFound`]; [`Error::Conflict`] for the last key that may make keys.
     pub async fn remove_key(&self, caller: &Caller, id: &str) -> Result<()> {
         let permit = self.gate().permit(caller, Action::Keys, &Target::vault())?;
-        let keys = permit.access_keys();
-        let makes_keys = |key: &AccessKey| {
-            key.grants
-                .iter()
-                .any(|grant| grant.actions.contains(&Action::Keys))
-        };
-        let Some(doomed) = keys.iter().find(|key| key.id == id) else {
-            permit.record("not_found", None)?;
-            return Err(Error::NotFound("access key"));
-        };
-        if !caller.covers(&doomed.grants) {
-            permit.record("refused: it may do more than the caller", None)?;
-            return Err(Error::Denied);
-        }
-        let others = keys
-            .iter()
-            .filter(|key| key.id != id)
-            .any(|key| makes_keys(key));
-        if makes_keys(doomed) && !others {
-            permit.record("conflict", None)?;
-            return Err(Error::Conflict(
-                "this is the last key that may make keys".into(),
-            ));
+        // Unknown at once: a key that is being removed opens nothing while the disk is slow.
+        let checked = permit
+            .key_hook()
+            .forget(id, |doomed, others| self.may_go(caller, doomed, others));
+        if let Err(error) = checked {
+            permit.record(error.code(), None)?;
+            return Err(error);
         }
         let id = id.to_owned();
-        let hook = permit.key_hook();
-        // Unknown at once: a key that is being removed opens nothing while the disk is slow.
-        hook.unknown(&id);
         permit
             .write(None, move |tx| {
                 let place = Indexer(tx.keys()).access_key(&id);
@@ -174,6 +166,27 @@ impl Vault {
                 Ok(())
             })?
             .await
+    }
+
+    /// Refuses to let go of a key that may do more than the caller, or that is the last of those
+    /// that can make keys now: one that has expired, or is confined to a part, cannot.
+    fn may_go(&self, caller: &Caller, doomed: &AccessKey, others: &[Arc<AccessKey>]) -> Result<()> {
+        let makes_keys = |key: &AccessKey| {
+            let holder = Caller {
+                who: Who::Key(Arc::new(key.clone())),
+                ..Caller::local()
+            };
+            self.would_allow(&holder, Action::Keys, &Target::vault())
+        };
+        if !caller.covers(&doomed.grants) {
+            return Err(Error::Denied);
+        }
+        if makes_keys(doomed) && !others.iter().any(|key| makes_keys(key)) {
+            return Err(Error::Conflict(
+                "this is the last key that may make keys".into(),
+            ));
+        }
+        Ok(())
     }
 
     /// Makes the first admin key of a new vault.

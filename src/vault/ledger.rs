@@ -10,6 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::audit::Head;
 use crate::error::{Error, Result};
 use crate::seal::{Context, Keyring, Purpose, Sealed};
 use crate::secret::{base64url, from_base64url};
@@ -132,6 +133,14 @@ impl Ledger {
             audit_seq: stored.audit_seq,
             audit_hash,
         })
+    }
+
+    /// The last audit entry known to be on the disk.
+    pub(super) fn audit_head(&self) -> Head {
+        Head {
+            seq: self.audit_seq,
+            hash: self.audit_hash,
+        }
     }
 
     /// Adds up every record of the file and compares.

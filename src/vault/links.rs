@@ -1,4 +1,4 @@
-//! Connect links: kept, found by what a browser presents, changed in one-way steps.
+//! Connect links: kept, watched and taken back by whoever asked; the person's side is in `person`.
 //!
 //! It promises: whatever can be presented (ticket, browser cookie, code, vouching ticket, `state`)
 //! is kept as a keyed hash; `state` and the vouching ticket are single use, taken in a durable step
@@ -6,8 +6,11 @@
 //! It never: leaves a person's browser bound to two links by one cookie, or lets a second browser
 //! take over a link.
 
-use std::collections::BTreeSet;
+mod person;
+
 use std::time::Duration;
+
+pub use self::person::{NoWay, Returned};
 
 use super::Vault;
 use super::index::{Indexer, PART};
@@ -17,7 +20,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target, Who};
-use crate::model::link::{Link, LinkApp, LinkAppState, LinkEnd, LinkStatus, Proof, Trip};
+use crate::model::link::{Link, LinkApp, LinkEnd, Proof};
 use crate::model::url::WebUrl;
 use crate::model::{AppId, LinkId, Owner};
 use crate::seal::{Keyring, Purpose, Sealed};
@@ -51,27 +54,6 @@ pub struct MadeLink {
     pub code: Option<Secret<String>>,
 }
 
-/// A trip to a provider that came back.
-pub struct Returned {
-    /// The person, as a caller.
-    pub caller: Caller,
-    /// The link.
-    pub link: Link,
-    /// The PKCE verifier.
-    pub verifier: Option<Secret<String>>,
-}
-
-/// Why a presented link or state leads nowhere: told to the page, which words it for a person.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NoWay {
-    /// There is no such link, or the presented secret is not its.
-    Unknown,
-    /// It was opened in another browser.
-    OtherBrowser,
-    /// It is over.
-    Over(LinkStatus),
-}
-
 /// A link kept with its verifier.
 struct KeptLink {
     link: Link,
@@ -88,12 +70,23 @@ impl Vault {
         let Some(first) = new.apps.first() else {
             return Err(Error::invalid("`apps` names at least one app"));
         };
-        let permit =
-            self.gate()
-                .permit(caller, Action::Connect, &Target::of(&first.app, &new.owner))?;
+        if new.apps.len() > limits::LINK_APPS_MAX {
+            return Err(Error::invalid(format!(
+                "a link has at most {} apps",
+                limits::LINK_APPS_MAX
+            )));
+        }
+        // Nobody lets a person consent to more than the scope ceiling it has itself.
+        let may = |app: &LinkApp| {
+            let target = Target {
+                scopes: Some(&app.scopes),
+                ..Target::of(&app.app, &new.owner)
+            };
+            self.gate().permit(caller, Action::Connect, &target)
+        };
+        let permit = may(first)?;
         for app in &new.apps[1..] {
-            self.gate()
-                .permit(caller, Action::Connect, &Target::of(&app.app, &new.owner))?;
+            may(app)?;
         }
         let id = LinkId::new(random());
         let secret: [u8; 32] = random();
@@ -120,12 +113,10 @@ impl Vault {
             return_url: new.return_url,
             reason: caller.reason.clone(),
             created_at: now,
-            expires_at: now.plus(new.life),
+            expires_at: now.plus(new.life.min(limits::LINK_LIFE_MAX)),
         };
-        permit.write(None, move |tx| {
-            if tx.count(Records::Links, b"", limits::LINKS_OPEN_MAX)? >= limits::LINKS_OPEN_MAX {
-                return Err(Error::Busy(limits::LINK_LIFE_DEFAULT));
-            }
+        permit.write_told(move |tx| {
+            make_room(tx, now, limits::LINKS_OPEN_MAX)?;
             for app in &link.apps {
                 replace_newest(tx, &link, &app.app, now)?;
             }
@@ -136,7 +127,8 @@ impl Vault {
                     verifier: None,
                 },
             )?;
-            Ok(MadeLink { link, ticket, code })
+            let outcome = format!("link {id} made");
+            Ok((MadeLink { link, ticket, code }, outcome))
         })
     }
 
@@ -185,163 +177,21 @@ impl Vault {
             .gate()
             .permit(caller, Action::Connect, &Target::default())?;
         let now = self.clock().now();
-        permit.write(None, move |tx| {
+        permit.write_told(move |tx| {
             let mut kept = read(tx.keys(), tx.view(), link.id)?.ok_or(Error::NotFound("link"))?;
-            if kept.link.is_open(now) {
+            let was_open = kept.link.is_open(now);
+            if was_open {
                 kept.link.dead = Some(LinkEnd::Withdrawn);
                 kept.link.trip = None;
                 kept.verifier = None;
                 put(tx, &kept)?;
             }
-            Ok(kept.link)
-        })
-    }
-
-    /// Finds a link by the ticket of its URL and the browser's cookie.
-    ///
-    /// # Errors
-    /// [`Error::Locked`], [`Error::Damaged`]; what a person is told is inside.
-    pub fn visit(
-        &self,
-        ticket: &Secret<String>,
-        cookie: Option<&Secret<String>>,
-        from: &str,
-    ) -> Result<std::result::Result<(Caller, Link), NoWay>> {
-        let Some((id, secret)) = split_ticket(ticket) else {
-            return Ok(Err(NoWay::Unknown));
-        };
-        self.present(id, from, |keys, link| {
-            let wrong_ticket = !same(&link.ticket_hash, &hash(keys, b"ticket", id, &secret));
-            refuse_if(wrong_ticket, NoWay::Unknown)?;
-            refuse_if(!fits_browser(keys, link, cookie), NoWay::OtherBrowser)
-        })
-    }
-
-    /// Finds a link by its id, for the browser it is bound to and for no other.
-    ///
-    /// # Errors
-    /// [`Error::Locked`], [`Error::Damaged`]; what a person is told is inside.
-    pub fn visit_bound(
-        &self,
-        id: LinkId,
-        cookie: Option<&Secret<String>>,
-        from: &str,
-    ) -> Result<std::result::Result<(Caller, Link), NoWay>> {
-        self.present(id, from, |keys, link| {
-            // Who has no cookie at all is told no more than that there is no such link.
-            refuse_if(
-                cookie.is_none() || link.browser_hash.is_none(),
-                NoWay::Unknown,
-            )?;
-            refuse_if(!fits_browser(keys, link, cookie), NoWay::OtherBrowser)
-        })
-    }
-
-    /// Where the asking application vouches for people.
-    ///
-    /// # Errors
-    /// [`Error::Settings`] where its key is gone or has no such address any more.
-    pub fn verify_url(&self, caller: &Caller, link: &Link) -> Result<WebUrl> {
-        let target = Target {
-            owner: Some(&link.owner),
-            ..Target::default()
-        };
-        let permit = self.gate().permit(caller, Action::Connect, &target)?;
-        let keys = permit.access_keys();
-        let key = keys.iter().find(|key| key.id == link.key_id);
-        key.and_then(|key| key.verify_url.clone()).ok_or_else(|| {
-            Error::Settings("the application that asked cannot vouch for anybody any more".into())
-        })
-    }
-
-    /// Looks a link up for somebody who has no access key, and checks what was presented.
-    fn present(
-        &self,
-        id: LinkId,
-        from: &str,
-        check: impl FnOnce(&Keyring, &Link) -> std::result::Result<(), NoWay>,
-    ) -> Result<std::result::Result<(Caller, Link), NoWay>> {
-        // What is presented makes the caller; until then the vault itself looks the link up.
-        let permit = self
-            .gate()
-            .permit(&Caller::local(), Action::Connect, &Target::default())?;
-        let Some(kept) = read(permit.keys(), &self.store().read()?, id)? else {
-            return Ok(Err(NoWay::Unknown));
-        };
-        if let Err(no_way) = check(permit.keys(), &kept.link) {
-            permit.record(&format!("link {id} refused: {no_way:?}"), None)?;
-            return Ok(Err(no_way));
-        }
-        let caller = visitor(&kept.link, from);
-        Ok(Ok((caller, kept.link)))
-    }
-
-    /// Binds a link to the browser that opened it first. The cookie to set comes back; `None` where
-    /// it is bound already.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Storage`].
-    pub fn bind_browser(
-        &self,
-        caller: &Caller,
-        link: &Link,
-    ) -> Result<Receipt<Option<Secret<String>>>> {
-        let secret: [u8; 32] = random();
-        self.step(caller, link, move |keys, kept, _| {
-            if kept.link.browser_hash.is_some() {
-                return Ok(None);
-            }
-            kept.link.browser_hash = Some(hash(keys, b"browser", kept.link.id, &secret));
-            kept.link.proven = kept.link.proof == Proof::None;
-            Ok(Some(Secret::new(base64url(&secret))))
-        })
-    }
-
-    /// Checks a typed code. Too many wrong ones kill the link.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Storage`].
-    pub fn try_code(
-        &self,
-        caller: &Caller,
-        link: &Link,
-        typed: Secret<String>,
-    ) -> Result<Receipt<Link>> {
-        self.step(caller, link, move |keys, kept, now| {
-            let link = &mut kept.link;
-            if link.proven || !link.is_open(now) {
-                return Ok(link.clone());
-            }
-            let digits: String = typed
-                .expose()
-                .chars()
-                .filter(char::is_ascii_digit)
-                .collect();
-            let typed_hash = hash(keys, b"code", link.id, digits.as_bytes());
-            match &link.code_hash {
-                Some(code_hash) if same(code_hash, &typed_hash) => link.proven = true,
-                _ => {
-                    link.code_tries += 1;
-                    if link.code_tries >= limits::CODE_TRIES_MAX {
-                        link.dead = Some(LinkEnd::TooManyCodes);
-                    }
-                }
-            }
-            Ok(link.clone())
-        })
-    }
-
-    /// Makes the single-use ticket that goes to the asking application.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Storage`].
-    pub fn begin_vouch(&self, caller: &Caller, link: &Link) -> Result<Receipt<Secret<String>>> {
-        let secret: [u8; 32] = random();
-        self.step(caller, link, move |keys, kept, _| {
-            kept.link.vouch_hash = Some(hash(keys, b"vouch", kept.link.id, &secret));
-            Ok(Secret::new(base64url(
-                &[kept.link.id.as_bytes().as_slice(), &secret].concat(),
-            )))
+            let how = if was_open {
+                "withdrawn"
+            } else {
+                "over already"
+            };
+            Ok((kept.link, format!("link {id} {how}")))
         })
     }
 
@@ -367,7 +217,7 @@ impl Vault {
             },
         )?;
         let now = self.clock().now();
-        permit.write(None, move |tx| {
+        permit.write_told(move |tx| {
             let mut kept = read(tx.keys(), tx.view(), link.id)?.ok_or(Error::NotFound("link"))?;
             let (_, secret) = presented.ok_or(Error::NotFound("ticket"))?;
             let expected = kept
@@ -379,148 +229,15 @@ impl Vault {
             if !fits || !kept.link.is_open(now) {
                 return Err(Error::NotFound("ticket"));
             }
-            match kept.link.owner == owner {
-                true => kept.link.proven = true,
-                false => kept.link.dead = Some(LinkEnd::WrongPerson),
-            }
+            let outcome = if kept.link.owner == owner {
+                kept.link.proven = true;
+                format!("link {id}: the person was vouched for")
+            } else {
+                kept.link.dead = Some(LinkEnd::WrongPerson);
+                format!("link {id}: somebody else was vouched for, so it is dead")
+            };
             put(tx, &kept)?;
-            Ok(kept.link)
-        })
-    }
-
-    /// Begins a trip to a provider. `state` comes back; the verifier is kept sealed.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Denied`] for a link that is not proven or not open.
-    pub fn begin_trip(
-        &self,
-        caller: &Caller,
-        link: &Link,
-        app: &AppId,
-        verifier: Option<Secret<String>>,
-        state: &Secret<String>,
-    ) -> Result<Receipt<()>> {
-        let (id, secret) = split_ticket(state).ok_or(Error::NotFound("state"))?;
-        let app = app.clone();
-        self.step(caller, link, move |keys, kept, now| {
-            if !kept.link.proven || !kept.link.is_open(now) || id != kept.link.id {
-                return Err(Error::Denied);
-            }
-            let entry = kept.link.app_mut(&app).ok_or(Error::Denied)?;
-            entry.state = LinkAppState::Waiting;
-            kept.link.trip = Some(Trip {
-                app,
-                state_hash: hash(keys, b"state", kept.link.id, &secret),
-                expires_at: now.plus(limits::STATE_LIFE),
-            });
-            kept.verifier = verifier;
-            Ok(())
-        })
-    }
-
-    /// The link that a ticket or state belongs to, so that its cookie can be looked for. Proves
-    /// nothing.
-    pub fn link_of(ticket: &Secret<String>) -> Option<LinkId> {
-        split_ticket(ticket).map(|(id, _)| id)
-    }
-
-    /// A fresh `state` for a link: its id, so that it is found again, and 256 bits of chance.
-    pub fn new_state(link: &Link) -> Secret<String> {
-        let secret: [u8; 32] = random();
-        Secret::new(base64url(
-            &[link.id.as_bytes().as_slice(), &secret].concat(),
-        ))
-    }
-
-    /// Takes a trip that came back: `state` must be the link's open one, in the browser the link is
-    /// bound to, on the redirect URI of the same app, in time. It is taken, durably, here.
-    ///
-    /// # Errors
-    /// [`Error::Locked`], [`Error::Storage`]; what a person is told is inside.
-    pub async fn take_trip(
-        &self,
-        state: &Secret<String>,
-        cookies: &[Secret<String>],
-        app: &AppId,
-        from: &str,
-    ) -> Result<std::result::Result<Returned, NoWay>> {
-        let Some((id, secret)) = split_ticket(state) else {
-            return Ok(Err(NoWay::Unknown));
-        };
-        let now = self.clock().now();
-        let presented = self.present(id, from, |keys, link| {
-            // COAT/CORF: the app in the path must be the one the trip began for.
-            let state_hash = hash(keys, b"state", id, &secret);
-            let known = link.trip.as_ref().is_some_and(|trip| {
-                trip.app == *app && trip.expires_at > now && same(&trip.state_hash, &state_hash)
-            });
-            refuse_if(!known, NoWay::Unknown)?;
-            let own = cookies
-                .iter()
-                .any(|cookie| fits_browser(keys, link, Some(cookie)));
-            refuse_if(!own, NoWay::OtherBrowser)?;
-            refuse_if(!link.is_open(now), NoWay::Over(link.status(now)))
-        })?;
-        let (caller, link) = match presented {
-            Ok(presented) => presented,
-            Err(no_way) => return Ok(Err(no_way)),
-        };
-        let expected = link.trip.clone();
-        let taken = self.step(&caller, &link, move |_, kept, _| {
-            // Two callbacks at once: the one that comes second finds the trip taken.
-            if kept.link.trip.is_none() || kept.link.trip != expected {
-                return Ok(None);
-            }
-            kept.link.trip = None;
-            Ok(Some((kept.link.clone(), kept.verifier.take())))
-        })?;
-        Ok(match taken.await? {
-            Some((link, verifier)) => Ok(Returned {
-                caller,
-                link,
-                verifier,
-            }),
-            None => Err(NoWay::Unknown),
-        })
-    }
-
-    /// Writes down how one app of a link came out.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Storage`].
-    pub fn settle(
-        &self,
-        caller: &Caller,
-        link: &Link,
-        app: &AppId,
-        state: LinkAppState,
-    ) -> Result<Receipt<Link>> {
-        let app = app.clone();
-        self.step(caller, link, move |_, kept, _| {
-            let entry = kept.link.app_mut(&app).ok_or(Error::NotFound("app"))?;
-            entry.state = state;
-            Ok(kept.link.clone())
-        })
-    }
-
-    /// One step of a link by the person on it.
-    fn step<T: Send + 'static>(
-        &self,
-        caller: &Caller,
-        link: &Link,
-        change: impl FnOnce(&Keyring, &mut KeptLink, Timestamp) -> Result<T> + Send + 'static,
-    ) -> Result<Receipt<T>> {
-        let target = Target {
-            owner: Some(&link.owner),
-            ..Target::default()
-        };
-        let permit = self.gate().permit(caller, Action::Connect, &target)?;
-        let (id, now) = (link.id, self.clock().now());
-        permit.write(None, move |tx| {
-            let mut kept = read(tx.keys(), tx.view(), id)?.ok_or(Error::NotFound("link"))?;
-            let value = change(tx.keys(), &mut kept, now)?;
-            put(tx, &kept)?;
-            Ok(value)
+            Ok((kept.link, outcome))
         })
     }
 
@@ -555,6 +272,29 @@ impl Vault {
     }
 }
 
+/// Room for one more among at most `kept_max` links. The memory of those that ended goes first; only
+/// where all of them wait is there none.
+fn make_room(tx: &mut Tx<'_>, now: Timestamp, kept_max: usize) -> Result<()> {
+    if tx.count(Records::Links, b"", kept_max)? < kept_max {
+        return Ok(());
+    }
+    let mut ended: Vec<Link> = Vec::new();
+    tx.view()
+        .scan_records(Records::Links, b"", None, &mut |place, sealed| {
+            ended.extend(Some(open(tx.keys(), place, &sealed)?.link).filter(|l| !l.is_open(now)));
+            Ok(Scan::Go)
+        })?;
+    if ended.is_empty() {
+        return Err(Error::Busy(limits::LINK_LIFE_DEFAULT));
+    }
+    // A tenth at once, so that the next call need not look at all of them again.
+    ended.sort_by_key(|link| link.expires_at);
+    for link in ended.iter().take((kept_max / 10).max(1)) {
+        forget(tx, link)?;
+    }
+    Ok(())
+}
+
 fn forget(tx: &mut Tx<'_>, link: &Link) -> Result<()> {
     for app in &link.apps {
         let place = Indexer(tx.keys()).link_owner(&app.app, &link.owner);
@@ -584,21 +324,6 @@ fn replace_newest(tx: &mut Tx<'_>, link: &Link, app: &AppId, now: Timestamp) -> 
     }
     tx.put_entry(Index::LinkOwners, &place, link.id.as_bytes());
     Ok(())
-}
-
-/// The person on a link, as a caller.
-fn visitor(link: &Link, from: &str) -> Caller {
-    let apps: BTreeSet<AppId> = link.apps.iter().map(|app| app.app.clone()).collect();
-    let who = Who::Link {
-        id: link.id,
-        owner: link.owner.clone(),
-        apps,
-    };
-    Caller {
-        who,
-        from: from.to_owned(),
-        reason: link.reason.clone(),
-    }
 }
 
 /// A link is its maker's business, and nobody else's but the local operator's.
@@ -637,20 +362,6 @@ fn open(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<KeptLink> {
         link,
         verifier: secret.secret,
     })
-}
-
-fn refuse_if(wrong: bool, why: NoWay) -> std::result::Result<(), NoWay> {
-    if wrong { Err(why) } else { Ok(()) }
-}
-
-/// A link that no browser has opened fits any; one that a browser has opened fits that one.
-fn fits_browser(keys: &Keyring, link: &Link, cookie: Option<&Secret<String>>) -> bool {
-    let Some(bound) = &link.browser_hash else {
-        return true;
-    };
-    cookie
-        .and_then(|cookie| from_base64url(cookie.expose()))
-        .is_some_and(|secret| same(bound, &hash(keys, b"browser", link.id, &secret)))
 }
 
 fn hash(keys: &Keyring, what: &[u8], id: LinkId, secret: &[u8]) -> Vec<u8> {

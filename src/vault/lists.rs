@@ -11,8 +11,8 @@ use super::index::{Indexer, TokenKey};
 use super::tokens::{Doomed, Kept, doom, open_hot, read, token_key_of};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::model::access::{Action, Caller, Target};
-use crate::model::token::{Summary, TokenState};
+use crate::model::access::{Action, Caller, Decision, Target, decide};
+use crate::model::token::{Record, Summary, TokenState};
 use crate::model::{AppId, Owner, TenantId, UserId};
 use crate::secret::{base64url, from_base64url};
 use crate::store::{Index, Records, Scan, View};
@@ -150,14 +150,31 @@ impl Vault {
         };
         let permit = self.gate().permit(caller, Action::Delete, &target)?;
         let mut places: Vec<TokenKey> = Vec::new();
-        let more = self.walk(&permit, caller, Action::Delete, filter, None, &mut |kept| {
-            places.push(kept.place);
-            if places.len() < limits::PAGE_MAX {
-                Scan::Go
-            } else {
-                Scan::Stop
+        let mut more = None;
+        loop {
+            let cursor = more.take();
+            let cursor = cursor.as_deref();
+            more = self.walk(
+                &permit,
+                caller,
+                Action::Delete,
+                filter,
+                cursor,
+                &mut |kept| {
+                    places.push(kept.place);
+                    if places.len() < limits::PAGE_MAX {
+                        Scan::Go
+                    } else {
+                        Scan::Stop
+                    }
+                },
+            )?;
+            // A call that finds nothing yet goes on: the next one would begin where this one did.
+            if more.is_none() || !places.is_empty() {
+                break;
             }
-        })?;
+            tokio::task::yield_now().await;
+        }
         let filter = filter.clone();
         let removed = permit.write(None, move |tx| {
             let mut removed = Vec::new();
@@ -198,9 +215,9 @@ impl Vault {
         let mut step = |walked: &[u8], kept: &Kept| {
             scanned += 1;
             let address = &kept.record.address;
+            let target = Target::of(&address.app, &address.owner);
             let allowed = filter.fits(kept)
-                && permit.may_hand_out(&kept.record.granted)
-                && self.would_allow(caller, action, &Target::of(&address.app, &address.owner));
+                && self.would_hand_out(caller, action, &target, &kept.record.granted);
             let wish = if allowed { visit(kept) } else { Scan::Go };
             if wish == Scan::Stop || scanned >= limits::LIST_SCAN_MAX {
                 last = Some(base64url(walked));

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::model::access::{Action, Caller, Target, Who};
 use crate::model::plan::{self, Verdict};
 use crate::model::token::{Grant, Record, Summary, TokenState};
-use crate::model::{Owner, TokenId};
+use crate::model::{Address, Owner, TokenId};
 use crate::seal::digest;
 use crate::secret::{Secret, hex};
 use crate::store::{Records, View};
@@ -41,6 +41,7 @@ pub struct RefreshJob {
     pub failures: u32,
     place: TokenKey,
     version: u64,
+    address: Address,
     answered_at: Option<Timestamp>,
 }
 
@@ -161,7 +162,7 @@ impl Vault {
     ) -> Result<Receipt<Begin>> {
         let (permit, kept) = self.permit_on(caller, Action::Refresh, ask.id)?;
         let now = self.clock().now();
-        permit.write(Some(ask.id), move |tx| {
+        permit.write_as("refresh begins", Some(ask.id), move |tx| {
             // Read again inside the transaction: the permit was given on an older view.
             let Some(kept) = read(tx, &kept.place)?.filter(|kept| kept.record.id == ask.id) else {
                 return Err(Error::NotFound("token"));
@@ -191,14 +192,14 @@ impl Vault {
         job: &RefreshJob,
         verdict: Verdict,
     ) -> Result<Receipt<Finish>> {
-        let permit = self
-            .gate()
-            .permit(caller, Action::Refresh, &Target::default())?;
+        let target = Target::of(&job.address.app, &job.address.owner);
+        let permit = self.gate().permit(caller, Action::Refresh, &target)?;
         let now = job.answered_at.unwrap_or_else(|| self.clock().now());
         let by = caller.name();
         let (place, version, id) = (job.place, job.version, job.id);
+        let was_uncertain = job.uncertain;
         let default_s = job.default_lifetime_s();
-        permit.write(Some(id), move |tx| {
+        permit.write_as(&word_for(&verdict), Some(id), move |tx| {
             let Some(kept) = read(tx, &place)? else {
                 return Ok(Finish::Superseded);
             };
@@ -228,7 +229,8 @@ impl Vault {
                     record.last_refresh_error = Some(error);
                     record.failures = record.failures.saturating_add(1);
                     record.not_before = Some(not_before);
-                    keep_intent = uncertain;
+                    // V9: that this attempt spent nothing says nothing about an earlier one.
+                    keep_intent = uncertain || was_uncertain;
                 }
             }
             put(tx, &place, &record, &cold, kept.due)?;
@@ -280,6 +282,15 @@ impl Vault {
     }
 }
 
+/// What the audit trail calls a verdict.
+fn word_for(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Renewed(_) => "refreshed".into(),
+        Verdict::Dead(reason, error) => format!("dead: {} ({})", reason.as_str(), error.code),
+        Verdict::Later { error, .. } => format!("later: {}", error.code),
+    }
+}
+
 /// Stages the intent, and takes out what the provider is to be asked with.
 fn begin(tx: &mut Tx<'_>, kept: &Kept, now: Timestamp) -> Result<Begin> {
     let record = &kept.record;
@@ -310,6 +321,7 @@ fn begin(tx: &mut Tx<'_>, kept: &Kept, now: Timestamp) -> Result<Begin> {
         failures: record.failures,
         place: kept.place,
         version,
+        address: record.address.clone(),
         answered_at: None,
     })))
 }

@@ -121,6 +121,42 @@ pub enum NewCredential {
     },
 }
 
+impl NewCredential {
+    /// Refuses what is empty or too long, and an upload of nothing.
+    fn check(&self) -> Result<()> {
+        let secrets = match self {
+            Self::ApiKey(key) => [Some(key), None, None],
+            Self::Granted(grant) => [
+                Some(&grant.access_token),
+                grant.refresh_token.as_ref(),
+                grant.id_token.as_ref(),
+            ],
+            Self::Uploaded {
+                access_token,
+                refresh_token,
+                ..
+            } => [access_token.as_ref(), refresh_token.as_ref(), None],
+        };
+        let fits = 1..=limits::CREDENTIAL_BYTES_MAX;
+        if secrets.iter().all(Option::is_none) {
+            return Err(Error::invalid(
+                "give an access token, a refresh token, or both",
+            ));
+        }
+        if secrets
+            .into_iter()
+            .flatten()
+            .all(|one| fits.contains(&one.expose().len()))
+        {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "a credential has 1 to {} bytes",
+            limits::CREDENTIAL_BYTES_MAX
+        )))
+    }
+}
+
 /// A removed token, with what revoking it at the provider takes.
 pub struct Doomed {
     /// What it was.
@@ -155,12 +191,19 @@ impl Vault {
             ..Target::of(&ask.app, &ask.owner)
         };
         let permit = self.gate().permit(caller, Action::Fetch, &target)?;
-        if ask.with_refresh_token {
-            // A second permit for the second right; the one record below names both.
-            self.gate().permit(caller, Action::FetchRefresh, &target)?;
-        }
+        // A second permit for the second right; the one record below names both.
+        let second = ask
+            .with_refresh_token
+            .then(|| self.gate().permit(caller, Action::FetchRefresh, &target))
+            .transpose()?;
+        // The ceilings of both rights hold.
+        let may = |granted: &Scopes| {
+            let second = second.as_ref();
+            permit.may_hand_out(granted) && second.is_none_or(|second| second.may_hand_out(granted))
+        };
         let now = self.clock().now();
-        let Some((place, sealed, record)) = self.best(&permit, ask, now, besides.unstored)? else {
+        let best = self.best(&permit, &may, ask, now, besides.unstored)?;
+        let Some((place, sealed, record)) = best else {
             permit.record("connect_required", None)?;
             return Ok(Found::Missing);
         };
@@ -199,6 +242,7 @@ impl Vault {
     fn best(
         &self,
         permit: &Permit,
+        may: &dyn Fn(&Scopes) -> bool,
         ask: &Ask,
         now: Timestamp,
         unstored: &[(&RefreshJob, &Grant)],
@@ -213,7 +257,7 @@ impl Vault {
                     job.lay_over(&place, sealed.version(), grant, &mut record);
                 }
                 let other_account = ask.account.is_some() && ask.account != record.address.account;
-                if other_account || !permit.may_hand_out(&record.granted) {
+                if other_account || !may(&record.granted) {
                     return Ok(Scan::Go);
                 }
                 let fits = fit(&record, ask.scopes.as_ref(), now, ask.min_ttl);
@@ -253,6 +297,7 @@ impl Vault {
             ..Target::of(&new.address.app, &new.address.owner)
         };
         let permit = self.gate().permit(caller, Action::Store, &target)?;
+        new.credential.check()?;
         let by = caller.name();
         let now = self.clock().now();
         permit.write(None, move |tx| {

@@ -11,20 +11,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::access::Gate;
 use super::audit::Audit;
 use super::ledger::{self, Ledger};
-use super::records::{decode, encode};
+use super::writer::Tx;
 use super::{Settings, Vault, keys};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target};
-use crate::seal::{Header, KdfParams, Keyring, Purpose, RecoveryCode, SlotKind, Unlocker};
-use crate::secret::{Secret, hex};
-use crate::store::{Records, Store, View};
+use crate::seal::{Header, KdfParams, Keyring, RecoveryCode, SlotKind, Unlocker};
+use crate::secret::Secret;
+use crate::store::{Records, Store};
 
 /// What a new vault hands to its owner, once.
 pub struct NewVault {
@@ -60,13 +60,6 @@ pub(super) struct Patience {
 
 const FILE: &str = "vault.redb";
 const AUDIT: &str = "audit";
-const HOME: &[u8] = b"home";
-
-/// Which host a vault lives on, as a keyed hash.
-#[derive(Serialize, Deserialize)]
-struct Home {
-    host: String,
-}
 
 impl Vault {
     /// Creates a vault in a new directory.
@@ -150,8 +143,9 @@ impl Vault {
     /// a thread that serves others.
     ///
     /// # Errors
-    /// [`Error::UnlockFailed`] whatever does not fit; [`Error::Busy`] while another try is under way
-    /// or the wait after a wrong one is not over; [`Error::Damaged`] where the records do not add up.
+    /// [`Error::UnlockFailed`] whatever does not fit; [`Error::Busy`] while another try is under
+    /// way or the wait after a wrong one is not over; [`Error::Damaged`] where the records do not
+    /// add up.
     pub fn unlock(&self, unlocker: &Unlocker, from: &str) -> Result<()> {
         let Ok(mut patience) = self.0.patience.try_lock() else {
             return Err(Error::Busy(Duration::from_secs(2)));
@@ -176,7 +170,7 @@ impl Vault {
         };
         let ledger = Ledger::read(&keys, &self.store().read()?)?;
         ledger.verify(&keys, &self.store().read()?)?;
-        self.let_in(keys)?;
+        let fault = self.let_in(keys)?;
         let outcome = match std::mem::take(&mut *patience).failures {
             0 => "unlocked".to_owned(),
             failures => format!("unlocked after {failures} wrong tries"),
@@ -188,7 +182,11 @@ impl Vault {
         let recorded = self
             .gate()
             .permit(&local, Action::Lock, &Target::vault())
-            .and_then(|permit| permit.record(&outcome, None))
+            .and_then(|permit| {
+                permit.record(&outcome, None)?;
+                // The ledger soon remembers a later entry: from here on the trail itself tells.
+                fault.map_or(Ok(()), |fault| permit.record(&fault, None))
+            })
             .and_then(|()| self.settle_in());
         if recorded.is_err() {
             // An unlock that cannot be put on record does not count.
@@ -197,55 +195,27 @@ impl Vault {
         recorded
     }
 
-    fn let_in(&self, keys: Arc<Keyring>) -> Result<()> {
+    /// Opens the gate. What is wrong with the audit trail's end comes back.
+    fn let_in(&self, keys: Arc<Keyring>) -> Result<Option<String>> {
+        // V12: until the host is known, nothing is refreshed.
+        self.0.refresh_paused.store(true, Ordering::Release);
         let directory = self
             .0
             .directory
             .as_ref()
             .map(|directory| directory.join(AUDIT));
-        let audit = Audit::open(
+        let view = self.store().read()?;
+        let ledger = Ledger::read(&keys, &view)?;
+        let (audit, fault) = Audit::open(
             Arc::clone(&keys),
             directory.as_deref(),
             self.0.settings.audit,
+            ledger.audit_head(),
         )?;
-        let view = self.store().read()?;
-        let ledger = Ledger::read(&keys, &view)?;
         let known = keys::load(&keys, &view)?;
         drop(view);
-        Gate::open(self.gate(), &self.0.store, keys, ledger, audit, known)
-    }
-
-    /// Compares the host with the one the vault lived on, and writes it down where it is new.
-    fn settle_in(&self) -> Result<()> {
-        let Some(host) = host_id() else { return Ok(()) };
-        let permit = self
-            .gate()
-            .permit(&Caller::local(), Action::Lock, &Target::vault())?;
-        let host = hex(&permit
-            .keys()
-            .hash(Purpose::Index, &[b"host", host.as_bytes()])[..16]);
-        let sealed = self.store().read()?.record(Records::Meta, HOME)?;
-        let known = sealed
-            .map(|sealed| permit.keys().open(Records::Meta.name(), HOME, &sealed, 0))
-            .transpose()?
-            .map(|plain| decode::<Home>(&plain))
-            .transpose()?;
-        let moved = known.as_ref().is_some_and(|home| home.host != host);
-        let paused = moved && !self.0.settings.accept_host;
-        self.0.refresh_paused.store(paused, Ordering::Release);
-        if paused {
-            permit.record(
-                "refresh paused: the vault was copied from another host",
-                None,
-            )?;
-        } else if moved || known.is_none() {
-            let home = Home { host };
-            let write = permit.write(None, move |tx| {
-                tx.put(Records::Meta, HOME, &[&encode(&home)]).map(|_| ())
-            })?;
-            write.wait()?;
-        }
-        Ok(())
+        Gate::open(self.gate(), &self.0.store, keys, ledger, audit, known)?;
+        Ok(fault)
     }
 
     /// Locks the vault: what is queued is committed, then the keys are wiped.
@@ -303,7 +273,7 @@ impl Vault {
         let label = label.to_owned();
         let now = self.clock().now();
         let write = permit.write(None, move |tx| {
-            let header = Header::parse(&tx.header()?)?;
+            let header = own_header(tx)?;
             let header = tx.keys().add_slot(&header, &unlocker, &label, kdf, now)?;
             let number = header.slots().last().map_or(0, |slot| slot.number);
             tx.put_header(&header);
@@ -319,7 +289,7 @@ impl Vault {
     pub fn remove_slot(&self, caller: &Caller, number: u32) -> Result<()> {
         let permit = self.gate().permit(caller, Action::Lock, &Target::vault())?;
         let write = permit.write(None, move |tx| {
-            let header = Header::parse(&tx.header()?)?;
+            let header = own_header(tx)?;
             let header = tx.keys().remove_slot(&header, number)?;
             tx.put_header(&header);
             Ok(())
@@ -341,14 +311,15 @@ impl Vault {
         let permit = self.gate().permit(caller, Action::Lock, &Target::vault())?;
         let now = self.clock().now();
         let write = permit.write(None, move |tx| {
-            let mut header = Header::parse(&tx.header()?)?;
+            let mut header = own_header(tx)?;
             let old: Vec<u32> = header
                 .slots()
                 .iter()
                 .filter(|slot| slot.kind == SlotKind::Passphrase)
                 .map(|slot| slot.number)
                 .collect();
-            // Added before the old ones go, in one transaction: there is no moment without a way in.
+            // Added before the old ones go, in one transaction: there is no moment without a way
+            // in.
             let unlocker = Unlocker::Passphrase(passphrase);
             header = tx
                 .keys()
@@ -360,6 +331,17 @@ impl Vault {
             Ok(())
         })?;
         write.wait()
+    }
+}
+
+/// The stored header, as these keys signed it: a header changed behind the vault's back is refused,
+/// not signed again.
+fn own_header(tx: &Tx<'_>) -> Result<Header> {
+    let header = Header::parse(&tx.header()?)?;
+    if tx.keys().signed(&header) {
+        Ok(header)
+    } else {
+        Err(Error::Damaged("the vault's header was changed".into()))
     }
 }
 
@@ -416,17 +398,5 @@ fn check_directory(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What tells this host from another: the machine id, and failing that the host's name.
-fn host_id() -> Option<String> {
-    let machine_id = std::fs::read_to_string("/etc/machine-id").ok();
-    let machine_id = machine_id
-        .map(|id| id.trim().to_owned())
-        .filter(|id| !id.is_empty());
-    machine_id.or_else(|| {
-        rustix::system::uname()
-            .nodename()
-            .to_str()
-            .ok()
-            .map(str::to_owned)
-    })
-}
+#[cfg(test)]
+mod tests;

@@ -55,8 +55,8 @@ impl<T> Future for Receipt<T> {
 
 /// Told how the commit went.
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
-/// Runs an operation on a transaction, or tells its waiter why there is none. True where its changes
-/// are to be applied.
+/// Runs an operation on a transaction, or tells its waiter why there is none. True where its
+/// changes are to be applied.
 type Job = Box<dyn FnOnce(Result<&mut Tx<'_>>) -> (bool, Answer) + Send>;
 
 enum Message {
@@ -188,8 +188,13 @@ impl Worker {
         let mut answers = Vec::with_capacity(group.len());
         let outcome = self.try_commit(group, &mut answers);
         if let Err(error) = &outcome {
-            self.suspect = true;
-            tracing::error!(%error, "a commit failed; the store is opened anew before the next");
+            tracing::error!(%error, "a commit failed; the store is opened anew");
+            // At once, for those who read: what the cache does not hold is refused until then.
+            if !std::mem::replace(&mut self.suspect, true)
+                && let Err(error) = self.heal()
+            {
+                tracing::error!(%error, "it could not be opened; the next write tries again");
+            }
         }
         for answer in answers {
             answer(outcome.clone());
@@ -367,3 +372,6 @@ fn count_out(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

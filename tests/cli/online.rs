@@ -61,7 +61,7 @@ fn every_outcome_of_token_get_has_its_exit_code() {
             json!({"outcome": "connect_required", "connect": null}),
             7,
             "nobody",
-            "connect APP",
+            "connect github --user alice",
         ),
         (
             404,
@@ -74,7 +74,7 @@ fn every_outcome_of_token_get_has_its_exit_code() {
             409,
             json!({"outcome": "reconnect_required", "reason": "revoked", "message": "gone"}),
             8,
-            "again (revoked): gone",
+            "gone (revoked)",
             "strongroom connect",
         ),
         (

@@ -18,8 +18,20 @@ use url::Url;
 
 use provider::{CLIENT_ID, CLIENT_SECRET, OidcProvider, REDIRECT_URI};
 
+#[path = "../it/browser.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the suite `it`, which uses all of it"
+)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+mod browser;
 #[path = "../it/support.rs"]
-#[allow(dead_code, reason = "shared with the suite `it`, which uses all of it")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the suite `it`, which uses all of it"
+)]
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 mod support;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::provider::{CLIENT_ID, CLIENT_SECRET, OidcProvider};
-use crate::support::{Browser, Inside, PASSPHRASE, clock, new_home, reopen};
+use crate::support::{Api, Browser, Inside, PASSPHRASE, clock, new_home, reopen};
 
 /// Goal: the main job works with a certified provider, and its reuse detection never fires.
 /// Method: the story of the suite `it`, by the provider's own login and consent pages; our clock is
@@ -36,39 +36,13 @@ async fn the_main_job_with_oidc_provider() {
         .await;
     assert_eq!(status, 201, "{app}");
     assert_eq!(app["redirect_uri"], redirect_uri);
-    assert!(app["revocation_url"].is_string(), "discovered: {app}");
+    assert!(
+        app["endpoints"]["revocation_url"].is_string(),
+        "discovered: {app}"
+    );
 
+    connects(&api, &provider).await;
     let ask = json!({ "app": "oidc", "user": "u1" });
-    let (_, said) = api
-        .post(
-            "/v1/token",
-            json!({ "app": "oidc", "user": "u1", "connect": {} }),
-        )
-        .await;
-    let link = said["connect"]["url"].as_str().unwrap().to_owned();
-    let code = said["connect"]["code"].as_str().unwrap().to_owned();
-    let mut browser = Browser::new();
-    let page = browser.open(&link).await;
-    let page = browser
-        .submit(&page, link.split("/c/").nth(1).unwrap(), &[])
-        .await;
-    let page = browser.submit(&page, "/code", &[("code", &code)]).await;
-    let login = browser.submit(&page, "/oidc/go", &[]).await;
-    assert!(
-        login.url.starts_with(provider.issuer.as_str()),
-        "{}",
-        login.url
-    );
-    let fields = [("login", "ada"), ("password", "engine")];
-    let consent = browser.submit(&login, "", &fields).await;
-    let done = browser.submit(&consent, "", &[]).await;
-    assert!(
-        done.text.contains("Connected"),
-        "{}: {}",
-        done.url,
-        done.text
-    );
-
     let (_, first) = api.post("/v1/token", ask.clone()).await;
     assert_eq!(
         (&first["outcome"], &first["subject"]),
@@ -104,6 +78,39 @@ async fn the_main_job_with_oidc_provider() {
     let (_, verified) = api.post("/v1/audit/verify", json!({})).await;
     assert_eq!(verified["problems"], json!([]));
     inside.end().await;
+}
+
+/// Through the provider's own login and consent pages.
+async fn connects(api: &Api, provider: &OidcProvider) {
+    let (_, said) = api
+        .post(
+            "/v1/token",
+            json!({ "app": "oidc", "user": "u1", "connect": {} }),
+        )
+        .await;
+    let link = said["connect"]["url"].as_str().unwrap().to_owned();
+    let code = said["connect"]["code"].as_str().unwrap().to_owned();
+    let mut browser = Browser::new();
+    let page = browser.open(&link).await;
+    let page = browser
+        .submit(&page, link.split("/c/").nth(1).unwrap(), &[])
+        .await;
+    let page = browser.submit(&page, "/code", &[("code", &code)]).await;
+    let login = browser.submit(&page, "/oidc/go", &[]).await;
+    assert!(
+        login.url.starts_with(provider.issuer.as_str()),
+        "{}",
+        login.url
+    );
+    let fields = [("login", "ada"), ("password", "engine")];
+    let consent = browser.submit(&login, "", &fields).await;
+    let done = browser.submit(&consent, "", &[]).await;
+    assert!(
+        done.text.contains("Connected"),
+        "{}: {}",
+        done.url,
+        done.text
+    );
 }
 
 /// The provider's userinfo endpoint, as a client of ours would ask it.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Browser, Inside, Outside, PASSPHRASE, clock, new_home, reopen};
+use crate::support::{Api, Browser, Inside, Outside, PASSPHRASE, clock, new_home, reopen};
 
 /// Goal: the whole story holds together: app, connect by code, fetch, expiry, refresh with
 /// rotation, restart locked, unlock, fetch, revoke, audit verified.
@@ -17,62 +17,11 @@ async fn from_an_empty_directory_to_a_revoked_token() {
     let inside = Inside::serve(home.vault, false).await;
     let api = inside.api(&home.admin);
     api.add_demo(&outside).await;
-
-    // Nothing is connected: the answer brings a link and a code.
-    let (status, said) = api
-        .post(
-            "/v1/token",
-            json!({ "app": "demo", "user": "u1", "connect": {} }),
-        )
-        .await;
-    assert_eq!(
-        (status, &said["outcome"]),
-        (404, &json!("connect_required")),
-        "{said}"
-    );
-    let (link, code) = (
-        said["connect"]["url"].clone(),
-        said["connect"]["code"].clone(),
-    );
-    let connect_id = said["connect"]["id"].as_str().unwrap().to_owned();
-
-    let mut browser = Browser::new();
-    let page = browser.open(link.as_str().unwrap()).await;
-    assert!(page.text.contains("first admin"), "{}", page.text);
-    let page = browser
-        .submit(
-            &page,
-            link.as_str().unwrap().split("/c/").nth(1).unwrap(),
-            &[],
-        )
-        .await;
-    let (status, said) = api.token("u1").await;
-    assert_eq!(
-        (status, &said["outcome"]),
-        (202, &json!("pending")),
-        "{said}"
-    );
-    let page = browser.submit(&page, "/code", &[("code", "000000x")]).await;
-    assert!(page.text.contains("not right"), "{}", page.text);
-    let page = browser
-        .submit(&page, "/code", &[("code", code.as_str().unwrap())])
-        .await;
-    let login = browser.submit(&page, "/demo/go", &[]).await;
-    assert!(login.url.starts_with(&outside.issuer), "{}", login.url);
-    let done = browser.consent(&login, "ada", "engine").await;
-    assert!(
-        done.url.ends_with(&format!("/connect/{connect_id}")),
-        "{}",
-        done.url
-    );
-    assert!(done.text.contains("Connected"), "{}", done.text);
-
-    let (_, state) = api.get(&format!("/v1/connect/{connect_id}?wait=5")).await;
-    assert_eq!(state["status"], "finished");
+    connects_by_code(&api, &outside).await;
     let (status, first) = api.token("u1").await;
     assert_eq!((status, &first["outcome"]), (200, &json!("ok")), "{first}");
     assert_eq!(first["subject"], "ada");
-    let who = client_asks(&outside, first["access_token"].as_str().unwrap()).await;
+    let who = who_is(&outside, first["access_token"].as_str().unwrap()).await;
     assert_eq!(who["user"], "ada");
 
     // It expires, is refreshed, and the provider rotates.
@@ -106,9 +55,54 @@ async fn from_an_empty_directory_to_a_revoked_token() {
     clock.advance(Duration::from_secs(7200));
     let (_, fourth) = api.token("u1").await;
     assert_eq!(fourth["outcome"], "ok", "{fourth}");
+    is_revoked_and_on_record(&api, &outside, &fourth).await;
+    inside.end().await;
+}
 
-    // Deleted here, revoked there, and all of it on record.
-    let path = format!("/v1/tokens/{}", fourth["token_id"].as_str().unwrap());
+/// Nothing is connected: the answer brings a link and a code, and a browser goes through.
+async fn connects_by_code(api: &Api, outside: &Outside) {
+    let ask = json!({ "app": "demo", "user": "u1", "connect": {} });
+    let (status, said) = api.post("/v1/token", ask).await;
+    assert_eq!(
+        (status, &said["outcome"]),
+        (404, &json!("connect_required")),
+        "{said}"
+    );
+    let link = said["connect"]["url"].as_str().unwrap();
+    let code = said["connect"]["code"].as_str().unwrap();
+    let id = said["connect"]["id"].as_str().unwrap();
+
+    let mut browser = Browser::new();
+    let page = browser.open(link).await;
+    assert!(page.text.contains("first admin"), "{}", page.text);
+    let page = browser
+        .submit(&page, link.split("/c/").nth(1).unwrap(), &[])
+        .await;
+    let (status, said) = api.token("u1").await;
+    assert_eq!(
+        (status, &said["outcome"]),
+        (202, &json!("pending")),
+        "{said}"
+    );
+    let page = browser.submit(&page, "/code", &[("code", "12 34")]).await;
+    assert!(page.text.contains("not right"), "{}", page.text);
+    let page = browser.submit(&page, "/code", &[("code", code)]).await;
+    let login = browser.submit(&page, "/demo/go", &[]).await;
+    assert!(login.url.starts_with(&outside.issuer), "{}", login.url);
+    let done = browser.consent(&login, "ada", "engine").await;
+    assert!(
+        done.url.ends_with(&format!("/connect/{id}")),
+        "{}",
+        done.url
+    );
+    assert!(done.text.contains("Connected"), "{}", done.text);
+    let (_, state) = api.get(&format!("/v1/connect/{id}?wait=5")).await;
+    assert_eq!(state["status"], "finished");
+}
+
+/// Deleted here, revoked there, and all of it on record.
+async fn is_revoked_and_on_record(api: &Api, outside: &Outside, token: &Value) {
+    let path = format!("/v1/tokens/{}", token["token_id"].as_str().unwrap());
     let (status, said) = api.delete(&path).await;
     assert_eq!(
         (status, &said["revocation"]["result"]),
@@ -125,10 +119,9 @@ async fn from_an_empty_directory_to_a_revoked_token() {
     let (_, verified) = api.post("/v1/audit/verify", json!({})).await;
     assert_eq!(verified["problems"], json!([]), "{verified}");
     assert!(verified["entries"].as_u64().unwrap() > 20);
-    inside.end().await;
 }
 
-async fn client_asks(outside: &Outside, token: &str) -> serde_json::Value {
+async fn who_is(outside: &Outside, token: &str) -> Value {
     let answer = crate::support::client()
         .get(format!("{}/api/me", outside.issuer))
         .header("authorization", format!("Bearer {token}"))

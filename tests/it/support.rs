@@ -3,10 +3,11 @@
 //! It promises: port 0, one test clock for both sides, bounded waits.
 //! It never: sleeps.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use serde_json::{Value, json};
 use strongroom::clock::{Clock, Timestamp};
 use strongroom::connect::Connect;
@@ -26,10 +27,15 @@ use strongroom::vault::{KdfParams, Settings, Vault};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use crate::browser::{Browser, Page};
+
 pub const PASSPHRASE: &str = "violet harbour mumbles often";
 /// Longest wait of a test for anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const CLIENT_SECRET: &str = "s3cret of the demo client";
+
+/// A request with this header makes the handler under test panic with its value.
+pub const PANIC_HEADER: &str = "x-test-panic";
 
 /// A provider under test.
 pub struct Outside {
@@ -94,6 +100,20 @@ impl Inside {
         with_scheduler: bool,
         change: impl FnOnce(EgressSettings) -> EgressSettings,
     ) -> Self {
+        Self::start(vault, with_scheduler, change, None).await
+    }
+
+    /// Serves a vault whose pages people reach under `public_url`.
+    pub async fn serve_under(vault: Vault, public_url: &str) -> Self {
+        Self::start(vault, false, |settings| settings, Some(public_url)).await
+    }
+
+    async fn start(
+        vault: Vault,
+        with_scheduler: bool,
+        change: impl FnOnce(EgressSettings) -> EgressSettings,
+        public_url: Option<&str>,
+    ) -> Self {
         let address = ListenAddress::parse("127.0.0.1:0").unwrap();
         let listener = bind(&address).await.unwrap();
         let bound = listener.tcp_address().unwrap();
@@ -105,7 +125,7 @@ impl Inside {
         let provider = Provider::new(&change(egress), vault.clock().clone()).unwrap();
         let refresher = Refresher::new(vault.clone(), provider.clone());
         let notice = refresher.clone();
-        let public_url = WebUrl::parse("url", &url).unwrap();
+        let public_url = WebUrl::parse("url", public_url.unwrap_or(&url)).unwrap();
         let connect = Connect::new(vault.clone(), provider, &public_url, move || {
             notice.notice()
         });
@@ -122,7 +142,16 @@ impl Inside {
         let mut settings = ServeSettings::new(hosts);
         settings.connections_max = 16_384;
         let server = tokio::spawn(async move {
-            let service = move |request, peer| app.clone().handle(request, peer);
+            let service = move |request: Request<Incoming>, peer| {
+                let app = app.clone();
+                async move {
+                    // A handler that fails with whatever it held: what becomes of the text?
+                    if let Some(text) = request.headers().get(PANIC_HEADER) {
+                        panic!("{}", text.to_str().unwrap());
+                    }
+                    app.handle(request, peer).await
+                }
+            };
             let shutdown = async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
@@ -232,6 +261,25 @@ pub struct Api {
     pub key: String,
 }
 
+/// An answer as it came, but for its date.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Raw {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Raw {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+}
+
 /// Status and body.
 pub type Said = (u16, Value);
 
@@ -252,6 +300,38 @@ impl Api {
         let text = answer.text().await.unwrap();
         let json = serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text:?}"));
         (status, json)
+    }
+
+    /// One request, as it is; the answer as it came.
+    pub async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Raw {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.client.request(method, format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.body(body).send().await.unwrap();
+        let mut headers: Vec<(String, String)> = answer
+            .headers()
+            .iter()
+            .filter(|(name, _)| *name != "date")
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect();
+        headers.sort();
+        Raw {
+            status: answer.status().as_u16(),
+            headers,
+            body: answer.text().await.unwrap(),
+        }
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Said {
+        self.send("PUT", path, Some(body)).await
     }
 
     pub async fn get(&self, path: &str) -> Said {
@@ -312,147 +392,4 @@ impl Api {
         assert_eq!(status, 200, "{token}");
         token
     }
-}
-
-/// A browser without a screen: follows redirects by hand, keeps cookies per host, fills in forms.
-pub struct Browser {
-    client: reqwest::Client,
-    cookies: BTreeMap<(String, String), String>,
-    pub trail: Vec<String>,
-}
-
-/// A page as it came.
-pub struct Page {
-    pub status: u16,
-    pub url: String,
-    pub headers: reqwest::header::HeaderMap,
-    pub text: String,
-}
-
-impl Browser {
-    pub fn new() -> Self {
-        Self {
-            client: client(),
-            cookies: BTreeMap::new(),
-            trail: vec![],
-        }
-    }
-
-    /// One request; no redirect is followed.
-    pub async fn send(&mut self, method: &str, url: &str, form: Option<&[(&str, &str)]>) -> Page {
-        let parsed = reqwest::Url::parse(url).unwrap();
-        let host = format!("{}:{:?}", parsed.host_str().unwrap(), parsed.port());
-        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = self.client.request(method, url);
-        let cookies: Vec<String> = self
-            .cookies
-            .iter()
-            .filter(|((of, _), _)| *of == host)
-            .map(|((_, name), value)| format!("{name}={value}"))
-            .collect();
-        if !cookies.is_empty() {
-            request = request.header("cookie", cookies.join("; "));
-        }
-        if let Some(form) = form {
-            let mut body = form_urlencoded::Serializer::new(String::new());
-            body.extend_pairs(form);
-            request = request
-                .header("content-type", "application/x-www-form-urlencoded")
-                .header("origin", parsed.origin().ascii_serialization())
-                .body(body.finish());
-        }
-        let answer = request.send().await.unwrap();
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        for set in headers.get_all("set-cookie") {
-            let pair = set.to_str().unwrap().split(';').next().unwrap();
-            let (name, value) = pair.split_once('=').unwrap();
-            self.cookies
-                .insert((host.clone(), name.to_owned()), value.to_owned());
-        }
-        self.trail.push(url.to_owned());
-        Page {
-            status,
-            url: url.to_owned(),
-            headers,
-            text: answer.text().await.unwrap(),
-        }
-    }
-
-    /// One request, and every redirect after it.
-    pub async fn follow(&mut self, method: &str, url: &str, form: Option<&[(&str, &str)]>) -> Page {
-        let mut page = self.send(method, url, form).await;
-        for _ in 0..10 {
-            let Some(place) = page.location() else {
-                return page;
-            };
-            page = self.send("GET", &place, None).await;
-        }
-        panic!("too many redirects: {:?}", self.trail);
-    }
-
-    pub async fn open(&mut self, url: &str) -> Page {
-        self.follow("GET", url, None).await
-    }
-
-    /// Submits the form of `page` whose action ends with `action`, hidden fields and all.
-    pub async fn submit(&mut self, page: &Page, action: &str, fields: &[(&str, &str)]) -> Page {
-        let (url, hidden) = page.form(action);
-        let mut all: Vec<(&str, &str)> = hidden
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        all.extend_from_slice(fields);
-        self.follow("POST", &url, Some(&all)).await
-    }
-
-    /// Signs in at the sandbox and consents; ends wherever that leads.
-    pub async fn consent(&mut self, login: &Page, user: &str, password: &str) -> Page {
-        let consent = self
-            .submit(login, "/login", &[("user", user), ("password", password)])
-            .await;
-        self.submit(&consent, "/consent", &[("decision", "allow")])
-            .await
-    }
-}
-
-impl Page {
-    pub fn location(&self) -> Option<String> {
-        let place = self.headers.get("location")?.to_str().unwrap();
-        let base = reqwest::Url::parse(&self.url).unwrap();
-        Some(base.join(place).unwrap().into())
-    }
-
-    /// The action and hidden (or ticked) fields of the form whose action ends with `action`.
-    pub fn form(&self, action: &str) -> (String, Vec<(String, String)>) {
-        let form = self
-            .text
-            .split("<form")
-            .skip(1)
-            .map(|rest| rest.split("</form>").next().unwrap())
-            .find(|form| {
-                let own = attribute(form, "action").unwrap_or_default();
-                own.split('?').next().unwrap().ends_with(action)
-            })
-            .unwrap_or_else(|| panic!("no form {action} in {}", self.text));
-        let base = reqwest::Url::parse(&self.url).unwrap();
-        let url = base.join(&attribute(form, "action").unwrap()).unwrap();
-        let fields = form.split("<input").skip(1).filter_map(|rest| {
-            let tag = rest.split('>').next().unwrap();
-            let kind = attribute(tag, "type").unwrap_or_default();
-            let ticked = kind == "checkbox" && tag.contains("checked");
-            (kind == "hidden" || ticked).then(|| {
-                (
-                    attribute(tag, "name").unwrap(),
-                    attribute(tag, "value").unwrap(),
-                )
-            })
-        });
-        (url.into(), fields.collect())
-    }
-}
-
-fn attribute(tag: &str, name: &str) -> Option<String> {
-    let start = tag.find(&format!("{name}=\""))? + name.len() + 2;
-    let value = tag[start..].split('"').next()?;
-    Some(value.replace("&amp;", "&").replace("&quot;", "\""))
 }

@@ -1,8 +1,10 @@
 //! The endpoint's plumbing over real sockets: time, size and number limits, the orderly end, Unix
 //! sockets, TLS. Every wait is bounded by `support::PATIENCE`.
 
-// The helpers stand outside of test functions, where the setting for tests does not reach.
-#![allow(clippy::unwrap_used)]
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers stand outside of test functions, where the setting for tests does not reach"
+)]
 
 mod alone;
 mod listening;

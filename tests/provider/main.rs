@@ -1,7 +1,7 @@
 //! The OAuth client over real sockets: exact bytes out, hostile answers in, and where it refuses
 //! to go. Servers are on loopback, so each is named an allowed host.
 
-#![allow(clippy::unwrap_used)] // the fixtures are tests too
+#![expect(clippy::unwrap_used, reason = "the fixtures are tests too")]
 
 mod discovery;
 mod hostile;
@@ -42,6 +42,7 @@ fn app(token_url: &str) -> OAuth {
         },
         discovered: Endpoints::default(),
         iss_advertised: false,
+        has_client_secret: true,
         scopes: Scopes::default(),
         scope_separator: " ".into(),
         authorization_params: Default::default(),

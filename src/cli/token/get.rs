@@ -128,7 +128,7 @@ pub async fn run(args: GetArgs) -> Result<(), Failure> {
     } else if answer["outcome"] == "ok" {
         return print_token(&mut answer);
     }
-    judge(&answer)
+    judge(&answer, &connect_command(&body))
 }
 
 fn print_token(answer: &mut Value) -> Result<(), Failure> {
@@ -147,23 +147,42 @@ fn print_token(answer: &mut Value) -> Result<(), Failure> {
     output::value(Secret::new(token).expose())
 }
 
-/// Says by words and exit code what an outcome means; nothing for `ok`.
+/// The command that has a person connect an app, ready to be pasted. Names that a shell would take
+/// apart are left to the reader.
+pub fn connect_command(owned: &Value) -> String {
+    let plain = |name: &str| {
+        let text = owned[name].as_str()?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-._@+:/".contains(c);
+        (!text.starts_with('-') && text.chars().all(fits)).then_some(text)
+    };
+    let mut command = format!("strongroom connect {}", plain("app").unwrap_or("APP"));
+    for (name, stand_in) in [("user", "USER"), ("tenant", "TENANT")] {
+        if owned[name].is_string() {
+            let value = plain(name).unwrap_or(stand_in);
+            command.push_str(&format!(" --{name} {value}"));
+        }
+    }
+    command
+}
+
+/// Says by words and exit code what an outcome means; nothing for `ok`. `connect` is the command
+/// that has a person connect the app.
 ///
 /// # Errors
 /// Every other outcome.
-pub fn judge(answer: &Value) -> Result<(), Failure> {
-    let outcome = answer["outcome"].as_str().unwrap_or_default();
-    let (exit, words, hint) = match outcome {
+pub fn judge(answer: &Value, connect: &str) -> Result<(), Failure> {
+    let reconnect = format!("have the person connect it: `{connect}`");
+    let (exit, words, hint) = match answer["outcome"].as_str().unwrap_or_default() {
         "ok" => return Ok(()),
         "connect_required" => (
             Exit::ConnectRequired,
             "nobody has connected this app for this owner",
-            "have the person connect it: `strongroom connect APP --user USER`",
+            reconnect.as_str(),
         ),
         "reconnect_required" => (
             Exit::ReconnectRequired,
             "the person has to connect this app again",
-            "have the person connect it: `strongroom connect APP --user USER`",
+            reconnect.as_str(),
         ),
         "pending" => (
             Exit::Pending,
@@ -173,7 +192,7 @@ pub fn judge(answer: &Value) -> Result<(), Failure> {
         "declined" => (
             Exit::NotConnected,
             "the person declined to connect this app",
-            "ask the person, then `strongroom connect` again",
+            reconnect.as_str(),
         ),
         "denied" => (
             Exit::Denied,
@@ -191,12 +210,9 @@ pub fn judge(answer: &Value) -> Result<(), Failure> {
             "check that server and command line are of the same version",
         ),
     };
-    let mut message = words.to_owned();
+    let mut message = answer["message"].as_str().unwrap_or(words).to_owned();
     if let Some(reason) = answer["reason"].as_str() {
         message.push_str(&format!(" ({reason})"));
-    }
-    if let Some(more) = answer["message"].as_str() {
-        message.push_str(&format!(": {more}"));
     }
     let hint = match (answer["connect"]["url"].as_str(), &answer["retry_after_s"]) {
         (Some(url), _) => match answer["connect"]["code"].as_str() {
@@ -207,4 +223,25 @@ pub fn judge(answer: &Value) -> Result<(), Failure> {
         _ => hint.to_owned(),
     };
     Err(Failure::new(exit, message, hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_in_a_hint_can_be_pasted() {
+        let owned = json!({"app": "github", "user": "alice@example.com", "tenant": null});
+        let command = connect_command(&owned);
+        assert_eq!(
+            command,
+            "strongroom connect github --user alice@example.com"
+        );
+        let odd = json!({"app": "--json", "user": "$(reboot)", "tenant": "a b"});
+        let command = connect_command(&odd);
+        assert_eq!(
+            command,
+            "strongroom connect APP --user USER --tenant TENANT"
+        );
+    }
 }

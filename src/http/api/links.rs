@@ -31,6 +31,7 @@ pub(super) async fn start(app: &App, call: Call) -> Result<Answer> {
 }
 
 pub(super) async fn show(app: &App, call: &Call) -> Result<Answer> {
+    call.takes(&["wait"])?;
     let wait = match call.optional("wait") {
         None => Duration::ZERO,
         Some(text) => text

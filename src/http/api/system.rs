@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
 use crate::http::wire::keys::{KeyRequest, KeyShape};
-use crate::http::wire::{ok, read, secret};
+use crate::http::wire::{ok, read, typed};
 use crate::secret::Secret;
 use crate::vault::{SlotInfo, Unlocker};
 
@@ -34,7 +34,7 @@ struct StatusShape {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UnlockRequest {
-    #[serde(deserialize_with = "secret")]
+    #[serde(deserialize_with = "typed")]
     passphrase: Option<Secret<String>>,
 }
 
@@ -97,6 +97,7 @@ pub(super) async fn remove_key(app: &App, call: &Call) -> Result<Answer> {
 }
 
 pub(super) fn audit(app: &App, call: &Call) -> Result<Answer> {
+    call.takes(&["limit", "cursor"])?;
     let page = app
         .vault
         .audit(call.caller()?, call.optional("cursor"), limit(call)?)?;

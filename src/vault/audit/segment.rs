@@ -63,45 +63,52 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Opens the newest segment, cutting a torn end, or begins the first.
-    pub(super) fn open_last(directory: &Path, keys: &Keyring) -> Result<(Self, Head)> {
+    /// Opens the newest segment, cutting a torn end, or begins the first. What is wrong with the
+    /// trail's end comes back: `remembered` is the entry that the ledger knows to be on the disk.
+    pub(super) fn open_last(
+        directory: &Path,
+        keys: &Keyring,
+        remembered: Head,
+    ) -> Result<(Self, Head, Option<String>)> {
         let Some(number) = numbers(directory)?.pop() else {
             let head = Head::default();
-            return Ok((Self::begin(directory, keys, 1, head)?, head));
+            let fault = (remembered != head).then(|| cut_or_changed(remembered));
+            return Ok((Self::begin(directory, keys, 1, head)?, head, fault));
         };
         let file = open(&path(directory, number), true)?;
         let size = file.metadata().map_err(unavailable)?.len();
         if size < HEAD_BYTES {
             // Torn while it was begun: it holds no entry yet.
             let before = head_before(directory, keys, number)?;
+            let fault = (before.seq < remembered.seq).then(|| cut_or_changed(remembered));
             drop(file);
             std::fs::remove_file(path(directory, number)).map_err(unavailable)?;
-            return Ok((Self::begin(directory, keys, number, before)?, before));
+            return Ok((Self::begin(directory, keys, number, before)?, before, fault));
         }
-        let mut head = read_head(&file, keys, number)?;
-        let mut offset = HEAD_BYTES;
-        while let Some(sealed) = read_frame(&file, offset, size)? {
-            let next = Head {
-                seq: head.seq + 1,
-                hash: digest(&[&sealed]),
-            };
-            offset += frame_bytes(&sealed);
-            head = next;
+        let first = read_head(&file, keys, number)?;
+        let mut seen = false;
+        let (head, length) = last_whole(&file, first, |head| seen |= head == remembered)?;
+        // An entry of an earlier segment is for `verify` to look for.
+        let fault = if !seen && remembered.seq >= first.seq {
+            // Kept as it was found: what is cut below may be what was done to it.
+            let aside = path(directory, number).with_extension("damaged");
+            std::fs::copy(path(directory, number), aside).map_err(unavailable)?;
+            Some(cut_or_changed(remembered))
+        } else {
+            (length < size).then(|| format!("a torn end of {} bytes was cut off", size - length))
+        };
+        if length < size {
+            file.set_len(length).map_err(unavailable)?;
         }
-        if offset < size {
-            tracing::warn!(bytes = size - offset, "cut the torn end of the audit trail");
-            file.set_len(offset).map_err(unavailable)?;
-            file.sync_data().map_err(unavailable)?;
-        }
-        Ok((
-            Self {
-                file,
-                number,
-                length: offset,
-                given_up: false,
-            },
-            head,
-        ))
+        // What a killed process left to the operating system counts as durable from here on.
+        file.sync_data().map_err(unavailable)?;
+        let segment = Self {
+            file,
+            number,
+            length,
+            given_up: false,
+        };
+        Ok((segment, head, fault))
     }
 
     /// Begins segment `number` behind `before`.
@@ -313,10 +320,7 @@ pub(super) fn verify(directory: &Path, keys: &Keyring, ledger: Head) -> Result<V
     }
     found.last_seq = head.seq;
     if !ledger_seen {
-        found.problem(format!(
-            "the ledger remembers entry {}, which is not in the trail: its end was cut or changed",
-            ledger.seq
-        ));
+        found.problem(cut_or_changed(ledger));
     }
     Ok(found)
 }
@@ -380,17 +384,32 @@ fn head_before(directory: &Path, keys: &Keyring, number: u64) -> Result<Head> {
         return Ok(Head::default());
     };
     let file = open(&path(directory, previous), false)?;
+    let first = read_head(&file, keys, previous)?;
+    last_whole(&file, first, |_| {}).map(|(head, _)| head)
+}
+
+/// Walks a segment that begins behind `first` to its last whole frame: that entry, and where it
+/// ends. Shows each head on the way, `first` included.
+fn last_whole(file: &File, first: Head, mut show: impl FnMut(Head)) -> Result<(Head, u64)> {
     let size = file.metadata().map_err(unavailable)?.len();
-    let mut head = read_head(&file, keys, previous)?;
-    let mut offset = HEAD_BYTES;
-    while let Some(sealed) = read_frame(&file, offset, size)? {
+    let (mut head, mut offset) = (first, HEAD_BYTES);
+    show(head);
+    while let Some(sealed) = read_frame(file, offset, size)? {
+        offset += frame_bytes(&sealed);
         head = Head {
             seq: head.seq + 1,
             hash: digest(&[&sealed]),
         };
-        offset += frame_bytes(&sealed);
+        show(head);
     }
-    Ok(head)
+    Ok((head, offset))
+}
+
+fn cut_or_changed(remembered: Head) -> String {
+    format!(
+        "the ledger remembers entry {}, which is not in the trail: its end was cut or changed",
+        remembered.seq
+    )
 }
 
 fn numbers(directory: &Path) -> Result<Vec<u64>> {

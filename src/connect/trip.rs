@@ -1,0 +1,266 @@
+//! A trip to a provider and back, and a key typed: how a credential comes in.
+//!
+//! It promises: C2 and C3 of the module above; what a provider or a browser says is filtered before
+//! it is written down.
+//! It never: sends anybody away before the proof, or redeems a code on a state that was not taken.
+
+use super::Connect;
+use super::person::Next;
+use crate::error::{Error, Result};
+use crate::model::access::Action;
+use crate::model::link::LinkAppState;
+use crate::model::{Address, AppId, LinkId, Scopes};
+use crate::provider::classify::{Failure, filter_text};
+use crate::provider::{AuthorizeRequest, TokenHint};
+use crate::secret::Secret;
+use crate::vault::{NewCredential, NewToken, NoWay, Returned, Vault};
+
+/// What a provider's redirect brought along (RFC 6749 4.1.2, RFC 9207).
+#[derive(Default)]
+pub struct Came {
+    /// `state`.
+    pub state: Option<Secret<String>>,
+    /// `code`.
+    pub code: Option<Secret<String>>,
+    /// `error`.
+    pub error: Option<String>,
+    /// `error_description`.
+    pub error_description: Option<String>,
+    /// `iss`.
+    pub iss: Option<String>,
+}
+
+impl Connect {
+    /// Sends the browser to an app's provider, with a fresh state and PKCE challenge.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] before the proof; [`Error::NotFound`] for an app that is gone.
+    pub async fn go(
+        &self,
+        id: LinkId,
+        cookie: Option<&Secret<String>>,
+        app: &AppId,
+        from: &str,
+    ) -> Result<Next> {
+        let (caller, link) = match self.open(id, cookie, from)? {
+            Ok(found) => found,
+            Err(no_way) => return Ok(Next::Nowhere(no_way)),
+        };
+        let Some(entry) = link.app(app).filter(|_| link.proven) else {
+            return Err(Error::Denied);
+        };
+        let settings = self.vault().app_settings(&caller, Action::Store, app)?;
+        let oauth = settings.oauth().ok_or(Error::Denied)?;
+        let state = Vault::new_state(&link);
+        let redirect_uri = self.redirect_uri(app);
+        let request = AuthorizeRequest {
+            redirect_uri: &redirect_uri,
+            state: &state,
+            scopes: &entry.scopes,
+        };
+        let authorize = self.0.provider.authorize_url(oauth, &request)?;
+        self.vault()
+            .begin_trip(&caller, &link, app, authorize.pkce_verifier, &state)?
+            .await?;
+        Ok(Next::Away(authorize.url))
+    }
+
+    /// Takes what a provider's redirect brought: checks it, redeems the code, stores the token.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Storage`]; what the provider refused stands on the link.
+    pub async fn come_back(
+        &self,
+        app: &AppId,
+        came: Came,
+        cookies: &[Secret<String>],
+        from: &str,
+    ) -> Result<Next> {
+        let Some(state) = &came.state else {
+            return Ok(Next::Nowhere(NoWay::Unknown));
+        };
+        let returned = match self.vault().take_trip(state, cookies, app, from).await? {
+            Ok(returned) => returned,
+            Err(no_way) => return Ok(Next::Nowhere(no_way)),
+        };
+        let outcome = self.redeem(app, came, &returned).await?;
+        self.vault()
+            .settle(&returned.caller, &returned.link, app, outcome)?
+            .await?;
+        self.changed();
+        Ok(Next::Page(returned.link.id))
+    }
+
+    async fn redeem(&self, app: &AppId, came: Came, returned: &Returned) -> Result<LinkAppState> {
+        let found = self
+            .vault()
+            .app_secrets(&returned.caller, Action::Store, app)?;
+        let Some(oauth) = found.app.oauth() else {
+            return Ok(failed("settings", "this app does not use OAuth any more"));
+        };
+        if let Some(wrong) = wrong_issuer(oauth, came.iss.as_deref()) {
+            return Ok(failed("issuer_mismatch", wrong));
+        }
+        if let Some(error) = came.error {
+            return Ok(refused(&error, came.error_description.as_deref()));
+        }
+        let Some(code) = came.code else {
+            return Ok(failed(
+                "no_code",
+                "the provider sent neither a code nor an error",
+            ));
+        };
+        let redirect_uri = self.redirect_uri(app);
+        let secret = found.client_secret.as_ref();
+        let verifier = returned.verifier.as_ref();
+        let exchanged = self
+            .0
+            .provider
+            .exchange(oauth, secret, &code, &redirect_uri, verifier)
+            .await;
+        match exchanged {
+            Ok(grant) if self.vault().is_dead(&returned.caller, &returned.link)? => {
+                // Taken back while the provider was asked: what it granted is nobody's.
+                let token = grant.refresh_token.as_ref().unwrap_or(&grant.access_token);
+                let hint = match grant.refresh_token {
+                    Some(_) => TokenHint::RefreshToken,
+                    None => TokenHint::AccessToken,
+                };
+                let revoked = self.0.provider.revoke(oauth, secret, token, hint).await;
+                if let Err(failure) = revoked {
+                    tracing::warn!(code = failure.code, "an unwanted grant was not revoked");
+                }
+                Ok(failed("link_over", "the link was taken back meanwhile"))
+            }
+            Ok(grant) => {
+                self.keep(returned, app, NewCredential::Granted(grant))
+                    .await
+            }
+            Err(Failure {
+                code, description, ..
+            }) => Ok(failed(&code, &description)),
+        }
+    }
+
+    /// Takes an API key that a person typed.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] before the proof; [`Error::Invalid`] for a key that cannot be one.
+    pub async fn submit_key(
+        &self,
+        id: LinkId,
+        cookie: Option<&Secret<String>>,
+        app: &AppId,
+        key: Secret<String>,
+        from: &str,
+    ) -> Result<Next> {
+        let (caller, link) = match self.open(id, cookie, from)? {
+            Ok(found) => found,
+            Err(no_way) => return Ok(Next::Nowhere(no_way)),
+        };
+        if !link.proven || link.app(app).is_none() {
+            return Err(Error::Denied);
+        }
+        let returned = Returned {
+            caller,
+            link,
+            verifier: None,
+        };
+        let outcome = match check_key(&key) {
+            Ok(()) => {
+                self.keep(&returned, app, NewCredential::ApiKey(key))
+                    .await?
+            }
+            Err(why) => failed("invalid_key", why),
+        };
+        self.vault()
+            .settle(&returned.caller, &returned.link, app, outcome)?
+            .await?;
+        self.changed();
+        Ok(Next::Page(id))
+    }
+
+    async fn keep(
+        &self,
+        returned: &Returned,
+        app: &AppId,
+        credential: NewCredential,
+    ) -> Result<LinkAppState> {
+        let Returned { caller, link, .. } = returned;
+        let entry = link.app(app).ok_or(Error::NotFound("app"))?;
+        let address = Address {
+            app: app.clone(),
+            owner: link.owner.clone(),
+            account: entry.account.clone(),
+            scopes: entry.scopes.clone(),
+        };
+        let has_scopes = matches!(credential, NewCredential::Granted(_));
+        let stored = self
+            .vault()
+            .store_token(
+                caller,
+                NewToken {
+                    address,
+                    credential,
+                },
+            )?
+            .await;
+        let summary = match stored {
+            Ok(summary) => summary,
+            // The grant is lost with this process at the latest: say so, rather than "connected".
+            Err(error) => return Ok(failed(error.code(), &error.to_string())),
+        };
+        (self.0.stored)();
+        let missing_scopes = match has_scopes {
+            true => entry.scopes.without(&summary.scopes),
+            false => Scopes::default(),
+        };
+        Ok(LinkAppState::Connected {
+            token_id: summary.id,
+            missing_scopes,
+        })
+    }
+}
+
+/// RFC 9207 2.4: compared where it comes and an issuer is set; absent where promised is refused.
+fn wrong_issuer(oauth: &crate::model::app::OAuth, iss: Option<&str>) -> Option<&'static str> {
+    let expected = oauth
+        .issuer
+        .as_ref()
+        .map(|issuer| issuer.as_str().trim_end_matches('/'));
+    match (iss.map(|iss| iss.trim_end_matches('/')), expected) {
+        (Some(iss), Some(expected)) if iss != expected => {
+            Some("the answer came from another provider than the one asked")
+        }
+        (None, _) if oauth.iss_advertised => {
+            Some("the answer does not say which provider it comes from, though it should")
+        }
+        _ => None,
+    }
+}
+
+fn refused(error: &str, description: Option<&str>) -> LinkAppState {
+    if error == "access_denied" {
+        return LinkAppState::Declined;
+    }
+    failed(error, description.unwrap_or_default())
+}
+
+/// A provider's words are filtered again here: these come by way of a browser.
+fn failed(code: &str, message: &str) -> LinkAppState {
+    LinkAppState::Failed {
+        code: filter_text(code),
+        message: filter_text(message),
+    }
+}
+
+fn check_key(key: &Secret<String>) -> std::result::Result<(), &'static str> {
+    let text = key.expose();
+    if text.is_empty() || text.len() > crate::limits::CREDENTIAL_BYTES_MAX {
+        return Err("the key is empty or too long");
+    }
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err("a key has no spaces or line breaks in it");
+    }
+    Ok(())
+}

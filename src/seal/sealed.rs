@@ -1,0 +1,87 @@
+//! The bytes of a sealed record, and their shape.
+//!
+//! It promises: a value of this type has the shape drawn below, with nothing behind its last part.
+//! It never: opens anything; whether a record is genuine is the keyring's to say.
+
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// A sealed record:
+///
+/// ```text
+/// sealed := format:u8 term:u32 version:u64 parts:u8 part*
+/// part   := length:u32 (24 nonce, ciphertext, 16 tag)
+/// ```
+#[derive(Clone, Eq, PartialEq)]
+pub struct Sealed(Vec<u8>);
+
+pub(super) const RECORD_FORMAT: u8 = 1;
+const SEALED_HEAD_BYTES: usize = 14;
+pub(super) const PARTS_MAX: u8 = 4;
+
+impl Sealed {
+    /// Takes what [`super::Keyring::seal`] wrote.
+    pub(super) fn made(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// Takes stored bytes. Their shape is checked here, their authenticity by
+    /// [`super::Keyring::open`].
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where they are no sealed record.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let sealed = Self(bytes.to_vec());
+        let sound = bytes.len() >= SEALED_HEAD_BYTES
+            && bytes.len() <= limits::RECORD_BYTES_MAX
+            && bytes[0] == RECORD_FORMAT
+            && (1..=PARTS_MAX).contains(&bytes[13])
+            && sealed.ends_with_its_last_part();
+        if sound {
+            Ok(sealed)
+        } else {
+            Err(Error::Damaged("a stored record is not one of ours".into()))
+        }
+    }
+
+    /// The bytes to store.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The record version it claims, which opening it proves.
+    pub fn version(&self) -> u64 {
+        let bytes = self.0[5..13].try_into().expect("the shape was checked");
+        u64::from_le_bytes(bytes)
+    }
+
+    pub(super) fn term(&self) -> u32 {
+        u32::from_le_bytes(self.0[1..5].try_into().expect("the shape was checked"))
+    }
+
+    pub(super) fn parts(&self) -> u8 {
+        self.0[13]
+    }
+
+    /// True where the parts fill the record: nothing rides behind them.
+    fn ends_with_its_last_part(&self) -> bool {
+        let lengths: Option<usize> = (0..self.parts())
+            .map(|part| self.part(part).map(|bytes| bytes.len() + 4))
+            .sum();
+        lengths.is_some_and(|bytes| SEALED_HEAD_BYTES + bytes == self.0.len())
+    }
+
+    pub(super) fn part(&self, wanted: u8) -> Option<&[u8]> {
+        let mut rest = self.0.get(SEALED_HEAD_BYTES..)?;
+        for at in 0..=wanted {
+            let (length, after) = rest.split_first_chunk::<4>()?;
+            let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+            let (part, after) = after.split_at_checked(length)?;
+            if at == wanted {
+                return Some(part);
+            }
+            rest = after;
+        }
+        None
+    }
+}

@@ -1,0 +1,175 @@
+//! Segments: one is closed and the next begun, and the chain goes through (A3).
+
+use super::*;
+use crate::seal::{KdfParams, RecoveryCode, Unlocker};
+
+fn keyring() -> Arc<Keyring> {
+    let code = Unlocker::RecoveryCode(RecoveryCode::generate());
+    let now = Timestamp::default();
+    let (keys, _) = Keyring::create(&[(&code, "")], KdfParams::FLOOR, now).unwrap();
+    Arc::new(keys)
+}
+
+fn open(keys: &Arc<Keyring>, directory: &Path, remembered: Head) -> (Audit, Option<String>) {
+    let keys = Arc::clone(keys);
+    Audit::open(keys, Some(directory), AuditMode::Strict, remembered).unwrap()
+}
+
+fn append(audit: &Audit, count: u64) {
+    for _ in 0..count {
+        let number = audit.last_seq() + 1;
+        let entry = Entry {
+            outcome: format!("entry {number}"),
+            ..Entry::default()
+        };
+        audit.append(entry).unwrap();
+    }
+}
+
+/// Ends the segment, as if it were full.
+fn fill(audit: &Audit) {
+    if let Sink::Files { segment, .. } = &mut audit.shared.lock().sink {
+        segment.give_up();
+    }
+}
+
+/// Three segments of five entries each; the directory, the keys, and the last entry.
+fn three_segments() -> (tempfile::TempDir, Arc<Keyring>, Head) {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = keyring();
+    let (audit, fault) = open(&keys, directory.path(), Head::default());
+    assert_eq!(fault, None);
+    for _ in 0..3 {
+        append(&audit, 5);
+        fill(&audit);
+    }
+    let (seq, hash) = audit.durable_head();
+    (directory, keys, Head { seq, hash })
+}
+
+fn segment(directory: &Path, number: u64) -> PathBuf {
+    directory.join(format!("{number:010}.seg"))
+}
+
+/// Goal: the trail is one chain over all its segments. Method: write three, open again, verify, go
+/// on writing, read pages of every length from the end to the beginning.
+#[test]
+fn a3_the_chain_goes_through_all_segments() {
+    let (directory, keys, last) = three_segments();
+    let (audit, fault) = open(&keys, directory.path(), last);
+    assert_eq!((fault, audit.last_seq(), last.seq), (None, 15, 15));
+    append(&audit, 2);
+    let found = audit.verify(last.seq, &last.hash).unwrap();
+    assert_eq!((found.entries, found.last_seq), (17, 17));
+    assert_eq!(found.problems, [""; 0]);
+    for limit in 1..20 {
+        let mut seqs = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = audit.page(cursor.as_deref(), limit).unwrap();
+            assert!(page.entries.len() <= limit);
+            seqs.extend(page.entries.iter().map(|entry| entry.seq));
+            cursor = page.cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let wanted: Vec<u64> = (1..=17).rev().collect();
+        assert_eq!(seqs, wanted, "pages of {limit}");
+    }
+}
+
+/// Goal: a segment cannot be removed, exchanged or emptied. Method: each, then verify or open.
+#[test]
+fn a3_a_segment_that_is_removed_or_exchanged_is_noticed() {
+    let (directory, keys, last) = three_segments();
+    let path = |number| segment(directory.path(), number);
+    let bytes: Vec<Vec<u8>> = (1..=3).map(|n| std::fs::read(path(n)).unwrap()).collect();
+    let problems = || {
+        let (audit, fault) = open(&keys, directory.path(), last);
+        let verified = audit.verify(last.seq, &last.hash);
+        drop(audit);
+        let noticed = fault.is_some() || verified.map_or(true, |found| !found.problems.is_empty());
+        for (number, bytes) in (1..).zip(&bytes) {
+            std::fs::write(path(number), bytes).unwrap();
+        }
+        noticed
+    };
+    assert!(!problems());
+    for number in 1..=3 {
+        std::fs::remove_file(path(number)).unwrap();
+        assert!(problems(), "segment {number} removed");
+    }
+    for number in [1, 2] {
+        std::fs::write(path(number), &bytes[number as usize - 1][..72]).unwrap();
+        assert!(problems(), "segment {number} emptied");
+    }
+    std::fs::write(path(2), &bytes[0]).unwrap();
+    std::fs::write(path(1), &bytes[1]).unwrap();
+    assert!(problems(), "segments exchanged");
+}
+
+/// Goal: a segment torn while it was begun costs nothing. Method: leave a part of its head behind
+/// the last whole segment, open, go on.
+#[test]
+fn a3_a_segment_torn_while_it_was_begun_is_begun_again() {
+    let (directory, keys, last) = three_segments();
+    for length in [0, 1, 71] {
+        std::fs::write(segment(directory.path(), 4), vec![0; length]).unwrap();
+        let (audit, fault) = open(&keys, directory.path(), last);
+        assert_eq!((fault, audit.last_seq()), (None, 15));
+        append(&audit, 1);
+        let found = audit.verify(last.seq, &last.hash).unwrap();
+        assert_eq!((found.problems, found.last_seq), (vec![], 16));
+        drop(audit);
+        std::fs::remove_file(segment(directory.path(), 4)).unwrap();
+    }
+}
+
+/// Goal: a closed trail takes no entry more. Method: stop it as a lock does, append.
+#[test]
+fn a3_a_trail_that_is_closed_takes_no_entry() {
+    let (directory, keys, last) = three_segments();
+    let (audit, _) = open(&keys, directory.path(), last);
+    append(&audit, 1);
+    audit.stop();
+    assert_eq!(audit.append(Entry::default()), Err(Error::Locked));
+    drop(audit);
+    let (audit, _) = open(&keys, directory.path(), last);
+    assert_eq!(audit.last_seq(), 16);
+}
+
+/// Goal: an entry longer than the limit is refused and leaves nothing behind. Method: one too long,
+/// then a good one.
+#[test]
+fn a1_an_entry_that_is_too_long_is_refused_and_leaves_nothing() {
+    let (directory, keys, last) = three_segments();
+    let (audit, _) = open(&keys, directory.path(), last);
+    let long = Entry {
+        reason: Some("x".repeat(limits::AUDIT_ENTRY_BYTES_MAX)),
+        ..Entry::default()
+    };
+    assert!(matches!(
+        audit.append(long),
+        Err(Error::AuditUnavailable(_))
+    ));
+    append(&audit, 1);
+    let found = audit.verify(last.seq, &last.hash).unwrap();
+    assert_eq!((found.problems, found.last_seq), (vec![], 16));
+}
+
+/// Goal: entries of the grouped mode are durable a little later without anybody asking. Method:
+/// append, wait for the syncer's word, not for a time.
+#[test]
+fn a2_entries_become_durable_by_themselves() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = keyring();
+    let place = Some(directory.path());
+    let (audit, _) = Audit::open(keys, place, AuditMode::Grouped, Head::default()).unwrap();
+    append(&audit, 100);
+    while audit.durable_head().0 < 100 {
+        std::thread::yield_now();
+    }
+    let head = audit.shared.lock().head;
+    assert_eq!(audit.durable_head(), (head.seq, head.hash));
+}

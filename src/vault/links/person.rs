@@ -1,0 +1,389 @@
+//! Connect links, the person's side: found by what a browser presents, and taken step by step.
+//!
+//! It promises: nothing is said of a link to who presents neither its ticket nor its cookie; a step
+//! is decided on the record as the writer's transaction sees it, so that of two that come at once
+//! one wins.
+//! It never: takes a step for a browser that the link is not bound to, but the first.
+
+use std::collections::BTreeSet;
+
+use super::{KeptLink, hash, put, read, same, split_ticket};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::model::access::{Action, Caller, Target, Who};
+use crate::model::link::{Link, LinkAppState, LinkEnd, LinkStatus, Proof, Trip};
+use crate::model::url::WebUrl;
+use crate::model::{AppId, LinkId};
+use crate::seal::Keyring;
+use crate::secret::{Secret, base64url, from_base64url, random};
+use crate::vault::Vault;
+use crate::vault::writer::Receipt;
+
+/// A trip to a provider that came back.
+pub struct Returned {
+    /// The person, as a caller.
+    pub caller: Caller,
+    /// The link.
+    pub link: Link,
+    /// The PKCE verifier.
+    pub verifier: Option<Secret<String>>,
+}
+
+/// Why a presented link or state leads nowhere: told to the page, which words it for a person.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NoWay {
+    /// There is no such link, or the presented secret is not its.
+    Unknown,
+    /// It was opened in another browser.
+    OtherBrowser,
+    /// It is over.
+    Over(LinkStatus),
+}
+
+impl Vault {
+    /// Finds a link by the ticket of its URL and the browser's cookie.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Damaged`]; what a person is told is inside.
+    pub fn visit(
+        &self,
+        ticket: &Secret<String>,
+        cookie: Option<&Secret<String>>,
+        from: &str,
+    ) -> Result<std::result::Result<(Caller, Link), NoWay>> {
+        let Some((id, secret)) = split_ticket(ticket) else {
+            return Ok(Err(NoWay::Unknown));
+        };
+        self.present(id, from, |keys, link| {
+            let wrong_ticket = !same(&link.ticket_hash, &hash(keys, b"ticket", id, &secret));
+            refuse_if(wrong_ticket, NoWay::Unknown)?;
+            refuse_if(!fits_browser(keys, link, cookie), NoWay::OtherBrowser)
+        })
+    }
+
+    /// Finds a link by its id, for the browser it is bound to and for no other.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Damaged`]; what a person is told is inside.
+    pub fn visit_bound(
+        &self,
+        id: LinkId,
+        cookie: Option<&Secret<String>>,
+        from: &str,
+    ) -> Result<std::result::Result<(Caller, Link), NoWay>> {
+        self.present(id, from, |keys, link| {
+            // Who has no cookie at all is told no more than that there is no such link.
+            refuse_if(
+                cookie.is_none() || link.browser_hash.is_none(),
+                NoWay::Unknown,
+            )?;
+            refuse_if(!fits_browser(keys, link, cookie), NoWay::OtherBrowser)
+        })
+    }
+
+    /// Where the asking application vouches for people.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] where its key is gone or has no such address any more.
+    pub fn verify_url(&self, caller: &Caller, link: &Link) -> Result<WebUrl> {
+        let target = Target {
+            owner: Some(&link.owner),
+            ..Target::default()
+        };
+        let permit = self.gate().permit(caller, Action::Connect, &target)?;
+        let keys = permit.access_keys();
+        let key = keys.iter().find(|key| key.id == link.key_id);
+        key.and_then(|key| key.verify_url.clone()).ok_or_else(|| {
+            Error::Settings("the application that asked cannot vouch for anybody any more".into())
+        })
+    }
+
+    /// Looks a link up for somebody who has no access key, and checks what was presented.
+    fn present(
+        &self,
+        id: LinkId,
+        from: &str,
+        check: impl FnOnce(&Keyring, &Link) -> std::result::Result<(), NoWay>,
+    ) -> Result<std::result::Result<(Caller, Link), NoWay>> {
+        // What is presented makes the caller; until then the vault itself looks the link up.
+        let permit = self
+            .gate()
+            .permit(&Caller::local(), Action::Connect, &Target::default())?;
+        let Some(kept) = read(permit.keys(), &self.store().read()?, id)? else {
+            return Ok(Err(NoWay::Unknown));
+        };
+        if let Err(no_way) = check(permit.keys(), &kept.link) {
+            let why = format!("{no_way:?}");
+            self.gate().record_visitor(id, from, &why)?;
+            return Ok(Err(no_way));
+        }
+        let caller = visitor(&kept.link, from);
+        Ok(Ok((caller, kept.link)))
+    }
+
+    /// Binds a link to the browser that opened it first. The cookie to set comes back; `None` where
+    /// it is bound already.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub fn bind_browser(
+        &self,
+        caller: &Caller,
+        link: &Link,
+    ) -> Result<Receipt<Option<Secret<String>>>> {
+        let secret: [u8; 32] = random();
+        self.step(caller, link, move |keys, kept, _| {
+            if kept.link.browser_hash.is_some() {
+                return Ok((None, "opened in a browser already".into()));
+            }
+            kept.link.browser_hash = Some(hash(keys, b"browser", kept.link.id, &secret));
+            kept.link.proven = kept.link.proof == Proof::None;
+            let cookie = Secret::new(base64url(&secret));
+            Ok((Some(cookie), "opened in a browser".into()))
+        })
+    }
+
+    /// Checks a typed code. Too many wrong ones kill the link.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub fn try_code(
+        &self,
+        caller: &Caller,
+        link: &Link,
+        typed: Secret<String>,
+    ) -> Result<Receipt<Link>> {
+        self.step(caller, link, move |keys, kept, now| {
+            let link = &mut kept.link;
+            if link.proof != Proof::Code || link.proven || !link.is_open(now) {
+                return Ok((link.clone(), "no code was asked for".into()));
+            }
+            let digits: String = typed
+                .expose()
+                .chars()
+                .filter(char::is_ascii_digit)
+                .collect();
+            let typed_hash = hash(keys, b"code", link.id, digits.as_bytes());
+            let outcome = match &link.code_hash {
+                Some(code_hash) if same(code_hash, &typed_hash) => {
+                    link.proven = true;
+                    "the right code was typed".to_owned()
+                }
+                _ => {
+                    link.code_tries += 1;
+                    let tries = link.code_tries;
+                    if tries >= limits::CODE_TRIES_MAX {
+                        link.dead = Some(LinkEnd::TooManyCodes);
+                        format!("wrong code {tries}, so the link is dead")
+                    } else {
+                        format!("wrong code {tries}")
+                    }
+                }
+            };
+            Ok((link.clone(), outcome))
+        })
+    }
+
+    /// Makes the single-use ticket that goes to the asking application.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub fn begin_vouch(&self, caller: &Caller, link: &Link) -> Result<Receipt<Secret<String>>> {
+        let secret: [u8; 32] = random();
+        self.step(caller, link, move |keys, kept, _| {
+            kept.link.vouch_hash = Some(hash(keys, b"vouch", kept.link.id, &secret));
+            let ticket = [kept.link.id.as_bytes().as_slice(), &secret].concat();
+            let outcome = "sent to the asking application to be vouched for";
+            Ok((Secret::new(base64url(&ticket)), outcome.into()))
+        })
+    }
+
+    /// Begins a trip to a provider. `state` comes back; the verifier is kept sealed.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`] for a link that is not proven or not open.
+    pub fn begin_trip(
+        &self,
+        caller: &Caller,
+        link: &Link,
+        app: &AppId,
+        verifier: Option<Secret<String>>,
+        state: &Secret<String>,
+    ) -> Result<Receipt<()>> {
+        let (id, secret) = split_ticket(state).ok_or(Error::NotFound("state"))?;
+        let app = app.clone();
+        self.step(caller, link, move |keys, kept, now| {
+            if !kept.link.proven || !kept.link.is_open(now) || id != kept.link.id {
+                return Err(Error::Denied);
+            }
+            let entry = kept.link.app_mut(&app).ok_or(Error::Denied)?;
+            entry.state = LinkAppState::Waiting;
+            let outcome = format!("sent to the provider of `{app}`");
+            kept.link.trip = Some(Trip {
+                app,
+                state_hash: hash(keys, b"state", kept.link.id, &secret),
+                expires_at: now.plus(limits::STATE_LIFE),
+            });
+            kept.verifier = verifier;
+            Ok(((), outcome))
+        })
+    }
+
+    /// The link that a ticket or state belongs to, so that its cookie can be looked for. Proves
+    /// nothing.
+    pub fn link_of(ticket: &Secret<String>) -> Option<LinkId> {
+        split_ticket(ticket).map(|(id, _)| id)
+    }
+
+    /// A fresh `state` for a link: its id, so that it is found again, and 256 bits of chance.
+    pub fn new_state(link: &Link) -> Secret<String> {
+        let secret: [u8; 32] = random();
+        Secret::new(base64url(
+            &[link.id.as_bytes().as_slice(), &secret].concat(),
+        ))
+    }
+
+    /// Takes a trip that came back: `state` must be the link's open one, in the browser the link is
+    /// bound to, on the redirect URI of the same app, in time. It is taken, durably, here.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Storage`]; what a person is told is inside.
+    pub async fn take_trip(
+        &self,
+        state: &Secret<String>,
+        cookies: &[Secret<String>],
+        app: &AppId,
+        from: &str,
+    ) -> Result<std::result::Result<Returned, NoWay>> {
+        let Some((id, secret)) = split_ticket(state) else {
+            return Ok(Err(NoWay::Unknown));
+        };
+        let now = self.clock().now();
+        let presented = self.present(id, from, |keys, link| {
+            // COAT/CORF: the app in the path must be the one the trip began for.
+            let state_hash = hash(keys, b"state", id, &secret);
+            let known = link.trip.as_ref().is_some_and(|trip| {
+                trip.app == *app && trip.expires_at > now && same(&trip.state_hash, &state_hash)
+            });
+            refuse_if(!known, NoWay::Unknown)?;
+            let own = cookies
+                .iter()
+                .any(|cookie| fits_browser(keys, link, Some(cookie)));
+            refuse_if(!own, NoWay::OtherBrowser)?;
+            refuse_if(!link.is_open(now), NoWay::Over(link.status(now)))
+        })?;
+        let (caller, link) = match presented {
+            Ok(presented) => presented,
+            Err(no_way) => return Ok(Err(no_way)),
+        };
+        let expected = link.trip.clone();
+        let taken = self.step(&caller, &link, move |_, kept, _| {
+            // Two callbacks at once: the one that comes second finds the trip taken.
+            if kept.link.trip.is_none() || kept.link.trip != expected {
+                return Ok((None, "came back from the provider a second time".into()));
+            }
+            kept.link.trip = None;
+            let taken = (kept.link.clone(), kept.verifier.take());
+            Ok((Some(taken), "came back from the provider".into()))
+        })?;
+        Ok(match taken.await? {
+            Some((link, verifier)) => Ok(Returned {
+                caller,
+                link,
+                verifier,
+            }),
+            None => Err(NoWay::Unknown),
+        })
+    }
+
+    /// Writes down how one app of a link came out.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub fn settle(
+        &self,
+        caller: &Caller,
+        link: &Link,
+        app: &AppId,
+        state: LinkAppState,
+    ) -> Result<Receipt<Link>> {
+        let app = app.clone();
+        self.step(caller, link, move |_, kept, _| {
+            let entry = kept.link.app_mut(&app).ok_or(Error::NotFound("app"))?;
+            let outcome = match &state {
+                LinkAppState::Waiting => format!("`{app}` waits"),
+                LinkAppState::Connected { .. } => format!("`{app}` connected"),
+                LinkAppState::Declined => format!("`{app}` declined"),
+                LinkAppState::Failed { code, .. } => format!("`{app}` failed: {code}"),
+            };
+            entry.state = state;
+            Ok((kept.link.clone(), outcome))
+        })
+    }
+
+    /// True where a link was ended by force while its person was away: withdrawn, replaced, or the
+    /// wrong person's. One that merely lapsed meanwhile is not.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::NotFound`].
+    pub fn is_dead(&self, caller: &Caller, link: &Link) -> Result<bool> {
+        let target = Target {
+            owner: Some(&link.owner),
+            ..Target::default()
+        };
+        let permit = self.gate().permit(caller, Action::Connect, &target)?;
+        let kept = read(permit.keys(), &self.store().read()?, link.id)?;
+        Ok(kept.ok_or(Error::NotFound("link"))?.link.dead.is_some())
+    }
+
+    /// One step of a link by the person on it. What came of it, in words, is put on record.
+    fn step<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        link: &Link,
+        change: impl FnOnce(&Keyring, &mut KeptLink, Timestamp) -> Result<(T, String)> + Send + 'static,
+    ) -> Result<Receipt<T>> {
+        let target = Target {
+            owner: Some(&link.owner),
+            ..Target::default()
+        };
+        let permit = self.gate().permit(caller, Action::Connect, &target)?;
+        let (id, now) = (link.id, self.clock().now());
+        permit.write_told(move |tx| {
+            let mut kept = read(tx.keys(), tx.view(), id)?.ok_or(Error::NotFound("link"))?;
+            let told = change(tx.keys(), &mut kept, now)?;
+            put(tx, &kept)?;
+            Ok(told)
+        })
+    }
+}
+
+/// The person on a link, as a caller.
+fn visitor(link: &Link, from: &str) -> Caller {
+    let apps: BTreeSet<AppId> = link.apps.iter().map(|app| app.app.clone()).collect();
+    let who = Who::Link {
+        id: link.id,
+        owner: link.owner.clone(),
+        apps,
+    };
+    Caller {
+        who,
+        from: from.to_owned(),
+        reason: link.reason.clone(),
+    }
+}
+
+fn refuse_if(wrong: bool, why: NoWay) -> std::result::Result<(), NoWay> {
+    if wrong { Err(why) } else { Ok(()) }
+}
+
+/// A link that no browser has opened fits any; one that a browser has opened fits that one.
+fn fits_browser(keys: &Keyring, link: &Link, cookie: Option<&Secret<String>>) -> bool {
+    let Some(bound) = &link.browser_hash else {
+        return true;
+    };
+    cookie
+        .and_then(|cookie| from_base64url(cookie.expose()))
+        .is_some_and(|secret| same(bound, &hash(keys, b"browser", link.id, &secret)))
+}

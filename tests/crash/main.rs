@@ -1,0 +1,26 @@
+//! The binary itself, killed in the middle of things.
+//!
+//! | promise | where it is shown |
+//! |---|---|
+//! | a connection outlives kill -9 in mid-refresh where the provider has a grace (issue item 8) | `refresh` |
+//! | without a grace it says `interrupted_refresh`, never `revoked` | `refresh` |
+//! | the command line does the main job against a served vault | `commands` |
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+#[path = "../it/browser.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the suite `it`, which uses all of it"
+)]
+mod browser;
+mod commands;
+mod process;
+mod refresh;
+#[path = "../it/support.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the suite `it`, which uses all of it"
+)]
+mod support;

@@ -1,0 +1,322 @@
+//! Connect links as the vault keeps them: whose they are, one browser, single use, one-way steps
+//! (V13).
+
+use std::time::Duration;
+
+use strongroom::error::Error;
+use strongroom::model::access::{Action, Caller, Grant};
+use strongroom::model::link::{Link, LinkApp, LinkAppState, LinkEnd, LinkStatus, Proof};
+use strongroom::secret::Secret;
+use strongroom::vault::{MadeLink, NewLink, NewToken, NoWay, Vault};
+
+use crate::support::*;
+
+fn new_link(apps: &[&str], proof: Proof) -> NewLink {
+    let apps = apps.iter().map(|app| LinkApp {
+        app: app_id(app),
+        scopes: scopes(&[]),
+        account: None,
+        state: LinkAppState::Waiting,
+    });
+    NewLink {
+        apps: apps.collect(),
+        owner: owner("t", "u"),
+        proof,
+        return_url: None,
+        life: Duration::from_secs(600),
+    }
+}
+
+fn make(vault: &Vault, caller: &Caller, proof: Proof) -> MadeLink {
+    let new = new_link(&["mail", "maps"], proof);
+    vault.make_link(caller, new).unwrap().wait().unwrap()
+}
+
+fn visit(
+    vault: &Vault,
+    ticket: &Secret<String>,
+    cookie: Option<&Secret<String>>,
+) -> Result<(Caller, Link), NoWay> {
+    vault.visit(ticket, cookie, "192.0.2.1").unwrap()
+}
+
+/// Opens a link in a browser; the person as a caller, the link and the cookie come back.
+fn opened(vault: &Vault, made: &MadeLink) -> (Caller, Link, Secret<String>) {
+    let (person, link) = visit(vault, &made.ticket, None).unwrap();
+    let bound = vault.bind_browser(&person, &link).unwrap().wait().unwrap();
+    let cookie = bound.unwrap();
+    let (person, link) = visit(vault, &made.ticket, Some(&cookie)).unwrap();
+    (person, link, cookie)
+}
+
+/// Goal: from the first visit on a link belongs to one browser. Method: open it twice, with every
+/// wrong cookie and ticket.
+#[test]
+fn v13_a_link_belongs_to_the_browser_that_opened_it_first() {
+    let (vault, _) = memory();
+    let made = make(&vault, &Caller::local(), Proof::None);
+    let other = make(&vault, &key_for_connecting(&vault), Proof::None);
+    let (person, link, cookie) = opened(&vault, &made);
+    assert!(link.proven, "no proof was asked for");
+    let again = vault.bind_browser(&person, &link).unwrap().wait().unwrap();
+    assert!(again.is_none());
+    let (_, _, foreign) = opened(&vault, &other);
+    for wrong in [None, Some(&foreign), Some(&secret("")), Some(&secret("?"))] {
+        let refused = visit(&vault, &made.ticket, wrong).err();
+        assert_eq!(refused, Some(NoWay::OtherBrowser));
+    }
+    assert!(visit(&vault, &made.ticket, Some(&cookie)).is_ok());
+    let text = made.ticket.expose();
+    let flipped = format!(
+        "{}{}",
+        if text.starts_with('A') { "B" } else { "A" },
+        &text[1..]
+    );
+    let mut last = text.clone();
+    last.replace_range(60..61, if &text[60..61] == "A" { "B" } else { "A" });
+    for wrong in ["", "x", &flipped, &last, &text[1..], &format!("{text}A")] {
+        let refused = visit(&vault, &secret(wrong), Some(&cookie)).err();
+        assert_eq!(refused, Some(NoWay::Unknown), "{wrong}");
+    }
+}
+
+/// Goal: a code is typed a few times at most. Method: wrong ones to the limit; on another link the
+/// right one, as people type it.
+#[test]
+fn v13_too_many_wrong_codes_kill_a_link() {
+    let (vault, _) = memory();
+    let made = make(&vault, &Caller::local(), Proof::Code);
+    let code = made.code.as_ref().unwrap().expose().clone();
+    let wrong = if code == "000000" { "000001" } else { "000000" };
+    let (person, link, _) = opened(&vault, &made);
+    let typed = |vault: &Vault, person: &Caller, link: &Link, code: &str| {
+        let step = vault.try_code(person, link, secret(code)).unwrap();
+        step.wait().unwrap()
+    };
+    for tries in 1..5 {
+        let link = typed(&vault, &person, &link, wrong);
+        assert_eq!(
+            (link.code_tries, link.dead, link.proven),
+            (tries, None, false)
+        );
+    }
+    let dead = typed(&vault, &person, &link, wrong);
+    assert_eq!(dead.dead, Some(LinkEnd::TooManyCodes));
+    assert!(!typed(&vault, &person, &link, &code).proven);
+    let made = make(&vault, &Caller::local(), Proof::Code);
+    let code = made.code.as_ref().unwrap().expose().clone();
+    let (person, link, _) = opened(&vault, &made);
+    let spaced = format!(" {} {} ", &code[..3], &code[3..]);
+    assert!(typed(&vault, &person, &link, &spaced).proven);
+}
+
+/// Goal: the application's word is taken once, for the link's own owner. Method: vouch for the
+/// right person twice; for the wrong one; with a foreign ticket; by another key.
+#[test]
+fn v13_a_ticket_is_vouched_for_once_and_the_wrong_person_kills_the_link() {
+    let (vault, _) = memory();
+    let (asker, stranger) = (key_for_connecting(&vault), key_for_connecting(&vault));
+    let vouch = |caller: &Caller, made: &MadeLink, ticket: &Secret<String>, user: &str| {
+        let receipt = vault.vouch(caller, made.link.id, ticket, owner("t", user));
+        receipt.and_then(strongroom::vault::Receipt::wait)
+    };
+    let ticket = |made: &MadeLink| {
+        let (person, link, _) = opened(&vault, made);
+        let ticket = vault.begin_vouch(&person, &link).unwrap();
+        ticket.wait().unwrap()
+    };
+    let made = make(&vault, &asker, Proof::Vouch);
+    let good = ticket(&made);
+    let missing = Some(Error::NotFound("link"));
+    assert_eq!(vouch(&stranger, &made, &good, "u").err(), missing);
+    let wrong = [secret(""), made.ticket.clone()];
+    for wrong in &wrong {
+        let refused = vouch(&asker, &made, wrong, "u").err();
+        assert_eq!(refused, Some(Error::NotFound("ticket")));
+    }
+    assert!(vouch(&asker, &made, &good, "u").unwrap().proven);
+    let twice = vouch(&asker, &made, &good, "u").err();
+    assert_eq!(twice, Some(Error::NotFound("ticket")));
+    let made = make(&vault, &asker, Proof::Vouch);
+    let good = ticket(&made);
+    let link = vouch(&asker, &made, &good, "v").unwrap();
+    assert_eq!(
+        (link.dead, link.proven),
+        (Some(LinkEnd::WrongPerson), false)
+    );
+    let late = vouch(&asker, &made, &good, "u").err();
+    assert_eq!(late, Some(Error::NotFound("ticket")));
+}
+
+/// Goal: a trip comes back once, to its own app, in its own browser, in time. Method: every wrong
+/// way first, then the right one, then the right one again.
+#[test]
+fn v13_a_trip_comes_back_once_to_its_own_app_and_browser() {
+    let (vault, clock) = memory();
+    let made = make(&vault, &Caller::local(), Proof::None);
+    let (person, link, cookie) = opened(&vault, &made);
+    let (mail, maps) = (app_id("mail"), app_id("maps"));
+    let begin = || {
+        let state = Vault::new_state(&link);
+        let verifier = Some(secret("verifier"));
+        let step = vault.begin_trip(&person, &link, &mail, verifier, &state);
+        step.unwrap().wait().unwrap();
+        state
+    };
+    let take = |state: &Secret<String>, cookies: &[Secret<String>], app| {
+        let taken = vault.take_trip(state, cookies, app, "192.0.2.1");
+        block_on(taken).unwrap().map(|back| back.verifier)
+    };
+    let own = [secret("another site's"), cookie.clone()];
+    let first = begin();
+    let state = begin();
+    assert_eq!(take(&first, &own, &mail).err(), Some(NoWay::Unknown));
+    assert_eq!(take(&state, &own, &maps).err(), Some(NoWay::Unknown));
+    assert_eq!(take(&state, &[], &mail).err(), Some(NoWay::OtherBrowser));
+    assert_eq!(take(&secret("x"), &own, &mail).err(), Some(NoWay::Unknown));
+    let verifier = take(&state, &own, &mail).unwrap().unwrap();
+    assert!(verifier.equals(b"verifier"));
+    assert_eq!(take(&state, &own, &mail).err(), Some(NoWay::Unknown));
+    let late = begin();
+    clock.advance(Duration::from_secs(600));
+    assert_eq!(take(&late, &own, &mail).err(), Some(NoWay::Unknown));
+}
+
+/// Goal: nothing begins before the person is proven, or after the link's end. Method: try to.
+#[test]
+fn v13_no_trip_begins_without_proof_or_after_the_end() {
+    let (vault, clock) = memory();
+    let made = make(&vault, &Caller::local(), Proof::Code);
+    let (person, link, _) = opened(&vault, &made);
+    let begin = |person: &Caller, link: &Link| {
+        let state = Vault::new_state(link);
+        let step = vault.begin_trip(person, link, &app_id("mail"), None, &state);
+        step.unwrap().wait().err()
+    };
+    assert_eq!(begin(&person, &link), Some(Error::Denied));
+    let made = make(&vault, &Caller::local(), Proof::None);
+    let (person, link, _) = opened(&vault, &made);
+    assert_eq!(begin(&person, &link), None);
+    clock.advance(Duration::from_secs(600));
+    assert_eq!(begin(&person, &link), Some(Error::Denied));
+    assert_eq!(link.status(clock.now()), LinkStatus::Expired);
+}
+
+fn key_for_connecting(vault: &Vault) -> Caller {
+    key_with(
+        vault,
+        vec![Grant::everywhere([Action::Connect, Action::Fetch].into())],
+    )
+}
+
+/// Goal: "not yours" and "not there" are one answer. Method: ask for another key's link and for
+/// none.
+#[test]
+fn v13_a_link_that_is_not_yours_is_not_there() {
+    let (vault, _) = memory();
+    let (mine, other) = (key_for_connecting(&vault), key_for_connecting(&vault));
+    let made = make(&vault, &mine, Proof::None);
+    let nobody = strongroom::model::LinkId::new([9; 16]);
+    assert_eq!(vault.link(&mine, made.link.id).unwrap().id, made.link.id);
+    for id in [made.link.id, nobody] {
+        let missing = Some(Error::NotFound("link"));
+        assert_eq!(vault.link(&other, id).err(), missing);
+        assert_eq!(vault.withdraw_link(&other, id).err(), missing);
+    }
+    let whose = owner("t", "u");
+    let newest = |caller| vault.newest_link(caller, &app_id("mail"), &whose).unwrap();
+    assert_eq!(newest(&other), None);
+    assert_eq!(newest(&mine).unwrap().id, made.link.id);
+    let withdrawn = vault.withdraw_link(&mine, made.link.id).unwrap();
+    assert_eq!(withdrawn.wait().unwrap().dead, Some(LinkEnd::Withdrawn));
+}
+
+/// Goal: a newer link of the same asker takes the older one's place; another asker's stays. Method:
+/// make three.
+#[test]
+fn v13_a_newer_link_replaces_its_askers_older_one_alone() {
+    let (vault, _) = memory();
+    let (mine, other) = (key_for_connecting(&vault), key_for_connecting(&vault));
+    let first = make(&vault, &mine, Proof::None);
+    let foreign = make(&vault, &other, Proof::None);
+    let second = make(&vault, &other, Proof::None);
+    let dead = |caller, made: &MadeLink| vault.link(caller, made.link.id).unwrap().dead;
+    assert_eq!(dead(&mine, &first), None);
+    assert_eq!(dead(&other, &foreign), Some(LinkEnd::Replaced));
+    assert_eq!(dead(&other, &second), None);
+}
+
+/// Goal: the person on a link stores for its owner and apps, and does nothing else. Method: try.
+#[test]
+fn v13_the_person_on_a_link_stores_for_its_owner_and_apps_alone() {
+    let (vault, _) = memory();
+    add_app(&vault, oauth_app("other"));
+    let made = make(&vault, &Caller::local(), Proof::None);
+    let (person, link, _) = opened(&vault, &made);
+    let store_for = |app: &str, tenant: &str, user: &str| {
+        let new = NewToken {
+            address: address(app, &owner(tenant, user)),
+            credential: granted("a", Some("r")),
+        };
+        vault
+            .store_token(&person, new)
+            .map(|step| step.wait().unwrap())
+    };
+    for (app, tenant, user) in [("other", "t", "u"), ("mail", "t", ""), ("mail", "", "u")] {
+        let refused = store_for(app, tenant, user).err();
+        assert_eq!(refused, Some(Error::Denied), "{app} {tenant} {user}");
+    }
+    let token = store_for("mail", "t", "u").unwrap();
+    let denied = Some(Error::Denied);
+    assert_eq!(vault.token(&person, token.id).err(), denied);
+    assert_eq!(
+        vault
+            .fetch(&person, &ask(&address("mail", &link.owner)))
+            .err(),
+        denied
+    );
+    assert_eq!(vault.apps(&person).err(), denied);
+    let state = LinkAppState::Connected {
+        token_id: token.id,
+        missing_scopes: scopes(&[]),
+    };
+    let settle = |app: &str, state| {
+        let step = vault.settle(&person, &link, &app_id(app), state);
+        step.unwrap().wait()
+    };
+    let link = settle("mail", state).unwrap();
+    assert_eq!(link.status(NOW), LinkStatus::Visited);
+    let unknown = settle("other", LinkAppState::Declined).err();
+    assert_eq!(unknown, Some(Error::NotFound("app")));
+    let link = settle("maps", LinkAppState::Declined).unwrap();
+    assert_eq!(link.status(NOW), LinkStatus::Finished);
+}
+
+/// Goal: links have a bounded size and life, and are forgotten. Method: ask for too much; wait.
+#[test]
+fn v13_links_are_bounded_and_forgotten_in_the_end() {
+    let (vault, clock) = memory();
+    let me = Caller::local();
+    for count in [0, 17] {
+        let apps = vec!["mail"; count];
+        let refused = vault.make_link(&me, new_link(&apps, Proof::None)).err();
+        assert!(matches!(refused, Some(Error::Invalid(_))), "{count} apps");
+    }
+    let new = NewLink {
+        life: Duration::from_secs(86_400),
+        ..new_link(&["mail"], Proof::None)
+    };
+    let made = vault.make_link(&me, new).unwrap().wait().unwrap();
+    let hour = Duration::from_secs(3600);
+    assert_eq!(made.link.expires_at, NOW.plus(hour));
+    let forget = || {
+        let step = vault.forget_links(&Caller::scheduler()).unwrap();
+        step.wait().unwrap()
+    };
+    clock.advance(hour * 25 - Duration::from_secs(1));
+    assert_eq!(forget(), 0);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(forget(), 1);
+    let missing = Some(Error::NotFound("link"));
+    assert_eq!(vault.link(&me, made.link.id).err(), missing);
+}
