@@ -130,6 +130,8 @@ pub const PROVIDER_CODE_CHARS_MAX: usize = 64;
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 /// Calls to one provider host at one time.
 pub const PROVIDER_CALLS_PER_HOST_MAX: usize = 16;
+/// Calls to all providers at one time. Sixteen hosts that hang do not hold up the others.
+pub const PROVIDER_CALLS_MAX: usize = 256;
 /// Provider hosts remembered at one time: a token and a metadata host for each app.
 pub const PROVIDER_HOSTS_MAX: usize = 2 * APPS_MAX;
 /// An idle connection to a provider is kept this long. Node closes its own after 5 s, and a request
@@ -145,10 +147,22 @@ pub const ROOTS_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 // ---- refresh ----------------------------------------------------------------------------------
 
-/// Refreshes in flight at one time, all providers together.
-pub const REFRESHES_MAX: usize = 64;
-/// Due tokens the scheduler takes at one time.
-pub const DUE_BATCH_MAX: usize = 256;
+/// Refreshes in flight at one time that callers and scheduler have begun, waiting ones included.
+pub const FLIGHTS_MAX: usize = 8192;
+/// Refreshes the scheduler has in flight at one time, all apps together.
+pub const REFRESHES_MAX: usize = 256;
+/// Refreshes the scheduler has in flight for one app: some wait for a commit while others call.
+pub const LANE_REFRESHES_MAX: usize = 2 * PROVIDER_CALLS_PER_HOST_MAX;
+/// The same while the last one of that app has failed: enough to notice that it is well again.
+pub const LANE_PROBES_MAX: usize = 2;
+/// Due tokens of one app that wait for their turn in memory; the rest wait in the store.
+pub const LANE_QUEUE_MAX: usize = 128;
+/// Due tokens of all apps that wait for their turn in memory.
+pub const DUE_QUEUE_MAX: usize = 4096;
+/// Records one transaction brings forward after an outage: as many as one commit group.
+pub const HASTEN_BATCH_MAX: usize = COMMIT_GROUP_MAX;
+/// After an outage what failed is tried anew within this long, and not all in one moment.
+pub const HASTEN_SPREAD: Duration = Duration::from_secs(10);
 /// Refresh this long ahead of expiry, or at half the token's life where that is less.
 pub const REFRESH_AHEAD: Duration = Duration::from_secs(300);
 /// Lifetime taken for a token whose provider never said one and whose app has no default.
@@ -159,13 +173,17 @@ pub const LIFETIME_MAX: Duration = Duration::from_secs(400 * 86_400);
 pub const BACKOFF_FIRST: Duration = Duration::from_secs(5);
 /// Longest wait between refresh attempts.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(3600);
+/// A caller has a failed refresh tried anew after this long, however long the scheduler would wait:
+/// whoever mended the network or a client secret is not to wait an hour.
+pub const RETRY_FOR_CALLERS: Duration = Duration::from_secs(30);
 /// An access token that nobody refreshed for this long is refreshed to keep its refresh token
 /// alive: the shortest idle lapse known is 30 days (Atlassian 90, Xero 60, QuickBooks 100).
 pub const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(14 * 86_400);
 /// A caller waits at most this long for a refresh in flight (the call itself goes on).
 pub const REFRESH_WAIT_MAX: Duration = Duration::from_secs(75);
-/// A refresh in flight ends at the latest after this: two provider calls and two commits.
-pub const FLIGHT_MAX: Duration = Duration::from_secs(120);
+/// A refresh in flight ends at the latest after this: twice a wait for a seat and a provider call,
+/// and two commits. Nothing but a disk that hangs comes near: a call that is cut may lose a token.
+pub const FLIGHT_MAX: Duration = Duration::from_secs(180);
 /// A forced refresh younger than this is answered with what it brought: a debounce.
 pub const FORCED_REFRESH_EVERY: Duration = Duration::from_secs(2);
 /// Longest sleep of the scheduler, so that a missed notice heals by itself.
@@ -290,7 +308,10 @@ const _: () =
 const _: () = assert!(RECORD_BYTES_MAX > 4 * CREDENTIAL_BYTES_MAX);
 const _: () = assert!(UPLOAD_BODY_BYTES_MAX > 3 * CREDENTIAL_BYTES_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= LIST_SCAN_MAX);
-const _: () = assert!(FLIGHT_MAX.as_secs() > 2 * PROVIDER_TIMEOUT.as_secs());
+const _: () = assert!(FLIGHT_MAX.as_secs() > 2 * (PROVIDER_TIMEOUT.as_secs() * 2) + 30);
+const _: () = assert!(PROVIDER_CALLS_PER_HOST_MAX < PROVIDER_CALLS_MAX);
+const _: () = assert!(LANE_REFRESHES_MAX < REFRESHES_MAX && REFRESHES_MAX < FLIGHTS_MAX);
+const _: () = assert!(PROVIDER_TIMEOUT.as_secs() < DRAIN_MAX.as_secs());
 const _: () = assert!(PROVIDER_CONNECT_TIMEOUT.as_secs() < PROVIDER_TIMEOUT.as_secs());
 const _: () = assert!(LINK_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(REFRESH_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());

@@ -271,7 +271,7 @@ impl Provider {
     ) -> std::result::Result<Answer, Failure> {
         let _seat = self.0.seats.take(host).await?;
         let answer = self.0.egress.send(request, body_max).await?;
-        if matches!(answer.status, 429 | 503) {
+        if matches!(answer.status, 408 | 425 | 429 | 500..) {
             let wait = read_retry_after(&answer.retry_after, self.0.clock.now());
             self.0.seats.stay_away(host, wait.unwrap_or_default());
         }

@@ -16,29 +16,32 @@
 //!   dead: revoked <-------------------------------------- refused -----------+
 //!   dead: interrupted refresh <--- refused after an answer was lost, or after a crash
 //! ```
-//! begin: `Vault::begin_refresh`; sent: `ask_provider`; sorted: `plan::verdict`;
-//! end: `Vault::finish_refresh`; unstored: `store_unstored`; after a crash:
-//! `recover`.
+//! begin: `Vault::begin_refresh_for`; sent: `ask_provider`; sorted: `plan::verdict`;
+//! end: `Vault::finish_refresh`; unstored: `store_unstored`; after a crash and on
+//! schedule: [`Refresher::run`].
 //!
-//! It promises: R1 to R3 (`flight`), R8 (`unstored`), and
+//! It promises: R1 to R3 (`flight`), R8 (`unstored`), R9 and R10 (`schedule`), and
 //! * R4 the provider is called only after the intent is durable (V7), and anybody is answered only
 //!   after the new token is;
 //! * R5 an answer that was lost is asked for once more with the same refresh token, at once, inside
 //!   a provider's grace; a crash's likewise, at start;
-//! * R6 a valid token is served while its provider is down;
-//! * R7 a forced refresh that names the token it saw rejected gets the stored one if that is newer.
+//! * R6 a valid token is served while its provider is down or hangs, before it ends;
+//! * R7 a forced refresh that names the token it saw rejected gets the stored one if that is newer;
+//!   a refresh that is not needed any more when its turn comes is not made.
 //!
 //! It never: sends a scope, marks a token dead but for a refusal of its grant, or reaches a record
 //! otherwise than by the vault.
 
 mod flight;
+mod fly;
 pub mod plan;
 mod revoke;
 mod schedule;
 mod unstored;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
@@ -46,20 +49,18 @@ use tokio::sync::{Notify, Semaphore};
 pub use self::flight::Landing;
 pub use self::revoke::{Revoked, Tally};
 
-use self::flight::{Flights, Ticket};
-use self::plan::Circumstances;
-use self::unstored::{Unstored, Waiting};
+use self::flight::Flights;
+use self::fly::Trip;
+use self::unstored::Unstored;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::model::TokenId;
 use crate::model::access::Caller;
-use crate::model::plan::Verdict;
-use crate::model::token::{Grant, ReconnectReason, Summary};
+use crate::model::token::{Grant, ReconnectReason, Summary, TokenState};
+use crate::model::{AppId, TokenId};
 use crate::provider::Provider;
-use crate::provider::classify::{Failure, FailureKind};
-use crate::secret::{Secret, chance};
-use crate::vault::{Ask, Begin, Finish, Found, Handed, NewToken, RefreshAsk, RefreshJob, Vault};
+use crate::secret::Secret;
+use crate::vault::{Ask, Besides, Found, Handed, Need, NewToken, RefreshJob, Vault};
 
 /// Keeps tokens fresh. Cheap to clone; there is one for the whole process.
 #[derive(Clone)]
@@ -70,7 +71,10 @@ struct Inner {
     provider: Provider,
     flights: Flights,
     unstored: Unstored,
-    seats: Semaphore,
+    /// Taken by whoever is storing those.
+    storing: Semaphore,
+    /// Apps whose provider answers again after an outage. Held for lines.
+    recovered: Mutex<BTreeSet<AppId>>,
     /// Told when something may have fallen due earlier than the scheduler knows.
     notice: Notify,
     ending: AtomicBool,
@@ -84,6 +88,14 @@ pub struct TokenAsk {
     pub force: bool,
     /// The access token that was seen rejected: a newer one that is stored will do.
     pub rejected: Option<Secret<String>>,
+}
+
+impl TokenAsk {
+    /// Whether a refresh is forced by what the caller saw, or by its word alone.
+    fn force(&self) -> (bool, Option<&Secret<String>>) {
+        let rejected = self.rejected.as_ref().filter(|_| self.force);
+        (self.force && rejected.is_none(), rejected)
+    }
 }
 
 /// The answer to "give me a token", as far as the vault and the provider go.
@@ -111,7 +123,8 @@ impl Refresher {
             provider,
             flights: Flights::default(),
             unstored: Unstored::default(),
-            seats: Semaphore::new(limits::REFRESHES_MAX),
+            storing: Semaphore::new(1),
+            recovered: Mutex::default(),
             notice: Notify::new(),
             ending: AtomicBool::new(false),
         }))
@@ -134,20 +147,41 @@ impl Refresher {
     /// # Errors
     /// [`Error::Denied`], [`Error::Locked`], [`Error::AuditUnavailable`], [`Error::Damaged`].
     pub async fn token(&self, caller: &Caller, wanted: &TokenAsk) -> Result<Outcome> {
-        let first = self.fetch(caller, &wanted.ask)?;
-        let id = match first {
-            Found::Fresh(handed) if !self.is_to_be_forced(wanted, &handed) => {
-                return Ok(Outcome::Ok(handed));
-            }
-            Found::Fresh(handed) => handed.id,
-            Found::Stale(id) => id,
-            Found::Reconnect(_, reason) => return Ok(Outcome::Reconnect(reason)),
-            Found::Missing => return Ok(Outcome::Missing),
+        let (force, rejected) = wanted.force();
+        let need = match (force, rejected) {
+            (_, Some(_)) => Need::Asked,
+            (true, None) => Need::Forced,
+            (false, None) => Need::Lasting(wanted.ask.min_ttl),
         };
-        let rejected = wanted.rejected.clone().filter(|_| wanted.force);
-        let landing = self.refresh(id, rejected).landing().await;
-        let rejects = wanted.rejected.as_ref().filter(|_| wanted.force);
-        self.after(caller, &wanted.ask, landing, rejects)
+        let mut again = true;
+        loop {
+            let id = match self.fetch(caller, &wanted.ask, force && again, rejected)? {
+                Found::Fresh(handed) => return Ok(Outcome::Ok(handed)),
+                Found::Reconnect(_, reason) => return Ok(Outcome::Reconnect(reason)),
+                Found::Missing => return Ok(Outcome::Missing),
+                Found::Stale(id) => id,
+            };
+            let flight = self.refresh(Trip {
+                id,
+                rejected: rejected.cloned(),
+                need,
+            });
+            let is_own = flight.is_own();
+            let landing = flight.landing(self.patience_for(id)?).await;
+            // Somebody else's flight may have been for a lesser need: looked at once more.
+            let was_joined = landing == Landing::Renewed && !is_own;
+            if !std::mem::take(&mut again) || !was_joined {
+                return self.after(caller, &wanted.ask, landing, rejected);
+            }
+        }
+    }
+
+    /// How long to wait for a refresh: what is valid is to be served while it is (R6).
+    fn patience_for(&self, id: TokenId) -> Result<Duration> {
+        let left = self.vault().left_of(&Caller::scheduler(), id)?;
+        Ok(left.map_or(limits::REFRESH_WAIT_MAX, |left| {
+            (left / 2).min(limits::REFRESH_WAIT_MAX)
+        }))
     }
 
     /// What there is to hand out after a flight.
@@ -158,74 +192,70 @@ impl Refresher {
         landing: Landing,
         rejected: Option<&Secret<String>>,
     ) -> Result<Outcome> {
-        let (retry_after, message) = match landing {
-            Landing::Renewed | Landing::Unstored | Landing::Hopeless | Landing::Dead(_) => (
-                limits::BACKOFF_FIRST,
-                "the refreshed token does not last as long as asked".into(),
-            ),
-            Landing::Later(wait, why) => (wait, why),
-            Landing::Failed(error @ (Error::Storage(_) | Error::OutcomeUnknown(_))) => {
-                (limits::BACKOFF_FIRST, error.to_string())
-            }
-            Landing::Failed(error) => return Err(error),
-        };
+        // A provider that grants the rejected one anew has no other.
+        let rejected = rejected.filter(|_| landing != Landing::Renewed);
         // R6: whatever is still valid serves, however short its life.
         let ask = Ask {
             min_ttl: Duration::ZERO,
             ..ask.clone()
         };
-        match self.fetch(caller, &ask)? {
-            Found::Fresh(handed) if rejected.is_none_or(|seen| !is_same(seen, &handed)) => {
-                Ok(Outcome::Ok(handed))
-            }
-            Found::Fresh(_) | Found::Stale(_) => {
-                self.vault().record_fetch(caller, &ask, "unavailable")?;
-                Ok(Outcome::Unavailable {
-                    retry_after,
-                    message,
-                })
-            }
-            Found::Reconnect(_, reason) => Ok(Outcome::Reconnect(reason)),
-            Found::Missing => Ok(Outcome::Missing),
+        match self.fetch(caller, &ask, false, rejected)? {
+            Found::Fresh(handed) => return Ok(Outcome::Ok(handed)),
+            Found::Reconnect(_, reason) => return Ok(Outcome::Reconnect(reason)),
+            Found::Missing => return Ok(Outcome::Missing),
+            Found::Stale(_) => {}
         }
-    }
-
-    fn fetch(&self, caller: &Caller, ask: &Ask) -> Result<Found> {
-        let found = self.vault().fetch(caller, ask)?;
-        let (Found::Stale(id) | Found::Reconnect(id, _)) = found else {
-            return Ok(found);
+        let (retry_after, message) = match landing {
+            Landing::Later(wait, why) => (wait, why),
+            Landing::Failed(error @ (Error::Damaged(_) | Error::TooNew(_))) => return Err(error),
+            Landing::Failed(Error::Busy(wait)) => (wait, Error::Busy(wait).to_string()),
+            Landing::Failed(error) => (limits::BACKOFF_FIRST, error.to_string()),
+            Landing::Renewed | Landing::Unstored | Landing::Hopeless | Landing::Dead(_) => (
+                limits::BACKOFF_FIRST,
+                "what the refresh brought has ended already".into(),
+            ),
         };
-        match self.0.unstored.of(id) {
-            Some(waiting) => self
-                .vault()
-                .fetch_over(caller, ask, Some((id, &waiting.grant))),
-            None => Ok(found),
-        }
+        self.vault().record_fetch(caller, &ask, "unavailable")?;
+        Ok(Outcome::Unavailable {
+            retry_after,
+            message,
+        })
     }
 
-    /// R7, and a debounce: a forced refresh right after a refresh is answered with what that
-    /// brought. Keys and tokens without a refresh token are as fresh as they will ever be.
-    fn is_to_be_forced(&self, wanted: &TokenAsk, handed: &Handed) -> bool {
-        if !wanted.force || handed.kind == crate::model::token::TokenKind::ApiKey {
-            return false;
-        }
-        match &wanted.rejected {
-            Some(rejected) => is_same(rejected, handed),
-            None => {
-                let age = self.clock().now().since(handed.obtained_at);
-                age >= limits::FORCED_REFRESH_EVERY
-            }
-        }
+    fn fetch(
+        &self,
+        caller: &Caller,
+        ask: &Ask,
+        force: bool,
+        rejected: Option<&Secret<String>>,
+    ) -> Result<Found> {
+        let waiting = self.0.unstored.all();
+        let unstored: Vec<(&RefreshJob, &Grant)> = waiting
+            .iter()
+            .map(|waiting| (&waiting.job, &waiting.grant))
+            .collect();
+        let besides = Besides {
+            unstored: &unstored,
+            force,
+            rejected,
+        };
+        self.vault().fetch_besides(caller, ask, &besides)
     }
 
     /// Refreshes one token because a person asks for it.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where it is not there or not the caller's.
+    /// [`Error::NotFound`] where it is not there or not the caller's; [`Error::Conflict`] where
+    /// there is nothing to refresh it with and nothing is wrong with it either.
     pub async fn refresh_now(&self, caller: &Caller, id: TokenId) -> Result<(Landing, Summary)> {
         self.vault().token_to_refresh(caller, id)?;
-        let landing = self.refresh(id, None).landing().await;
-        Ok((landing, self.vault().token_to_refresh(caller, id)?))
+        let landing = self.refresh(Trip::asked(id)).landing_at_last().await;
+        let summary = self.vault().token_to_refresh(caller, id)?;
+        if landing == Landing::Hopeless && summary.state == TokenState::Active {
+            let what = "there is no refresh token to refresh this one with";
+            return Err(Error::Conflict(what.into()));
+        }
+        Ok((landing, summary))
     }
 
     /// Stores a token, tries to refresh it where asked to, and tells the scheduler. One whose
@@ -239,7 +269,8 @@ impl Refresher {
         if !verify {
             return Ok(summary);
         }
-        match self.refresh(summary.id, None).landing().await {
+        let landing = self.refresh(Trip::asked(summary.id)).landing_at_last();
+        match landing.await {
             Landing::Dead(reason) => {
                 let (_, _) = self
                     .vault()
@@ -258,184 +289,5 @@ impl Refresher {
     /// Tells the scheduler that something may be due earlier than it knows.
     pub fn notice(&self) {
         self.0.notice.notify_one();
-    }
-
-    fn refresh(&self, id: TokenId, rejected: Option<Secret<String>>) -> Ticket {
-        let this = self.clone();
-        self.0.flights.join(
-            id,
-            async move { this.fly(RefreshAsk { id, rejected }).await },
-        )
-    }
-
-    async fn fly(&self, ask: RefreshAsk) -> Landing {
-        if self.0.ending.load(Ordering::Acquire) {
-            return Landing::Failed(Error::ShuttingDown);
-        }
-        if self.vault().is_refresh_paused() {
-            let why = "refreshing is paused: this vault was copied from another host";
-            return Landing::Later(limits::BACKOFF_MAX, why.into());
-        }
-        if let Some(waiting) = self.0.unstored.of(ask.id) {
-            // R8: no further refresh until the last one's result is stored.
-            return self.try_to_store(&waiting).await;
-        }
-        let _seat = self
-            .0
-            .seats
-            .acquire()
-            .await
-            .expect("the seats are never closed");
-        let begun = match self.vault().begin_refresh(&Caller::scheduler(), ask) {
-            Ok(receipt) => receipt.await,
-            Err(error) => Err(error),
-        };
-        match begun {
-            Ok(Begin::Go(job)) => self.go(*job).await,
-            Ok(Begin::Newer) => Landing::Renewed,
-            Ok(Begin::Hopeless) => Landing::Hopeless,
-            Ok(Begin::Wait(until)) => {
-                let wait = until.since(self.clock().now());
-                Landing::Later(
-                    wait,
-                    "the last refresh failed; the next attempt is not due yet".into(),
-                )
-            }
-            Err(error) => Landing::Failed(error),
-        }
-    }
-
-    /// From a durable intent to a stored outcome.
-    async fn go(&self, job: RefreshJob) -> Landing {
-        let (answer, unanswered) = self.ask_provider(&job).await;
-        let known = Circumstances {
-            now: self.clock().now(),
-            uncertain: job.uncertain || unanswered,
-            failures: job.failures,
-            jitter: chance(),
-        };
-        let (verdict, landing) = match answer {
-            Ok(grant) => return self.keep(job, grant).await,
-            Err(failure) => {
-                let why = failure_in_words(&failure);
-                let verdict = plan::verdict(failure, known);
-                let landing = match &verdict {
-                    Verdict::Dead(reason, _) => Landing::Dead(*reason),
-                    Verdict::Later { not_before, .. } => {
-                        Landing::Later(not_before.since(known.now), why)
-                    }
-                    Verdict::Renewed(_) => Landing::Renewed,
-                };
-                (verdict, landing)
-            }
-        };
-        match self.finish(&job, verdict).await {
-            Ok(Finish::Stored) => landing,
-            // Someone else won meanwhile: what they stored is what there is.
-            Ok(Finish::Superseded) => Landing::Renewed,
-            Err(error) => Landing::Failed(error),
-        }
-    }
-
-    /// Sends the refresh; once more where the answer was lost (R5). Says whether one was.
-    async fn ask_provider(&self, job: &RefreshJob) -> (std::result::Result<Grant, Failure>, bool) {
-        let Some(oauth) = job.app.app.oauth() else {
-            let failure = Failure::ours(
-                FailureKind::ClientRefused,
-                "settings",
-                "not an OAuth app any more",
-            );
-            return (Err(failure), false);
-        };
-        let secret = job.app.client_secret.as_ref();
-        let first = self
-            .provider()
-            .refresh(oauth, secret, &job.refresh_token)
-            .await;
-        match first {
-            Err(failure) if failure.kind == FailureKind::AnswerLost => (
-                self.provider()
-                    .refresh(oauth, secret, &job.refresh_token)
-                    .await,
-                true,
-            ),
-            other => (other, false),
-        }
-    }
-
-    /// Stores what the provider granted; keeps it in memory where the disk refuses.
-    async fn keep(&self, job: RefreshJob, grant: Grant) -> Landing {
-        match self.finish(&job, Verdict::Renewed(grant.clone())).await {
-            Ok(Finish::Stored) => Landing::Renewed,
-            Ok(Finish::Superseded) => {
-                self.revoke_orphan(&job, &grant).await;
-                Landing::Renewed
-            }
-            Err(error) => {
-                tracing::error!(%error, token = %job.id, "a refreshed token could not be stored; it is kept in memory");
-                self.0.unstored.keep(Waiting { job, grant });
-                self.notice();
-                Landing::Unstored
-            }
-        }
-    }
-
-    async fn finish(&self, job: &RefreshJob, verdict: Verdict) -> Result<Finish> {
-        self.vault()
-            .finish_refresh(&Caller::scheduler(), job, verdict)?
-            .await
-    }
-
-    /// The token was removed while it was being refreshed: what came back is nobody's, and is
-    /// taken back at the provider.
-    async fn revoke_orphan(&self, job: &RefreshJob, grant: &Grant) {
-        let gone = self
-            .vault()
-            .is_gone(&Caller::scheduler(), job)
-            .unwrap_or(false);
-        if let (true, Some(oauth)) = (gone, job.app.app.oauth()) {
-            let token = grant.refresh_token.as_ref().unwrap_or(&grant.access_token);
-            let hint = match grant.refresh_token {
-                Some(_) => crate::provider::TokenHint::RefreshToken,
-                None => crate::provider::TokenHint::AccessToken,
-            };
-            let secret = job.app.client_secret.as_ref();
-            if let Err(failure) = self.provider().revoke(oauth, secret, token, hint).await {
-                tracing::warn!(
-                    code = failure.code,
-                    "a token removed in mid-refresh was not revoked"
-                );
-            }
-        }
-    }
-
-    /// Stores what waits for the disk (R8).
-    async fn store_unstored(&self) {
-        for waiting in self.0.unstored.all() {
-            self.try_to_store(&waiting).await;
-        }
-    }
-
-    async fn try_to_store(&self, waiting: &Waiting) -> Landing {
-        match self.finish(&waiting.job, waiting.verdict()).await {
-            // Superseded: the commit that failed was in the file after all, or someone else won.
-            Ok(Finish::Stored | Finish::Superseded) => {
-                self.0.unstored.stored(waiting.job.id);
-                tracing::info!(token = %waiting.job.id, "a refreshed token that waited is stored");
-                Landing::Renewed
-            }
-            Err(_) => Landing::Unstored,
-        }
-    }
-}
-
-fn is_same(token: &Secret<String>, handed: &Handed) -> bool {
-    handed.value.equals(token.expose().as_bytes())
-}
-
-fn failure_in_words(failure: &Failure) -> String {
-    match failure.description.as_str() {
-        "" => failure.code.clone(),
-        description => format!("{}: {description}", failure.code),
     }
 }

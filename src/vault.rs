@@ -17,6 +17,7 @@
 mod access;
 mod apps;
 mod audit;
+mod due;
 mod host;
 mod index;
 mod keys;
@@ -36,11 +37,12 @@ use std::sync::{Arc, Mutex};
 
 pub use self::apps::{AppSecrets, SecretChange};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
+pub use self::due::{Due, Lane, Pick, Place};
 pub use self::keys::NewKey;
 pub use self::links::{MadeLink, NewLink, NoWay, Returned};
 pub use self::lists::{Filter, TokenPage};
-pub use self::renew::{Begin, Finish, RefreshAsk, RefreshJob};
-pub use self::tokens::{Ask, Doomed, Found, Handed, NewCredential, NewToken};
+pub use self::renew::{Begin, Finish, Need, RefreshAsk, RefreshJob};
+pub use self::tokens::{Ask, Besides, Doomed, Found, Handed, NewCredential, NewToken};
 pub use self::unlock::{NewVault, SlotInfo};
 pub use self::writer::Receipt;
 pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphrase};

@@ -5,8 +5,10 @@
 //! lifetime      := what the answer says, else the last one known, else the app's default,
 //!                  else a guess of one hour where it can be refreshed, else "does not expire"
 //! ahead         := min(5 minutes, half the lifetime)
-//! due           := expiry - ahead - jitter * ahead / 2        (never before half the lifetime)
-//! after n fails := min(5 s * 2^(n-1), 1 h), between half and whole of it, not before Retry-After
+//! due           := by jitter from max(expiry - 1.5 * ahead, half the lifetime)
+//!                             to max(expiry - ahead, that + ahead / 4)
+//! after n fails := min(5 s * 2^(n-1), 1 h), between half and whole of it, not before Retry-After;
+//!                  for a caller who asks: 30 s at most, not before Retry-After
 //! ```
 //!
 //! It promises: tokens born together do not fall due together; a margin never exceeds the token's
@@ -52,11 +54,14 @@ pub fn due_at(record: &Record, jitter: f64) -> Option<Timestamp> {
         (Some(_), Some(end)) => {
             let life = end.since(record.obtained_at);
             let ahead = limits::REFRESH_AHEAD.min(life / 2);
-            let spread = (ahead / 2).mul_f64(jitter.clamp(0.0, 1.0));
             // Never before half the life: a provider may refuse an early refresh, and jitter on top
             // of half a short life must not bring it down to nothing.
-            end.minus(ahead + spread)
-                .max(record.obtained_at.plus(life / 2))
+            let first = end
+                .minus(ahead + ahead / 2)
+                .max(record.obtained_at.plus(life / 2));
+            // A short life leaves no room before that, and such tokens fall due apart as well.
+            let last = end.minus(ahead).max(first.plus(ahead / 4));
+            last.minus(last.since(first).mul_f64(jitter.clamp(0.0, 1.0)))
         }
         (Some(_), None) => {
             let spread = (limits::KEEP_ALIVE_AFTER / 10).mul_f64(jitter.clamp(0.0, 1.0));
@@ -77,15 +82,52 @@ pub fn next_attempt(
     retry_after: Option<Duration>,
     jitter: f64,
 ) -> Timestamp {
-    let doublings = failures.saturating_sub(1).min(16);
-    let whole = limits::BACKOFF_FIRST
-        .saturating_mul(1 << doublings)
-        .min(limits::BACKOFF_MAX);
+    let whole = backoff(failures);
     let wait = whole / 2 + (whole / 2).mul_f64(jitter.clamp(0.0, 1.0));
     let told = retry_after.unwrap_or_default().min(limits::RETRY_AFTER_MAX);
     // Told to wait, a little jitter on top keeps many tokens from coming back in one second.
     let told = told + told.div_f64(20.0).mul_f64(jitter.clamp(0.0, 1.0));
     now.plus(wait.max(told))
+}
+
+/// The longest wait of our own after `failures` failures in a row.
+fn backoff(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    limits::BACKOFF_FIRST
+        .saturating_mul(1 << doublings)
+        .min(limits::BACKOFF_MAX)
+}
+
+/// True where a record waits because of our own back-off, not because a provider said so.
+pub fn waits_by_itself(record: &Record) -> bool {
+    match (record.not_before, &record.last_refresh_error) {
+        (Some(until), Some(error)) => until <= error.at.plus(backoff(record.failures)),
+        _ => false,
+    }
+}
+
+/// Before when not even a caller who asks has a refresh tried; `None` where one may be tried.
+pub fn wait_of_callers(record: &Record) -> Option<Timestamp> {
+    let until = record.not_before?;
+    let failed_at = record.last_refresh_error.as_ref().map(|error| error.at);
+    Some(match failed_at.filter(|_| waits_by_itself(record)) {
+        Some(failed_at) => until.min(failed_at.plus(limits::RETRY_FOR_CALLERS)),
+        None => until,
+    })
+}
+
+/// True where a forced refresh would come right after a refresh: what that brought is the answer.
+pub fn is_just_refreshed(record: &Record, now: Timestamp) -> bool {
+    let age = record.last_refreshed_at.map(|at| now.since(at));
+    age.is_some_and(|age| age < limits::FORCED_REFRESH_EVERY)
+}
+
+/// True where the credential can be handed out now and lasts for `min_ttl` more, as far as it ever
+/// does: a margin longer than half its life would ask for a refresh with every fetch.
+pub fn lasts(record: &Record, now: Timestamp, min_ttl: Duration) -> bool {
+    let life = record.expires_at.map(|end| end.since(record.obtained_at));
+    let min_ttl = life.map_or(min_ttl, |life| min_ttl.min(life / 2));
+    record.is_fresh(now, min_ttl)
 }
 
 /// The expiry and lifetime of a token obtained now.
@@ -115,12 +157,23 @@ pub fn apply_grant(
 ) {
     // Absent means: keep. Nothing ever overwrites a good refresh token with none (RFC 6749 6).
     if grant.refresh_token.is_some() {
-        cold.refresh_token = grant.refresh_token;
+        cold.refresh_token = grant.refresh_token.clone();
     }
     if grant.id_token.is_some() {
-        cold.id_token = grant.id_token;
+        cold.id_token = grant.id_token.clone();
     }
     record.has_refresh_token = cold.refresh_token.is_some();
+    lay_over(record, &grant, default_lifetime_s, now);
+}
+
+/// The part of [`apply_grant`] that a fetch sees.
+pub fn lay_over(
+    record: &mut Record,
+    grant: &Grant,
+    default_lifetime_s: Option<u64>,
+    now: Timestamp,
+) {
+    record.has_refresh_token |= grant.refresh_token.is_some();
     let (expires_at, lifetime_s) = expiry(
         now,
         grant.expires_in_s,
@@ -130,14 +183,14 @@ pub fn apply_grant(
     );
     record.expires_at = expires_at;
     record.lifetime_s = lifetime_s;
-    record.value = Some(grant.access_token);
-    record.token_type = grant.token_type;
+    record.value = Some(grant.access_token.clone());
+    record.token_type.clone_from(&grant.token_type);
     record.obtained_at = now;
-    if let Some(scopes) = grant.scopes {
-        record.granted = scopes;
+    if let Some(scopes) = &grant.scopes {
+        record.granted.clone_from(scopes);
     }
     if grant.subject.is_some() {
-        record.subject = grant.subject;
+        record.subject.clone_from(&grant.subject);
     }
     record.state = TokenState::Active;
     record.failures = 0;
@@ -183,10 +236,7 @@ pub fn fit(record: &Record, asked: Option<&Scopes>, now: Timestamp, min_ttl: Dur
     if !exact && !wider {
         return Fit::TooNarrow;
     }
-    // A margin longer than half the token's life would ask for a refresh with every fetch.
-    let life = record.expires_at.map(|end| end.since(record.obtained_at));
-    let min_ttl = life.map_or(min_ttl, |life| min_ttl.min(life / 2));
-    let fresh = record.is_fresh(now, min_ttl);
+    let fresh = lasts(record, now, min_ttl);
     let renewable = record.state == TokenState::Active && record.has_refresh_token;
     // Nothing can be done about a token that is still valid but not for as long as was asked.
     let usable = record.is_fresh(now, Duration::ZERO) && !renewable;

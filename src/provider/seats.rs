@@ -1,14 +1,15 @@
 //! Seats: how many calls one provider host gets at one time, and how long it asked us to stay away.
 //!
-//! It promises: at most [`limits::PROVIDER_CALLS_PER_HOST_MAX`] calls per host; after a
-//! `Retry-After` no call until it has passed; a bounded number of hosts remembered.
+//! It promises: at most [`limits::PROVIDER_CALLS_PER_HOST_MAX`] calls per host, and
+//! [`limits::PROVIDER_CALLS_MAX`] to all; who waits for one host takes no seat from another; after
+//! a `Retry-After` no call until it has passed; a bounded number of hosts remembered.
 //! It never: makes a call.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use super::classify::{Failure, FailureKind};
 use crate::clock::{Clock, Timestamp};
@@ -18,6 +19,7 @@ use crate::limits;
 pub struct Seats {
     // Held for lines, never across an await.
     hosts: Mutex<HashMap<String, Host>>,
+    all: Arc<Semaphore>,
     clock: Clock,
     wait_max: Duration,
 }
@@ -30,7 +32,8 @@ struct Host {
 /// The right to make one call. Given back when dropped.
 #[derive(Debug)]
 pub struct Seat {
-    _permit: OwnedSemaphorePermit,
+    _host: OwnedSemaphorePermit,
+    _all: OwnedSemaphorePermit,
 }
 
 impl Seats {
@@ -38,6 +41,7 @@ impl Seats {
     pub fn new(clock: Clock, wait_max: Duration) -> Self {
         Self {
             hosts: Mutex::new(HashMap::new()),
+            all: Arc::new(Semaphore::new(limits::PROVIDER_CALLS_MAX)),
             clock,
             wait_max,
         }
@@ -50,8 +54,12 @@ impl Seats {
     /// [`FailureKind::NotSent`] where no seat came free in time or too many hosts are in use.
     pub async fn take(&self, host: &str) -> Result<Seat, Failure> {
         let seats = self.enter(host)?;
-        let waited = tokio::time::timeout(self.wait_max, seats.acquire_owned()).await;
-        let Ok(Ok(permit)) = waited else {
+        // The host's first: a host that hangs holds its own seats and no more.
+        let both = async {
+            let host = seats.acquire_owned().await?;
+            Ok::<_, AcquireError>((host, self.all.clone().acquire_owned().await?))
+        };
+        let Ok(Ok((host_seat, seat))) = tokio::time::timeout(self.wait_max, both).await else {
             return Err(Failure::ours(
                 FailureKind::NotSent,
                 "too_many_calls",
@@ -60,7 +68,10 @@ impl Seats {
         };
         // Whoever waited may have waited behind the call that brought the host's `Retry-After`.
         self.enter(host)?;
-        Ok(Seat { _permit: permit })
+        Ok(Seat {
+            _host: host_seat,
+            _all: seat,
+        })
     }
 
     /// Remembers that `host` wants no call for `wait`. A shorter wait does not cut a longer one.

@@ -45,7 +45,17 @@ impl Flights {
         // Held for lines, and never across a wait.
         let mut flights = self.0.lock().expect("no holder panics");
         if let Some(ends) = flights.get(&id) {
-            return Ticket(ends.clone());
+            return Ticket {
+                ends: ends.clone(),
+                is_own: false,
+            };
+        }
+        if flights.len() >= limits::FLIGHTS_MAX {
+            let busy = Landing::Failed(Error::Busy(limits::BACKOFF_FIRST));
+            return Ticket {
+                ends: watch::channel(Some(busy)).1,
+                is_own: true,
+            };
         }
         let (end, ends) = watch::channel(None);
         flights.insert(id, ends.clone());
@@ -63,7 +73,7 @@ impl Flights {
             // No waiter left is no error: the result is stored.
             let _ = end.send(Some(landing));
         });
-        Ticket(ends)
+        Ticket { ends, is_own: true }
     }
 
     /// How many are under way.
@@ -106,15 +116,29 @@ impl Drop for Entry {
 }
 
 /// A place among those who wait for a flight.
-pub struct Ticket(Ends);
+pub struct Ticket {
+    ends: Ends,
+    is_own: bool,
+}
 
 impl Ticket {
+    /// True where this is the ticket that started the flight.
+    pub fn is_own(&self) -> bool {
+        self.is_own
+    }
+
     /// Waits for the end, at most [`limits::REFRESH_WAIT_MAX`].
-    pub async fn landing(mut self) -> Landing {
-        let end = self.0.wait_for(Option::is_some);
-        match tokio::time::timeout(limits::REFRESH_WAIT_MAX, end).await {
-            Ok(Ok(landing)) => landing.clone().unwrap_or(Landing::Hopeless),
-            Ok(Err(_)) => Landing::Later(limits::BACKOFF_FIRST, "the refresh was cut short".into()),
+    pub async fn landing_at_last(self) -> Landing {
+        self.landing(limits::REFRESH_WAIT_MAX).await
+    }
+
+    /// Waits for the end, at most so long.
+    pub async fn landing(mut self, patience: Duration) -> Landing {
+        let cut = || Landing::Later(limits::BACKOFF_FIRST, "the refresh was cut short".into());
+        let end = self.ends.wait_for(Option::is_some);
+        match tokio::time::timeout(patience, end).await {
+            Ok(Ok(landing)) => landing.clone().unwrap_or_else(cut),
+            Ok(Err(_)) => cut(),
             Err(_) => Landing::Later(
                 limits::BACKOFF_FIRST,
                 "the provider has not answered yet".into(),

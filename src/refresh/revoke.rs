@@ -5,12 +5,14 @@
 //! It never: keeps a token because a provider does not answer.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::Refresher;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::Caller;
 use crate::model::token::TokenKind;
@@ -71,11 +73,10 @@ impl Refresher {
     /// # Errors
     /// [`crate::error::Error::NotFound`] where it is not there or not the caller's.
     pub async fn remove(&self, caller: &Caller, id: TokenId) -> Result<Revoked> {
-        let (doomed, app) = self.vault().remove_token(caller, id)?.await?;
-        let outcome = self.revoke(&doomed, &app).await;
-        self.vault()
-            .record_revocation(caller, &doomed.summary, outcome.as_str())?;
-        Ok(outcome)
+        let doomed = self.vault().remove_token(caller, id)?.await?;
+        let (this, caller) = (self.clone(), caller.clone());
+        let end = Instant::now() + ALL_MAX;
+        detached(async move { this.revoke_on_record(&caller, &doomed, end).await }).await
     }
 
     /// Removes the tokens that fit, at most a page of them, and revokes them.
@@ -84,10 +85,8 @@ impl Refresher {
     /// [`crate::error::Error::Invalid`] for an empty filter.
     pub async fn remove_fitting(&self, caller: &Caller, filter: &Filter) -> Result<Tally> {
         let (doomed, more) = self.vault().remove_tokens(caller, filter).await?;
-        Ok(Tally {
-            more,
-            ..self.revoke_all(caller, doomed).await?
-        })
+        let tally = self.revoke_all(caller, doomed).await?;
+        Ok(Tally { more, ..tally })
     }
 
     /// Removes an app with its tokens, and revokes them.
@@ -108,41 +107,60 @@ impl Refresher {
         caller: &Caller,
         doomed: Vec<(Doomed, AppSecrets)>,
     ) -> Result<Tally> {
+        let (this, caller) = (self.clone(), caller.clone());
+        let end = Instant::now() + ALL_MAX;
+        detached(async move { this.revoke_several(&caller, doomed, end).await }).await
+    }
+
+    async fn revoke_several(
+        &self,
+        caller: &Caller,
+        doomed: Vec<(Doomed, AppSecrets)>,
+        end: Instant,
+    ) -> Result<Tally> {
         let mut tally = Tally {
             deleted: doomed.len(),
             ..Tally::default()
         };
         let mut waiting: VecDeque<_> = doomed.into();
         let mut asked = JoinSet::new();
-        let end = tokio::time::Instant::now() + ALL_MAX;
+        let mut unrecorded = None;
         loop {
             while asked.len() < AT_ONCE
-                && let Some((doomed, app)) = waiting.pop_front()
+                && let Some(doomed) = waiting.pop_front()
             {
-                let this = self.clone();
-                asked.spawn(async move {
-                    let outcome = this.revoke(&doomed, &app).await;
-                    (doomed, outcome)
-                });
+                let (this, caller) = (self.clone(), caller.clone());
+                asked.spawn(async move { this.revoke_on_record(&caller, &doomed, end).await });
             }
-            let Ok(Some(next)) = tokio::time::timeout_at(end, asked.join_next()).await else {
-                break;
-            };
-            let Ok((doomed, outcome)) = next else {
-                continue;
-            };
-            self.vault()
-                .record_revocation(caller, &doomed.summary, outcome.as_str())?;
-            match outcome {
-                Revoked::Yes => tally.revoked += 1,
-                Revoked::NotSupported => tally.not_supported += 1,
-                Revoked::Nothing => tally.nothing += 1,
-                // Counted below, with those that were not asked in time.
-                Revoked::Failed(_) => {}
+            match asked.join_next().await {
+                None => break,
+                Some(Ok(Ok(Revoked::Yes))) => tally.revoked += 1,
+                Some(Ok(Ok(Revoked::NotSupported))) => tally.not_supported += 1,
+                Some(Ok(Ok(Revoked::Nothing))) => tally.nothing += 1,
+                Some(Ok(Ok(Revoked::Failed(_))) | Err(_)) => tally.failed += 1,
+                Some(Ok(Err(error))) => {
+                    tally.failed += 1;
+                    unrecorded = Some(error);
+                }
             }
         }
-        tally.failed = tally.deleted - tally.revoked - tally.not_supported - tally.nothing;
-        Ok(tally)
+        unrecorded.map_or(Ok(tally), Err)
+    }
+
+    /// Revokes, at the latest by `end`, and puts on record how that went, whoever still waits.
+    async fn revoke_on_record(
+        &self,
+        caller: &Caller,
+        (doomed, app): &(Doomed, AppSecrets),
+        end: Instant,
+    ) -> Result<Revoked> {
+        let outcome = match tokio::time::timeout_at(end, self.revoke(doomed, app)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Revoked::Failed("the provider did not answer in time".into()),
+        };
+        self.vault()
+            .record_revocation(caller, &doomed.summary, outcome.as_str())?;
+        Ok(outcome)
     }
 
     /// Asks the provider to forget a token: by its refresh token where there is one, since most
@@ -166,11 +184,25 @@ impl Refresher {
             outcome = match self.provider().revoke(oauth, secret, token, hint).await {
                 Ok(Revocation::Done) => Revoked::Yes,
                 Ok(Revocation::Unsupported) => return Revoked::NotSupported,
+                // RFC 7009 2.2.1: a server need not revoke access tokens by themselves. The grant
+                // is gone with its refresh token.
+                Err(failure)
+                    if outcome == Revoked::Yes && failure.code == "unsupported_token_type" =>
+                {
+                    Revoked::Yes
+                }
                 Err(failure) => return Revoked::Failed(failure.code),
             };
         }
         outcome
     }
+}
+
+/// Lets work run on when whoever waits for it goes away: what was removed is to be revoked.
+async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    tokio::spawn(work).await.unwrap_or(Err(Error::ShuttingDown))
 }
 
 const _: () = assert!(ALL_MAX.as_secs() < limits::REQUEST_TIMEOUT.as_secs());

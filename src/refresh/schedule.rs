@@ -1,10 +1,14 @@
-//! The scheduler: sleeps until the earliest due token or a notice, then takes what is due.
+//! The scheduler: sleeps until the earliest due token, a notice or a landing, and keeps what is due
+//! in flight.
 //!
-//! It promises: what is due is refreshed in batches, within the seats; a locked or paused vault is
-//! left alone; trouble with the store is waited out, not hammered; at the end no new refresh
-//! begins and those in flight are finished.
-//! It never: holds a lock or a transaction while it waits.
+//! It promises: R9 a provider that hangs or fails delays its own tokens only: each app has a lane of
+//! bounded width, and a narrow one while its refreshes fail; R10 once a provider answers again, what
+//! waited for it is tried within seconds. A locked or paused vault is left alone; trouble with the
+//! store is waited out, not hammered; at the end no new refresh begins and those in flight are
+//! finished.
+//! It never: holds a lock or a transaction while it waits, or looks for due tokens without a reason.
 
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -12,39 +16,162 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::fly::{Trip, not_stored_yet};
 use super::{Landing, Refresher};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::Caller;
+use crate::vault::{Due, Lane, Pick, Place};
 
 /// Ended links are forgotten this often.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
 
-/// What the scheduler remembers between rounds.
-struct Round {
+/// Due tokens of one app: in flight, and waiting for their turn.
+#[derive(Default)]
+struct Traffic {
+    in_flight: usize,
+    queue: VecDeque<Due>,
+    /// More are due than the queue takes.
+    has_more: bool,
+    /// The last refresh failed, and not by its grant.
+    is_failing: bool,
+}
+
+impl Traffic {
+    fn has_room(&self) -> bool {
+        let most = match self.is_failing {
+            true => limits::LANE_PROBES_MAX,
+            false => limits::LANE_REFRESHES_MAX,
+        };
+        self.in_flight < most
+    }
+}
+
+/// What the scheduler knows between two looks.
+struct Desk {
     /// Interrupted refreshes were looked for since the vault was unlocked.
     recovered: bool,
     forgot_at: Timestamp,
+    /// Trouble with the store is waited out until then.
+    held_until: Timestamp,
+    /// Something may have fallen due.
+    is_to_look: bool,
+    /// More are due than all queues take.
+    has_more: bool,
+    lanes: BTreeMap<Lane, Traffic>,
+    /// The lane that had its turn last.
+    turn: Option<Lane>,
+    /// Places of what is queued or in flight.
+    known: HashSet<Place>,
+    flights: JoinSet<(Option<Place>, Landing)>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self {
+            recovered: false,
+            forgot_at: Timestamp::default(),
+            held_until: Timestamp::default(),
+            is_to_look: true,
+            has_more: false,
+            lanes: BTreeMap::new(),
+            turn: None,
+            known: HashSet::new(),
+            flights: JoinSet::new(),
+        }
+    }
+
+    /// Forgets what waits: the vault is locked, and what is due is looked for anew afterwards.
+    fn forget(&mut self) {
+        self.recovered = false;
+        self.is_to_look = true;
+        for traffic in self.lanes.values_mut() {
+            for due in traffic.queue.drain(..) {
+                self.known.remove(&due.place);
+            }
+        }
+    }
+
+    fn queued(&self) -> usize {
+        self.lanes.values().map(|traffic| traffic.queue.len()).sum()
+    }
+
+    fn wants_look(&self) -> bool {
+        let is_dry = |traffic: &Traffic| traffic.has_more && traffic.queue.is_empty();
+        self.is_to_look
+            || self.lanes.values().any(is_dry)
+            || (self.has_more && self.queued() < limits::DUE_QUEUE_MAX / 2)
+    }
+
+    /// Whether a due token is to be queued.
+    fn pick(&mut self, place: &Place, room: &mut usize, taken: &mut BTreeMap<Lane, usize>) -> Pick {
+        if self.known.contains(place) {
+            return Pick::Pass;
+        }
+        if *room == 0 {
+            self.has_more = true;
+            return Pick::Stop;
+        }
+        let traffic = self.lanes.entry(place.lane()).or_default();
+        let taken = taken.entry(place.lane()).or_default();
+        if traffic.queue.len() + *taken >= limits::LANE_QUEUE_MAX {
+            traffic.has_more = true;
+            return Pick::Pass;
+        }
+        *taken += 1;
+        *room -= 1;
+        Pick::Take
+    }
+
+    fn land(&mut self, place: Option<Place>, landing: &Landing, now: Timestamp) {
+        if is_of_the_store(landing) {
+            self.held_until = now.plus(limits::BACKOFF_FIRST);
+        }
+        let Some(place) = place else { return };
+        self.known.remove(&place);
+        let lane = place.lane();
+        let Some(traffic) = self.lanes.get_mut(&lane) else {
+            return;
+        };
+        traffic.in_flight -= 1;
+        traffic.is_failing = matches!(landing, Landing::Later(..));
+        if traffic.in_flight == 0 && traffic.queue.is_empty() && !traffic.has_more {
+            self.lanes.remove(&lane);
+        }
+    }
+}
+
+/// True where the disk, not this one token, is what went wrong.
+fn is_of_the_store(landing: &Landing) -> bool {
+    match landing {
+        Landing::Unstored => true,
+        Landing::Failed(error) => matches!(
+            error,
+            Error::Storage(_)
+                | Error::OutcomeUnknown(_)
+                | Error::AuditUnavailable(_)
+                | Error::Busy(_)
+        ),
+        _ => false,
+    }
 }
 
 impl Refresher {
     /// Keeps tokens fresh until `shutdown` comes, then finishes what is in flight.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
-        let mut round = Round {
-            recovered: false,
-            forgot_at: Timestamp::default(),
-        };
+        let mut desk = Desk::new();
         loop {
             let wake_at = tokio::select! {
                 () = &mut shutdown => break,
-                wake_at = self.one_round(&mut round) => wake_at,
+                wake_at = self.attend(&mut desk) => wake_at,
             };
             tokio::select! {
                 () = &mut shutdown => break,
-                () = self.0.notice.notified() => {}
-                () = self.clock().sleep_until(wake_at) => {}
+                () = self.0.notice.notified() => desk.is_to_look = true,
+                () = self.clock().sleep_until(wake_at) => desk.is_to_look = true,
+                Some(landed) = desk.flights.join_next() => self.land(&mut desk, landed),
             }
         }
         self.drain().await;
@@ -60,95 +187,150 @@ impl Refresher {
                 "refreshes in flight were cut; their intents are kept for the next start"
             );
         }
-        self.store_unstored().await;
+        if !self.store_unstored().await {
+            tracing::error!("refreshed tokens could not be stored and end with this process");
+        }
     }
 
-    /// Does what is due; the moment to look again comes back.
-    async fn one_round(&self, round: &mut Round) -> Timestamp {
+    fn land(
+        &self,
+        desk: &mut Desk,
+        landed: std::result::Result<(Option<Place>, Landing), tokio::task::JoinError>,
+    ) {
+        let mut next = Some(landed);
+        // All that have landed by now are taken at once, so that one look serves them all.
+        while let Some(landed) = next {
+            match landed {
+                Ok((place, landing)) => desk.land(place, &landing, self.clock().now()),
+                Err(error) => tracing::error!(%error, "a wait for a refresh was cut short"),
+            }
+            next = desk.flights.try_join_next();
+        }
+    }
+
+    /// Does what is to be done now; the moment to look again comes back.
+    async fn attend(&self, desk: &mut Desk) -> Timestamp {
         let now = self.clock().now();
         let later = now.plus(limits::SCHEDULER_SLEEP_MAX);
-        if self.vault().status().locked {
-            round.recovered = false;
+        if self.vault().status().locked || self.vault().is_refresh_paused() {
+            desk.forget();
             return later;
         }
-        if self.vault().is_refresh_paused() {
-            return later;
+        if desk.held_until > now {
+            return desk.held_until.min(later);
         }
-        match self.work(round, now).await {
+        match self.work(desk, now).await {
             Ok(next) => next.map_or(later, |next| next.min(later)),
             Err(Error::Locked | Error::ShuttingDown) => later,
             Err(error) => {
                 tracing::error!(%error, "the refresh scheduler waits");
-                now.plus(limits::BACKOFF_FIRST)
+                desk.held_until = now.plus(limits::BACKOFF_FIRST);
+                desk.held_until
             }
         }
     }
 
-    async fn work(&self, round: &mut Round, now: Timestamp) -> Result<Option<Timestamp>> {
-        self.store_unstored().await;
-        if !round.recovered {
-            self.recover().await?;
-            round.recovered = true;
+    async fn work(&self, desk: &mut Desk, now: Timestamp) -> Result<Option<Timestamp>> {
+        if !self.store_unstored().await {
+            return Err(not_stored_yet());
         }
-        if now.since(round.forgot_at) >= FORGET_EVERY {
+        if !desk.recovered {
+            self.recover(desk)?;
+            desk.recovered = true;
+        }
+        self.hasten().await?;
+        if now.since(desk.forgot_at) >= FORGET_EVERY {
             self.vault().forget_links(&Caller::scheduler())?.await?;
-            round.forgot_at = now;
+            desk.forgot_at = now;
         }
-        let mut before = Vec::new();
-        loop {
-            let now = self.clock().now();
-            let (due, next) = self
-                .vault()
-                .due(&Caller::scheduler(), now, limits::DUE_BATCH_MAX)?;
-            if due.is_empty() {
-                return Ok(next);
+        // Each look fills a queue or finds that nothing more is due.
+        while desk.wants_look() {
+            self.look(desk, now)?;
+            self.take_off(desk);
+            if desk.flights.len() >= limits::REFRESHES_MAX {
+                break;
             }
-            if due == before {
-                // Whatever keeps these from moving on, asking again at once will not mend it.
-                return Err(Error::Storage("due tokens stay due after a refresh".into()));
-            }
-            self.refresh_all(due.clone()).await?;
-            before = due;
         }
+        self.take_off(desk);
+        self.vault().next_due(&Caller::scheduler(), now)
     }
 
     /// Tries each interrupted refresh once, at once, before anything else: a provider's grace for
     /// the old refresh token may be seconds (R5).
-    async fn recover(&self) -> Result<()> {
+    fn recover(&self, desk: &mut Desk) -> Result<()> {
         let interrupted = self.vault().interrupted(&Caller::scheduler())?;
         if !interrupted.is_empty() {
             tracing::info!(
                 count = interrupted.len(),
                 "interrupted refreshes are tried again"
             );
-            self.refresh_all(interrupted).await?;
+        }
+        for id in interrupted {
+            self.start(desk, Trip::asked(id), None);
         }
         Ok(())
     }
 
-    /// Refreshes these, and waits for all.
-    async fn refresh_all(&self, ids: Vec<crate::model::TokenId>) -> Result<()> {
-        let mut flights = JoinSet::new();
-        for id in ids {
-            flights.spawn(self.refresh(id, None).landing());
+    /// Brings forward what waits for providers that are well again (R10).
+    async fn hasten(&self) -> Result<()> {
+        let next = || {
+            let mut recovered = self.0.recovered.lock().expect("no holder panics");
+            recovered.pop_first()
+        };
+        while let Some(app) = next() {
+            let count = self.vault().hasten(&Caller::scheduler(), &app).await?;
+            tracing::info!(%app, count, "its provider answers again; what waited is tried anew");
         }
-        let mut trouble = None;
-        while let Some(landing) = flights.join_next().await {
-            match landing {
-                Ok(Landing::Failed(error)) => trouble = Some(error),
-                Ok(Landing::Unstored) => {
-                    trouble = Some(Error::Storage(
-                        "a refreshed token waits to be stored".into(),
-                    ));
+        Ok(())
+    }
+
+    /// Queues what is due.
+    fn look(&self, desk: &mut Desk, now: Timestamp) -> Result<()> {
+        desk.is_to_look = false;
+        desk.has_more = false;
+        for traffic in desk.lanes.values_mut() {
+            traffic.has_more = false;
+        }
+        let mut room = limits::DUE_QUEUE_MAX.saturating_sub(desk.queued());
+        let mut taken: BTreeMap<Lane, usize> = BTreeMap::new();
+        let (due, _) = self
+            .vault()
+            .due_among(&Caller::scheduler(), now, &mut |place| {
+                desk.pick(place, &mut room, &mut taken)
+            })?;
+        for due in due {
+            desk.known.insert(due.place);
+            let traffic = desk.lanes.entry(due.place.lane()).or_default();
+            traffic.queue.push_back(due);
+        }
+        Ok(())
+    }
+
+    /// Starts what has waited longest in each lane, one lane after another, as far as there is room.
+    fn take_off(&self, desk: &mut Desk) {
+        let mut lanes: Vec<Lane> = desk.lanes.keys().copied().collect();
+        let turn = lanes.partition_point(|lane| Some(*lane) <= desk.turn);
+        lanes.rotate_left(turn);
+        let mut is_moving = true;
+        while std::mem::take(&mut is_moving) {
+            for lane in &lanes {
+                if desk.flights.len() < limits::REFRESHES_MAX
+                    && let Some(traffic) = desk.lanes.get_mut(lane)
+                    && traffic.has_room()
+                    && let Some(due) = traffic.queue.pop_front()
+                {
+                    traffic.in_flight += 1;
+                    desk.turn = Some(*lane);
+                    self.start(desk, Trip::due(due.id), Some(due.place));
+                    is_moving = true;
                 }
-                Ok(_) => {}
-                Err(error) => tracing::error!(%error, "a wait for a refresh was cut short"),
             }
         }
-        match trouble {
-            // A token that went away meanwhile is no trouble.
-            None | Some(Error::NotFound(_)) => Ok(()),
-            Some(error) => Err(error),
-        }
+    }
+
+    fn start(&self, desk: &mut Desk, trip: Trip, place: Option<Place>) {
+        let flight = self.refresh(trip);
+        desk.flights
+            .spawn(async move { (place, flight.landing(limits::FLIGHT_MAX).await) });
     }
 }

@@ -1,7 +1,7 @@
 //! Refreshed tokens that the store could not take: kept, served, and written later.
 //!
-//! It promises: R8 a token that a provider has granted is not lost while the process lives; no
-//! further refresh of its record starts until it is stored.
+//! It promises: R8 a token that a provider has granted is not lost while the process lives, not even
+//! by a flight that is cut; no further refresh starts until it is stored.
 //! It never: grows beyond the refreshes that were in flight when the disk failed.
 
 use std::collections::HashMap;
@@ -29,9 +29,13 @@ impl Waiting {
 pub(super) struct Unstored(Mutex<HashMap<TokenId, Arc<Waiting>>>);
 
 impl Unstored {
-    pub(super) fn keep(&self, waiting: Waiting) {
-        let mut all = self.0.lock().expect("no holder panics");
-        all.insert(waiting.job.id, Arc::new(waiting));
+    /// Holds a result while it is being stored. It is kept here unless it is let go.
+    pub(super) fn hold(&self, waiting: Waiting) -> Held<'_> {
+        Held {
+            unstored: self,
+            waiting: Arc::new(waiting),
+            is_kept: true,
+        }
     }
 
     pub(super) fn of(&self, id: TokenId) -> Option<Arc<Waiting>> {
@@ -49,5 +53,33 @@ impl Unstored {
 
     pub(super) fn stored(&self, id: TokenId) {
         self.0.lock().expect("no holder panics").remove(&id);
+    }
+}
+
+/// A result on its way to the disk.
+pub(super) struct Held<'a> {
+    unstored: &'a Unstored,
+    waiting: Arc<Waiting>,
+    is_kept: bool,
+}
+
+impl Held<'_> {
+    pub(super) fn waiting(&self) -> Arc<Waiting> {
+        Arc::clone(&self.waiting)
+    }
+
+    /// It is stored, or nobody's any more.
+    pub(super) fn let_go(mut self) {
+        self.is_kept = false;
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if self.is_kept {
+            let waiting = Arc::clone(&self.waiting);
+            let mut all = self.unstored.0.lock().expect("no holder panics");
+            all.insert(waiting.job.id, waiting);
+        }
     }
 }

@@ -9,21 +9,23 @@
 //!
 //! It never: calls a provider, or decides when to.
 
+use std::time::Duration;
+
 use super::Vault;
 use super::apps::{self, AppSecrets};
-use super::index::{Indexer, TokenKey, from_due_key};
+use super::index::{Indexer, TokenKey};
 use super::records::{Intent, decode, encode};
-use super::tokens::{find, open_cold, put, read};
+use super::tokens::{Kept, find, holds, open_cold, put, read};
 use super::writer::{Receipt, Tx};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::model::access::{Action, Caller, Target, Who};
 use crate::model::plan::{self, Verdict};
-use crate::model::token::{Record, Summary, TokenState};
+use crate::model::token::{Grant, Record, Summary, TokenState};
 use crate::model::{Address, Owner, TokenId};
 use crate::seal::digest;
 use crate::secret::{Secret, hex};
-use crate::store::{Index, Records, Scan, View};
+use crate::store::{Records, View};
 
 /// A refresh that has begun.
 pub struct RefreshJob {
@@ -40,13 +42,80 @@ pub struct RefreshJob {
     place: TokenKey,
     version: u64,
     address: Address,
+    answered_at: Option<Timestamp>,
+}
+
+impl RefreshJob {
+    /// Notes when the provider answered: what it granted lives from then on, whenever it is stored.
+    #[must_use]
+    pub fn answered(self, at: Timestamp) -> Self {
+        Self {
+            answered_at: Some(at),
+            ..self
+        }
+    }
+
+    /// True where this is the very version of the record that was refreshed.
+    pub(super) fn is_of(&self, place: &TokenKey, version: u64) -> bool {
+        self.place == *place && self.version == version
+    }
+
+    /// Shows `record` as it will be when `grant` is stored; another version is left alone.
+    pub(super) fn lay_over(
+        &self,
+        place: &TokenKey,
+        version: u64,
+        grant: &Grant,
+        record: &mut Record,
+    ) {
+        if let (true, Some(at)) = (self.is_of(place, version), self.answered_at) {
+            plan::lay_over(record, grant, self.default_lifetime_s(), at);
+        }
+    }
+
+    fn default_lifetime_s(&self) -> Option<u64> {
+        let oauth = self.app.app.oauth();
+        oauth.and_then(|oauth| oauth.default_lifetime_s)
+    }
+}
+
+/// What makes a refresh needful. Looked at again with the record in hand, since another refresh may
+/// have ended between the question and the flight.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Need {
+    /// It was asked for by itself.
+    Asked,
+    /// The schedule says so.
+    Due,
+    /// A caller needs it to be valid for this long.
+    Lasting(Duration),
+    /// A caller wants a newer one whatever the old one is worth.
+    Forced,
+}
+
+impl Need {
+    fn is_met(self, kept: &Kept, now: Timestamp) -> bool {
+        match self {
+            Self::Asked => false,
+            Self::Due => kept.due.is_none_or(|due| due > now),
+            Self::Lasting(min_ttl) => plan::lasts(&kept.record, now, min_ttl),
+            Self::Forced => plan::is_just_refreshed(&kept.record, now),
+        }
+    }
+
+    fn wait(self, record: &Record) -> Option<Timestamp> {
+        match self {
+            Self::Due => record.not_before,
+            Self::Asked | Self::Lasting(_) | Self::Forced => plan::wait_of_callers(record),
+        }
+    }
 }
 
 /// How a refresh may begin.
 pub enum Begin {
     /// The intent is durable: call the provider.
     Go(Box<RefreshJob>),
-    /// The stored token is newer than the one the caller saw rejected.
+    /// The stored token is newer than the one the caller saw rejected, or needs no refresh any more.
     Newer,
     /// Not before this moment.
     Wait(Timestamp),
@@ -78,6 +147,19 @@ impl Vault {
     /// [`Error::NotFound`]; [`Error::Storage`] where the intent cannot be stored: then the provider
     /// must not be called.
     pub fn begin_refresh(&self, caller: &Caller, ask: RefreshAsk) -> Result<Receipt<Begin>> {
+        self.begin_refresh_for(caller, ask, Need::Asked)
+    }
+
+    /// [`Vault::begin_refresh`], unless the need is met already.
+    ///
+    /// # Errors
+    /// As [`Vault::begin_refresh`].
+    pub fn begin_refresh_for(
+        &self,
+        caller: &Caller,
+        ask: RefreshAsk,
+        need: Need,
+    ) -> Result<Receipt<Begin>> {
         let (permit, kept) = self.permit_on(caller, Action::Refresh, ask.id)?;
         let now = self.clock().now();
         permit.write_as("refresh begins", Some(ask.id), move |tx| {
@@ -86,47 +168,17 @@ impl Vault {
                 return Err(Error::NotFound("token"));
             };
             let record = &kept.record;
-            if ask
-                .rejected
-                .is_some_and(|rejected| !holds(record, &rejected))
-            {
+            let unlike = |rejected: &Secret<String>| !holds(record, rejected);
+            if ask.rejected.as_ref().is_some_and(unlike) || need.is_met(&kept, now) {
                 return Ok(Begin::Newer);
             }
             if record.state != TokenState::Active {
                 return Ok(Begin::Hopeless);
             }
-            if let Some(not_before) = record.not_before.filter(|not_before| *not_before > now) {
+            if let Some(not_before) = need.wait(record).filter(|not_before| *not_before > now) {
                 return Ok(Begin::Wait(not_before));
             }
-            let cold = open_cold(tx.keys(), &kept.place, &kept.sealed)?;
-            let Some(refresh_token) = cold.refresh_token else {
-                return Ok(Begin::Hopeless);
-            };
-            let app_place = Indexer(tx.keys()).app(&record.address.app);
-            let app = apps::read(tx, &app_place)?.ok_or(Error::NotFound("app"))?;
-            let version = kept.sealed.version();
-            let spent = fingerprint(&refresh_token);
-            let before = intent(tx, &kept.place)?.filter(|intent| intent.spent == spent);
-            let attempt = before
-                .as_ref()
-                .map_or(1, |intent| intent.attempt.saturating_add(1));
-            let intent = Intent {
-                version,
-                spent,
-                at: now,
-                attempt,
-            };
-            tx.put(Records::Intents, &kept.place, &[&encode(&intent)])?;
-            Ok(Begin::Go(Box::new(RefreshJob {
-                id: ask.id,
-                app,
-                refresh_token,
-                uncertain: before.is_some(),
-                failures: record.failures,
-                place: kept.place,
-                version,
-                address: kept.record.address,
-            })))
+            begin(tx, &kept, now)
         })
     }
 
@@ -142,15 +194,11 @@ impl Vault {
     ) -> Result<Receipt<Finish>> {
         let target = Target::of(&job.address.app, &job.address.owner);
         let permit = self.gate().permit(caller, Action::Refresh, &target)?;
-        let now = self.clock().now();
+        let now = job.answered_at.unwrap_or_else(|| self.clock().now());
         let by = caller.name();
         let (place, version, id) = (job.place, job.version, job.id);
         let was_uncertain = job.uncertain;
-        let default_s = job
-            .app
-            .app
-            .oauth()
-            .and_then(|oauth| oauth.default_lifetime_s);
+        let default_s = job.default_lifetime_s();
         permit.write_as(&word_for(&verdict), Some(id), move |tx| {
             let Some(kept) = read(tx, &place)? else {
                 return Ok(Finish::Superseded);
@@ -193,69 +241,6 @@ impl Vault {
         })
     }
 
-    /// Tokens that are due by `now`, the most overdue first, and when the next one is.
-    ///
-    /// # Errors
-    /// [`Error::Locked`], [`Error::Damaged`].
-    pub fn due(
-        &self,
-        caller: &Caller,
-        now: Timestamp,
-        most: usize,
-    ) -> Result<(Vec<TokenId>, Option<Timestamp>)> {
-        let permit = self
-            .gate()
-            .permit(caller, Action::Refresh, &Target::default())?;
-        let view = self.store().read()?;
-        let mut places = Vec::new();
-        let mut next = None;
-        view.scan_index(Index::Due, b"", None, &mut |key, _| {
-            let (at, place) = from_due_key(key)
-                .ok_or_else(|| Error::Damaged("an entry of the due table cannot be read".into()))?;
-            if at > now || places.len() == most {
-                next = Some(at);
-                return Ok(Scan::Stop);
-            }
-            places.push(place);
-            Ok(Scan::Go)
-        })?;
-        let mut ids = Vec::with_capacity(places.len());
-        for place in places {
-            // The index is not sealed: an entry without a record is refused, not followed.
-            let sealed = view.record(Records::Tokens, &place)?.ok_or_else(|| {
-                Error::Damaged("an entry of the due table leads to no token".into())
-            })?;
-            ids.push(
-                super::tokens::open_hot(permit.keys(), &place, &sealed)?
-                    .1
-                    .id,
-            );
-        }
-        Ok((ids, next))
-    }
-
-    /// Tokens whose refresh had begun when the process ended: each is tried once, at once.
-    ///
-    /// # Errors
-    /// [`Error::Locked`], [`Error::Damaged`].
-    pub fn interrupted(&self, caller: &Caller) -> Result<Vec<TokenId>> {
-        let permit = self
-            .gate()
-            .permit(caller, Action::Refresh, &Target::default())?;
-        let view = self.store().read()?;
-        let mut ids = Vec::new();
-        view.scan_records(Records::Intents, b"", None, &mut |place, _| {
-            if let Some(sealed) = view.record(Records::Tokens, place)? {
-                ids.push(super::tokens::open_hot(permit.keys(), place, &sealed)?.1.id);
-            }
-            Ok(Scan::Go)
-        })?;
-        if !ids.is_empty() {
-            permit.record(&format!("{} interrupted refreshes found", ids.len()), None)?;
-        }
-        Ok(ids)
-    }
-
     /// A token that the caller may refresh by hand.
     ///
     /// # Errors
@@ -266,15 +251,18 @@ impl Vault {
         Ok(kept.record.summary())
     }
 
-    /// True where the record of a finished job is gone, not merely changed.
+    /// True where the record of a finished job is gone and nothing is in its place: what the job
+    /// brought is nobody's. What stands in its place may live on the same grant.
     ///
     /// # Errors
     /// [`Error::Locked`], [`Error::Damaged`].
-    pub fn is_gone(&self, caller: &Caller, job: &RefreshJob) -> Result<bool> {
+    pub fn is_orphaned(&self, caller: &Caller, job: &RefreshJob) -> Result<bool> {
         let permit = self
             .gate()
             .permit(caller, Action::Refresh, &Target::default())?;
-        Ok(find(permit.keys(), &self.store().read()?, job.id)?.is_none())
+        let view = self.store().read()?;
+        let is_gone = find(permit.keys(), &view, job.id)?.is_none();
+        Ok(is_gone && view.record(Records::Tokens, &job.place)?.is_none())
     }
 
     /// Puts on record how revoking a removed token at its provider went.
@@ -303,12 +291,39 @@ fn word_for(verdict: &Verdict) -> String {
     }
 }
 
-/// True where `record` holds exactly this access token.
-fn holds(record: &Record, token: &Secret<String>) -> bool {
-    record
-        .value
+/// Stages the intent, and takes out what the provider is to be asked with.
+fn begin(tx: &mut Tx<'_>, kept: &Kept, now: Timestamp) -> Result<Begin> {
+    let record = &kept.record;
+    let cold = open_cold(tx.keys(), &kept.place, &kept.sealed)?;
+    let Some(refresh_token) = cold.refresh_token else {
+        return Ok(Begin::Hopeless);
+    };
+    let app_place = Indexer(tx.keys()).app(&record.address.app);
+    let app = apps::read(tx, &app_place)?.ok_or(Error::NotFound("app"))?;
+    let version = kept.sealed.version();
+    let spent = fingerprint(&refresh_token);
+    let before = intent(tx, &kept.place)?.filter(|intent| intent.spent == spent);
+    let attempt = before
         .as_ref()
-        .is_some_and(|value| value.equals(token.expose().as_bytes()))
+        .map_or(1, |intent| intent.attempt.saturating_add(1));
+    let intent = Intent {
+        version,
+        spent,
+        at: now,
+        attempt,
+    };
+    tx.put(Records::Intents, &kept.place, &[&encode(&intent)])?;
+    Ok(Begin::Go(Box::new(RefreshJob {
+        id: record.id,
+        app,
+        refresh_token,
+        uncertain: before.is_some(),
+        failures: record.failures,
+        place: kept.place,
+        version,
+        address: record.address.clone(),
+        answered_at: None,
+    })))
 }
 
 /// Tells a refresh token from another without holding it.
@@ -319,7 +334,8 @@ fn fingerprint(refresh_token: &Secret<String>) -> String {
     ])[..16])
 }
 
-fn intent(tx: &Tx<'_>, place: &TokenKey) -> Result<Option<Intent>> {
+/// The open intent of a record.
+pub(super) fn intent(tx: &Tx<'_>, place: &TokenKey) -> Result<Option<Intent>> {
     let Some(sealed) = tx.view().record(Records::Intents, place)? else {
         return Ok(None);
     };

@@ -12,6 +12,7 @@ use super::access::Permit;
 use super::apps::{self, AppSecrets};
 use super::index::{self, Indexer, PART, TokenKey, due_key, id_key, owners_key};
 use super::records::{ColdRow, HotRow, decode, encode};
+use super::renew::RefreshJob;
 use super::writer::{Receipt, Tx};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -43,6 +44,17 @@ pub struct Ask {
     pub min_ttl: Duration,
     /// With the refresh token, which takes a right of its own.
     pub with_refresh_token: bool,
+}
+
+/// What a fetch takes into account besides its ask.
+#[derive(Default)]
+pub struct Besides<'a> {
+    /// Renewals that the store could not take yet: what they brought is the newest there is.
+    pub unstored: &'a [(&'a RefreshJob, &'a Grant)],
+    /// Refresh first, where that can be done and was not done just now.
+    pub force: bool,
+    /// The credential that was seen rejected: it is not handed out again.
+    pub rejected: Option<&'a Secret<String>>,
 }
 
 /// What a fetch found.
@@ -161,19 +173,18 @@ impl Vault {
     /// # Errors
     /// [`Error::Denied`]; [`Error::Damaged`] where a record does not authenticate.
     pub fn fetch(&self, caller: &Caller, ask: &Ask) -> Result<Found> {
-        self.fetch_over(caller, ask, None)
+        self.fetch_besides(caller, ask, &Besides::default())
     }
 
-    /// [`Vault::fetch`], with a grant laid over one record: a refresh whose result the store could
-    /// not take yet.
+    /// [`Vault::fetch`], with what a flow knows besides.
     ///
     /// # Errors
     /// As [`Vault::fetch`].
-    pub fn fetch_over(
+    pub fn fetch_besides(
         &self,
         caller: &Caller,
         ask: &Ask,
-        unstored: Option<(TokenId, &Grant)>,
+        besides: &Besides<'_>,
     ) -> Result<Found> {
         let target = Target {
             scopes: ask.scopes.as_ref(),
@@ -191,39 +202,39 @@ impl Vault {
             permit.may_hand_out(granted) && second.is_none_or(|second| second.may_hand_out(granted))
         };
         let now = self.clock().now();
-        let Some((place, sealed, record)) = self.best(&permit, &may, ask, now, unstored)? else {
+        let best = self.best(&permit, &may, ask, now, besides.unstored)?;
+        let Some((place, sealed, record)) = best else {
             permit.record("connect_required", None)?;
             return Ok(Found::Missing);
         };
         let id = record.id;
+        let dead = |reason: ReconnectReason| {
+            let outcome = format!("reconnect_required: {}", reason.as_str());
+            permit.record(&outcome, Some(id))?;
+            Ok(Found::Reconnect(id, reason))
+        };
         match fit(&record, ask.scopes.as_ref(), now, ask.min_ttl) {
-            Fit::ExactFresh | Fit::WiderFresh => {
-                let mut handed = hand_out(&permit, ask, &place, &sealed, record)?;
-                let rotated = unstored
-                    .filter(|(of, _)| *of == id)
-                    .and_then(|(_, grant)| grant.refresh_token.clone());
-                // The stored one is spent then: whoever used it would have the grant revoked.
-                if handed.refresh_token.is_some() && rotated.is_some() {
-                    handed.refresh_token = rotated;
+            Fit::ExactFresh | Fit::WiderFresh => match renewal(&record, besides, now) {
+                Renewal::Needless => {
+                    let refresh_token = match ask.with_refresh_token {
+                        true => newest_refresh_token(&permit, &place, &sealed, besides)?,
+                        false => None,
+                    };
+                    let handed = hand_out(&permit, ask, refresh_token, record)?;
+                    Ok(Found::Fresh(Box::new(handed)))
                 }
-                Ok(Found::Fresh(Box::new(handed)))
-            }
+                Renewal::Wanted(why) => {
+                    permit.record(why, Some(id))?;
+                    Ok(Found::Stale(id))
+                }
+                Renewal::Impossible(reason) => dead(reason),
+            },
             Fit::ExactStale | Fit::WiderStale => Ok(Found::Stale(id)),
-            Fit::Dead => {
-                let reason = match record.state {
-                    TokenState::ReconnectRequired(reason) => reason,
-                    TokenState::Active => ReconnectReason::Expired,
-                };
-                permit.record(
-                    &format!("reconnect_required: {}", reason.as_str()),
-                    Some(id),
-                )?;
-                Ok(Found::Reconnect(id, reason))
-            }
-            Fit::TooNarrow => {
-                permit.record("reconnect_required: scope_missing", Some(id))?;
-                Ok(Found::Reconnect(id, ReconnectReason::ScopeMissing))
-            }
+            Fit::Dead => dead(match record.state {
+                TokenState::ReconnectRequired(reason) => reason,
+                TokenState::Active => ReconnectReason::Expired,
+            }),
+            Fit::TooNarrow => dead(ReconnectReason::ScopeMissing),
         }
     }
 
@@ -234,7 +245,7 @@ impl Vault {
         may: &dyn Fn(&Scopes) -> bool,
         ask: &Ask,
         now: Timestamp,
-        unstored: Option<(TokenId, &Grant)>,
+        unstored: &[(&RefreshJob, &Grant)],
     ) -> Result<Option<(TokenKey, Sealed, Record)>> {
         let prefix = Indexer(permit.keys()).of_owner(&ask.app, &ask.owner);
         let mut best: Option<(TokenKey, Sealed, Record, Fit)> = None;
@@ -242,10 +253,9 @@ impl Vault {
             .read()?
             .scan_records(Records::Tokens, &prefix, None, &mut |key, sealed| {
                 let (place, mut record, _) = open_hot(permit.keys(), key, &sealed)?;
-                if let Some((_, grant)) = unstored.filter(|(id, _)| *id == record.id) {
-                    plan::apply_grant(&mut record, &mut Cold::default(), grant.clone(), None, now);
+                for (job, grant) in unstored {
+                    job.lay_over(&place, sealed.version(), grant, &mut record);
                 }
-
                 let other_account = ask.account.is_some() && ask.account != record.address.account;
                 if other_account || !may(&record.granted) {
                     return Ok(Scan::Go);
@@ -393,17 +403,59 @@ pub(super) struct Kept {
     pub(super) due: Option<Timestamp>,
 }
 
+/// Whether a credential that is valid as far as we know is to be renewed all the same.
+enum Renewal {
+    Needless,
+    /// And what to put on record.
+    Wanted(&'static str),
+    /// It was rejected, and there is nothing to renew it with.
+    Impossible(ReconnectReason),
+}
+
+fn renewal(record: &Record, besides: &Besides<'_>, now: Timestamp) -> Renewal {
+    let is_key = record.kind == TokenKind::ApiKey;
+    match besides.rejected {
+        Some(rejected) if !holds(record, rejected) => Renewal::Needless,
+        Some(_) if is_key => Renewal::Impossible(ReconnectReason::KeyRejected),
+        Some(_) if !record.has_refresh_token => Renewal::Impossible(ReconnectReason::Expired),
+        Some(_) => Renewal::Wanted("to be refreshed: it was seen rejected"),
+        None if !besides.force || is_key || !record.has_refresh_token => Renewal::Needless,
+        None if plan::is_just_refreshed(record, now) => Renewal::Needless,
+        None => Renewal::Wanted("to be refreshed: the caller forces it"),
+    }
+}
+
+/// True where `record` holds exactly this credential.
+pub(super) fn holds(record: &Record, credential: &Secret<String>) -> bool {
+    record
+        .value
+        .as_ref()
+        .is_some_and(|value| value.equals(credential.expose().as_bytes()))
+}
+
+fn newest_refresh_token(
+    permit: &Permit,
+    place: &TokenKey,
+    sealed: &Sealed,
+    besides: &Besides<'_>,
+) -> Result<Option<Secret<String>>> {
+    let unstored = besides
+        .unstored
+        .iter()
+        .filter(|(job, _)| job.is_of(place, sealed.version()))
+        .find_map(|(_, grant)| grant.refresh_token.clone());
+    match unstored {
+        Some(newest) => Ok(Some(newest)),
+        None => Ok(open_cold(permit.keys(), place, sealed)?.refresh_token),
+    }
+}
+
 fn hand_out(
     permit: &Permit,
     ask: &Ask,
-    place: &TokenKey,
-    sealed: &Sealed,
+    refresh_token: Option<Secret<String>>,
     record: Record,
 ) -> Result<Handed> {
-    let refresh_token = match ask.with_refresh_token {
-        true => open_cold(permit.keys(), place, sealed)?.refresh_token,
-        false => None,
-    };
     let outcome = if refresh_token.is_some() {
         "ok, with refresh token"
     } else {
@@ -490,9 +542,7 @@ fn build(
             refresh_token,
             expires_at,
         } => {
-            record.lifetime_s = expires_at
-                .map(|end| end.since(now).as_secs())
-                .filter(|s| *s > 0);
+            // What is left of its life is not the lifetime of those that follow it.
             record.expires_at = expires_at;
             record.value = access_token;
             cold.refresh_token = refresh_token.or(cold.refresh_token.take());

@@ -1,0 +1,274 @@
+//! One refresh, from the need to what is stored.
+//!
+//! It promises: nothing is sent before its intent is durable (R4); what was sent is answered or
+//! remembered as unanswered (R5); what was granted is stored, or kept until it is (R8).
+//! It never: is ended by a caller that hangs up.
+
+use std::sync::atomic::Ordering;
+
+use super::Refresher;
+use super::flight::{Landing, Ticket};
+use super::plan::{self, Circumstances};
+use super::unstored::Waiting;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::model::TokenId;
+use crate::model::access::Caller;
+use crate::model::plan::Verdict;
+use crate::model::token::Grant;
+use crate::provider::TokenHint;
+use crate::provider::classify::{Failure, FailureKind};
+use crate::secret::{Secret, chance};
+use crate::vault::{Begin, Finish, Need, RefreshAsk, RefreshJob};
+
+/// What a flight is for.
+pub(super) struct Trip {
+    pub(super) id: TokenId,
+    pub(super) rejected: Option<Secret<String>>,
+    pub(super) need: Need,
+}
+
+impl Trip {
+    /// A refresh for its own sake.
+    pub(super) fn asked(id: TokenId) -> Self {
+        Self {
+            id,
+            rejected: None,
+            need: Need::Asked,
+        }
+    }
+
+    /// A refresh by schedule.
+    pub(super) fn due(id: TokenId) -> Self {
+        Self {
+            need: Need::Due,
+            ..Self::asked(id)
+        }
+    }
+}
+
+impl Refresher {
+    /// Joins the flight of a token, or starts one.
+    pub(super) fn refresh(&self, trip: Trip) -> Ticket {
+        let this = self.clone();
+        let is_scheduled = trip.need == Need::Due;
+        self.0.flights.join(trip.id, async move {
+            let landing = this.fly(trip).await;
+            if !is_scheduled {
+                // What it stored may be due before the scheduler would look by itself.
+                this.notice();
+            }
+            landing
+        })
+    }
+
+    async fn fly(&self, trip: Trip) -> Landing {
+        if self.is_ending() {
+            return Landing::Failed(Error::ShuttingDown);
+        }
+        if self.vault().is_refresh_paused() {
+            let why = "refreshing is paused: this vault was copied from another host";
+            return Landing::Later(limits::BACKOFF_MAX, why.into());
+        }
+        if let Some(waiting) = self.0.unstored.of(trip.id) {
+            return self.try_to_store(&waiting).await;
+        }
+        if !self.store_unstored().await {
+            // R8: a disk that could not take the last result is not trusted with another.
+            return Landing::Failed(not_stored_yet());
+        }
+        let ask = RefreshAsk {
+            id: trip.id,
+            rejected: trip.rejected,
+        };
+        let begun = self
+            .vault()
+            .begin_refresh_for(&Caller::scheduler(), ask, trip.need);
+        let begun = match begun {
+            Ok(receipt) => receipt.await,
+            Err(error) => Err(error),
+        };
+        match begun {
+            Ok(Begin::Go(job)) => self.go(*job).await,
+            Ok(Begin::Newer) => Landing::Renewed,
+            Ok(Begin::Hopeless) => Landing::Hopeless,
+            Ok(Begin::Wait(until)) => {
+                let wait = until.since(self.clock().now());
+                Landing::Later(
+                    wait,
+                    "the last refresh failed; the next attempt is not due yet".into(),
+                )
+            }
+            Err(error) => Landing::Failed(error),
+        }
+    }
+
+    /// From a durable intent to a stored outcome.
+    async fn go(&self, job: RefreshJob) -> Landing {
+        let (answer, unanswered) = self.ask_provider(&job).await;
+        let now = self.clock().now();
+        let job = job.answered(now);
+        let failure = match answer {
+            Ok(grant) => return self.keep(job, grant).await,
+            Err(failure) => failure,
+        };
+        if failure.kind == FailureKind::AnswerLost && !unanswered {
+            // It was not asked for again, since the process is ending. The intent stays, and the
+            // next start asks at once, unhindered by a back-off.
+            return Landing::Failed(Error::ShuttingDown);
+        }
+        let known = Circumstances {
+            now,
+            uncertain: job.uncertain || unanswered,
+            failures: job.failures,
+            jitter: chance(),
+        };
+        let why = failure_in_words(&failure);
+        let verdict = plan::verdict(failure, known);
+        let landing = match &verdict {
+            Verdict::Dead(reason, _) => Landing::Dead(*reason),
+            Verdict::Later { not_before, .. } => Landing::Later(not_before.since(now), why),
+            Verdict::Renewed(_) => Landing::Renewed,
+        };
+        match self.finish(&job, verdict).await {
+            Ok(Finish::Stored) => landing,
+            // Someone else won meanwhile: what they stored is what there is.
+            Ok(Finish::Superseded) => Landing::Renewed,
+            Err(error) => Landing::Failed(error),
+        }
+    }
+
+    /// Sends the refresh; once more where the answer was lost (R5). Says whether it was sent twice.
+    async fn ask_provider(&self, job: &RefreshJob) -> (std::result::Result<Grant, Failure>, bool) {
+        let Some(oauth) = job.app.app.oauth() else {
+            let failure = Failure::ours(
+                FailureKind::ClientRefused,
+                "settings",
+                "not an OAuth app any more",
+            );
+            return (Err(failure), false);
+        };
+        let secret = job.app.client_secret.as_ref();
+        let ask = || self.provider().refresh(oauth, secret, &job.refresh_token);
+        match ask().await {
+            Err(failure) if failure.kind == FailureKind::AnswerLost && !self.is_ending() => {
+                (ask().await, true)
+            }
+            other => (other, false),
+        }
+    }
+
+    /// Stores what the provider granted; keeps it in memory where the disk refuses.
+    async fn keep(&self, job: RefreshJob, grant: Grant) -> Landing {
+        let had_trouble = job.failures > 1;
+        let held = self.0.unstored.hold(Waiting { job, grant });
+        let waiting = held.waiting();
+        let job = &waiting.job;
+        match self.finish(job, waiting.verdict()).await {
+            Ok(Finish::Stored) => {
+                held.let_go();
+                if had_trouble {
+                    self.has_recovered(job);
+                }
+                Landing::Renewed
+            }
+            Ok(Finish::Superseded) => {
+                self.revoke_orphan(job, &waiting.grant).await;
+                held.let_go();
+                Landing::Renewed
+            }
+            Err(error @ (Error::Damaged(_) | Error::TooNew(_) | Error::TooLarge(_))) => {
+                // No wait mends that, and everything else would wait behind it.
+                tracing::error!(%error, token = %job.id, "a refreshed token cannot be stored");
+                held.let_go();
+                Landing::Failed(error)
+            }
+            Err(error) => {
+                tracing::error!(%error, token = %job.id,
+                    "a refreshed token could not be stored; it is kept in memory");
+                drop(held);
+                self.notice();
+                Landing::Unstored
+            }
+        }
+    }
+
+    /// The provider of this token is well again: others that wait for it need wait no longer.
+    fn has_recovered(&self, job: &RefreshJob) {
+        let app = job.app.app.id.clone();
+        let mut recovered = self.0.recovered.lock().expect("no holder panics");
+        recovered.insert(app);
+        drop(recovered);
+        self.notice();
+    }
+
+    async fn finish(&self, job: &RefreshJob, verdict: Verdict) -> Result<Finish> {
+        self.vault()
+            .finish_refresh(&Caller::scheduler(), job, verdict)?
+            .await
+    }
+
+    /// The token was removed while it was being refreshed: what came back is nobody's, and is
+    /// taken back at the provider.
+    async fn revoke_orphan(&self, job: &RefreshJob, grant: &Grant) {
+        let is_orphaned = self.vault().is_orphaned(&Caller::scheduler(), job);
+        let (Ok(true), Some(oauth)) = (is_orphaned, job.app.app.oauth()) else {
+            return;
+        };
+        let (token, hint) = match &grant.refresh_token {
+            Some(token) => (token, TokenHint::RefreshToken),
+            None => (&grant.access_token, TokenHint::AccessToken),
+        };
+        let secret = job.app.client_secret.as_ref();
+        if let Err(failure) = self.provider().revoke(oauth, secret, token, hint).await {
+            let code = failure.code;
+            tracing::warn!(code, "a token removed in mid-refresh was not revoked");
+        }
+    }
+
+    /// Stores what waits for the disk (R8). True where nothing waits any more.
+    pub(super) async fn store_unstored(&self) -> bool {
+        let all = self.0.unstored.all();
+        if all.is_empty() {
+            return true;
+        }
+        let Ok(_alone) = self.0.storing.try_acquire() else {
+            return false;
+        };
+        for waiting in all {
+            if self.try_to_store(&waiting).await == Landing::Unstored {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn try_to_store(&self, waiting: &Waiting) -> Landing {
+        let job = &waiting.job;
+        match self.finish(job, waiting.verdict()).await {
+            Ok(Finish::Stored) => {}
+            // The commit that failed was in the file after all, or someone else won.
+            Ok(Finish::Superseded) => self.revoke_orphan(job, &waiting.grant).await,
+            Err(_) => return Landing::Unstored,
+        }
+        self.0.unstored.stored(job.id);
+        tracing::info!(token = %job.id, "a refreshed token that waited is stored");
+        Landing::Renewed
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.0.ending.load(Ordering::Acquire)
+    }
+}
+
+/// Why no refresh begins while a result waits for the disk.
+pub(super) fn not_stored_yet() -> Error {
+    Error::Storage("a refreshed token waits to be stored".into())
+}
+
+fn failure_in_words(failure: &Failure) -> String {
+    match failure.description.as_str() {
+        "" => failure.code.clone(),
+        description => format!("{}: {description}", failure.code),
+    }
+}
