@@ -230,8 +230,9 @@ pub const CONNECTIONS_MAX: usize = 1024;
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for the rest of a refused request, so that its refusal is read and not reset.
 pub const LINGER_MAX: Duration = Duration::from_secs(1);
-/// Most of a refused request that is read and thrown away, in bytes: twice a body that just misses.
-pub const LINGER_BYTES_MAX: usize = 128 * 1024;
+/// Most of a refused request that is read and thrown away, in bytes: twice a body that just misses
+/// the longest that any route takes.
+pub const LINGER_BYTES_MAX: usize = 2 * UPLOAD_BODY_BYTES_MAX;
 /// First wait after a failed accept (no descriptors left); doubled for each further one.
 pub const ACCEPT_BACKOFF_FIRST: Duration = Duration::from_millis(50);
 /// Longest wait between accepts that fail.

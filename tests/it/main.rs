@@ -3,8 +3,16 @@
 //! | promise | where it is shown |
 //! |---|---|
 //! | the main job, end to end (issue item 2) | `story` |
+//! | C1: nobody is sent to a provider before the proof (O3) | `connect_proof` |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod api_shape;
 mod browser;
+mod connect_life;
+mod connect_pages;
+mod connect_proof;
+mod connect_provider;
+mod connect_state;
+mod scene;
 mod story;
 mod support;
