@@ -72,18 +72,19 @@ fn m4_the_lifetime_is_said_known_set_or_guessed_in_this_order() {
 }
 
 /// Goal: ahead of expiry by five minutes, or half the life where that is less, and up to half of
-/// that again by jitter, never before half the life. Method: a table, at both ends of the jitter.
+/// that again by jitter, never before half the life; short lives are spread behind their half.
+/// Method: a table, at both ends of the jitter.
 #[test]
 fn m4_a_token_falls_due_ahead_of_its_end_and_not_before_half_its_life() {
     let table = [
         (3600, 3300.0, 3150.0),
         (DAY, 86_100.0, 85_950.0),
-        (601, 301.0, 300.5),
-        (600, 300.0, 300.0),
-        (300, 150.0, 150.0),
-        (60, 30.0, 30.0),
-        (2, 1.0, 1.0),
-        (1, 0.5, 0.5),
+        (601, 375.5, 300.5),
+        (600, 375.0, 300.0),
+        (300, 187.5, 150.0),
+        (60, 37.5, 30.0),
+        (2, 1.25, 1.0),
+        (1, 0.625, 0.5),
         (0, 0.0, 0.0),
     ];
     for (life_s, latest, earliest) in table {
@@ -170,13 +171,13 @@ fn m4_what_cannot_be_refreshed_never_falls_due_and_a_wait_is_kept() {
         ..record(Some(60))
     };
     assert_eq!(due_in(&told(50), 0.0), Some(50.0));
-    assert_eq!(due_in(&told(10), 0.0), Some(30.0));
+    assert_eq!(due_in(&told(10), 0.0), Some(37.5));
     let long_ago = Record {
         obtained_at: NOW.minus(seconds(1000)),
         expires_at: Some(NOW.minus(seconds(940))),
         ..record(Some(60))
     };
-    assert_eq!(due_at(&long_ago, 0.0), Some(NOW.minus(seconds(970))));
+    assert_eq!(due_at(&long_ago, 1.0), Some(NOW.minus(seconds(970))));
 }
 
 /// Goal: the wait doubles from 5 s to an hour, and is between half and whole of it. Method: a table
