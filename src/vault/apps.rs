@@ -6,8 +6,8 @@
 
 use super::Vault;
 use super::index::{self, Indexer, TokenKey};
+use super::kept::{Doomed, doom};
 use super::records::{SecretRow, decode, encode};
-use super::tokens::{Doomed, doom};
 use super::writer::{Receipt, Tx};
 use crate::error::{Error, Result};
 use crate::limits;

@@ -8,7 +8,7 @@ use super::Vault;
 use super::access::Permit;
 use super::apps::{self, AppSecrets};
 use super::index::{Indexer, TokenKey};
-use super::tokens::{Doomed, Kept, doom, open_hot, read, token_key_of};
+use super::kept::{Doomed, Kept, doom, open_hot, read, token_key_of};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target};

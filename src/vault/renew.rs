@@ -14,8 +14,9 @@ use std::time::Duration;
 use super::Vault;
 use super::apps::{self, AppSecrets};
 use super::index::{Indexer, TokenKey};
+use super::kept::{Kept, find, open_cold, put, read};
 use super::records::{Intent, decode, encode};
-use super::tokens::{Kept, find, holds, open_cold, put, read};
+use super::tokens::holds;
 use super::writer::{Receipt, Tx};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -115,7 +116,8 @@ impl Need {
 pub enum Begin {
     /// The intent is durable: call the provider.
     Go(Box<RefreshJob>),
-    /// The stored token is newer than the one the caller saw rejected, or needs no refresh any more.
+    /// The stored token is newer than the one the caller saw rejected, or needs no refresh any
+    /// more.
     Newer,
     /// Not before this moment.
     Wait(Timestamp),

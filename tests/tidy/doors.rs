@@ -142,7 +142,7 @@ pub const DOORS: &[Door] = &[
             ("http/accept.rs", "Instant::now"),
             ("http/pace.rs", "Instant::now"),
             ("connect.rs", "tokio::time::Instant::now"),
-            ("refresh/revoke.rs", "tokio::time::Instant::now"),
+            ("refresh/revoke.rs", "Instant::now"),
         ],
         in_tests: true,
         instead: "a `Clock` is passed in",
