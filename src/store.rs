@@ -101,15 +101,21 @@ pub enum Index {
 }
 
 impl Index {
-    const ALL: [Self; 4] = [Self::Owners, Self::Ids, Self::Due, Self::LinkOwners];
+    /// Every index; the ledger counts them too.
+    pub const ALL: [Self; 4] = [Self::Owners, Self::Ids, Self::Due, Self::LinkOwners];
 
-    fn definition(self) -> Definition {
-        TableDefinition::new(match self {
+    /// The name, which the ledger binds entries to.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Owners => "owners",
             Self::Ids => "ids",
             Self::Due => "due",
             Self::LinkOwners => "link_owners",
-        })
+        }
+    }
+
+    fn definition(self) -> Definition {
+        TableDefinition::new(self.name())
     }
 }
 

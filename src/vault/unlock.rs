@@ -119,7 +119,8 @@ impl Vault {
     fn begin(&self, keys: Keyring) -> Result<Secret<String>> {
         let keys = Arc::new(keys);
         let write = self.store().write()?;
-        let ledger = Ledger::default();
+        let mut ledger = Ledger::default();
+        ledger.set_header(&write.header()?);
         write.put_record(Records::Meta, ledger::KEY, &ledger.seal(&keys)?)?;
         write.commit()?;
         self.let_in(keys)?;
@@ -157,7 +158,8 @@ impl Vault {
         if now < patience.not_before {
             return Err(Error::Busy(patience.not_before.since(now)));
         }
-        let header = Header::parse(&self.store().header()?)?;
+        let stored = self.store().header()?;
+        let header = Header::parse(&stored)?;
         let keys = match Keyring::unlock(&header, unlocker) {
             Ok(keys) => Arc::new(keys),
             Err(error) => {
@@ -169,6 +171,7 @@ impl Vault {
             }
         };
         let ledger = Ledger::read(&keys, &self.store().read()?)?;
+        ledger.check_header(&stored)?;
         ledger.verify(&keys, &self.store().read()?)?;
         let fault = self.let_in(keys)?;
         let outcome = match std::mem::take(&mut *patience).failures {
