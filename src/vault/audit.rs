@@ -195,7 +195,7 @@ impl Audit {
             }
         };
         let start = match cursor {
-            Some(cursor) => Position::parse(cursor)
+            Some(cursor) => Position::parse(&self.keys, cursor)
                 .filter(|position| *position <= end)
                 .ok_or_else(|| Error::invalid("`cursor` is not one that was given out"))?,
             None => end,
@@ -203,7 +203,7 @@ impl Audit {
         let (entries, next) = reading::read_back(&directory, &self.keys, start, limit)?;
         Ok(Page {
             entries,
-            cursor: next.map(|position| position.to_string()),
+            cursor: next.map(|position| position.to_cursor(&self.keys)),
         })
     }
 

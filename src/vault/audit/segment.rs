@@ -12,7 +12,6 @@
 //! It promises: an append is one `write(2)`; one that fails leaves the file as it was.
 //! It never: reads a frame longer than the limit, whatever the bytes say.
 
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -25,7 +24,8 @@ use rustix::fs::OFlags;
 use super::{Entry, Head, seal_entry};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::seal::{Keyring, digest};
+use crate::seal::{Keyring, Purpose, digest};
+use crate::secret::{Secret, base64url, from_base64url};
 
 const MAGIC: &[u8; 8] = b"SRAUDIT1";
 pub(super) const HEAD_BYTES: u64 = 8 + 16 + 8 + 8 + 32;
@@ -38,19 +38,31 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// Reads a cursor.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (segment, offset) = text.split_once('.')?;
-        Some(Self {
+    /// Reads a cursor, which only we can make: one that points into a frame would make the trail
+    /// look damaged.
+    pub(super) fn parse(keys: &Keyring, text: &str) -> Option<Self> {
+        let (place, presented) = text.rsplit_once('.')?;
+        let (segment, offset) = place.split_once('.')?;
+        let position = Self {
             segment: segment.parse().ok()?,
             offset: offset.parse().ok()?,
-        })
+        };
+        let expected = Secret::new(position.check(keys));
+        expected
+            .equals(&from_base64url(presented)?)
+            .then_some(position)
     }
-}
 
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.segment, self.offset)
+    /// Makes a cursor.
+    pub(super) fn to_cursor(self, keys: &Keyring) -> String {
+        let check = base64url(&self.check(keys));
+        format!("{}.{}.{check}", self.segment, self.offset)
+    }
+
+    fn check(self, keys: &Keyring) -> [u8; 16] {
+        let (segment, offset) = (self.segment.to_le_bytes(), self.offset.to_le_bytes());
+        let hash = keys.hash(Purpose::State, &[b"audit cursor", &segment, &offset]);
+        *hash.first_chunk().expect("a hash has 32 bytes")
     }
 }
 
@@ -119,9 +131,7 @@ impl Segment {
         };
         let file = open(&path(directory, number), true)?;
         let size = file.metadata().map_err(unavailable)?.len();
-        if size < HEAD_BYTES {
-            // Torn while it was begun: it holds no entry yet.
-            let before = head_before(directory, keys, number)?;
+        if let Some(before) = begun_in_vain(directory, keys, (number, &file), size)? {
             let fault = (before.seq < remembered.seq).then(|| cut_or_changed(remembered));
             drop(file);
             std::fs::remove_file(path(directory, number)).map_err(unavailable)?;
@@ -278,17 +288,40 @@ pub(super) fn read_head(file: &File, keys: &Keyring, number: u64) -> Result<Head
     })
 }
 
-/// The last entry before segment `number`.
-fn head_before(directory: &Path, keys: &Keyring, number: u64) -> Result<Head> {
+/// The last entry before the newest segment, where that one was torn while it was begun: it holds no
+/// entry then. A power cut leaves a part of the head, or all of its length in zeros; zeros behind a
+/// segment that is not whole are not taken for that.
+fn begun_in_vain(
+    directory: &Path,
+    keys: &Keyring,
+    (number, file): (u64, &File),
+    size: u64,
+) -> Result<Option<Head>> {
+    let mut head = [0; HEAD_BYTES as usize];
+    let zeros = size == HEAD_BYTES && {
+        file.read_exact_at(&mut head, 0).map_err(unavailable)?;
+        head.iter().all(|byte| *byte == 0)
+    };
+    if size >= HEAD_BYTES && !zeros {
+        return Ok(None);
+    }
+    let (before, is_whole) = head_before(directory, keys, number)?;
+    Ok(Some(before).filter(|_| is_whole || !zeros))
+}
+
+/// The last entry before segment `number`, and whether nothing stray follows it.
+fn head_before(directory: &Path, keys: &Keyring, number: u64) -> Result<(Head, bool)> {
     let Some(previous) = numbers(directory)?
         .into_iter()
         .rfind(|&other| other < number)
     else {
-        return Ok(Head::default());
+        return Ok((Head::default(), true));
     };
     let file = open(&path(directory, previous), false)?;
     let first = read_head(&file, keys, previous)?;
-    last_whole(&file, first, |_| {}).map(|(head, _)| head)
+    let (head, end) = last_whole(&file, first, |_| {})?;
+    let size = file.metadata().map_err(unavailable)?.len();
+    Ok((head, end == size))
 }
 
 /// Walks a segment that begins behind `first` to its last whole frame: that entry, and where it

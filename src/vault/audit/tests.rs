@@ -114,11 +114,12 @@ fn a3_a_segment_that_is_removed_or_exchanged_is_noticed() {
 }
 
 /// Goal: a segment torn while it was begun costs nothing. Method: leave a part of its head behind
-/// the last whole segment, open, go on.
+/// the last whole segment, or its whole length in zeros, open, go on; behind one that is not whole,
+/// zeros are refused.
 #[test]
 fn a3_a_segment_torn_while_it_was_begun_is_begun_again() {
     let (directory, keys, last) = three_segments();
-    for length in [0, 1, 71] {
+    for length in [0, 1, 71, 72] {
         std::fs::write(segment(directory.path(), 4), vec![0; length]).unwrap();
         let (audit, fault) = open(&keys, directory.path(), last);
         assert_eq!((fault, audit.last_seq()), (None, 15));
@@ -127,6 +128,43 @@ fn a3_a_segment_torn_while_it_was_begun_is_begun_again() {
         assert_eq!((found.problems, found.last_seq), (vec![], 16));
         drop(audit);
         std::fs::remove_file(segment(directory.path(), 4)).unwrap();
+    }
+    std::fs::write(segment(directory.path(), 4), [0; 72]).unwrap();
+    let third = segment(directory.path(), 3);
+    let whole = std::fs::read(&third).unwrap();
+    std::fs::write(&third, &whole[..whole.len() - 1]).unwrap();
+    let place = Some(directory.path());
+    let refused = Audit::open(Arc::clone(&keys), place, AuditMode::Strict, last).err();
+    assert!(matches!(refused, Some(Error::Damaged(_))), "{refused:?}");
+}
+
+/// Goal: a cursor that was not given out is the caller's mistake and no damage. Method: take one
+/// that was, and change its offset to each place before, its segment, and its check.
+#[test]
+fn a3_a_cursor_that_points_into_an_entry_is_refused_as_invalid() {
+    let (directory, keys, last) = three_segments();
+    let (audit, _) = open(&keys, directory.path(), last);
+    let cursor = audit.page(None, 2).unwrap().cursor.unwrap();
+    assert_eq!(audit.page(Some(&cursor), 2).unwrap().entries[0].seq, 13);
+    let parts: Vec<&str> = cursor.split('.').collect();
+    let [number, offset, check] = parts[..] else {
+        panic!("{cursor}")
+    };
+    let offset: u64 = offset.parse().unwrap();
+    let mut forged: Vec<String> = (0..offset)
+        .map(|offset| format!("{number}.{offset}.{check}"))
+        .collect();
+    forged.push(format!("1.{offset}.{check}"));
+    forged.push(format!("{number}.{offset}"));
+    forged.push(format!("{number}.{offset}."));
+    forged.push(format!("{number}.{offset}.{check}A"));
+    forged.push(String::new());
+    for cursor in forged {
+        let refused = audit.page(Some(&cursor), 2).err();
+        assert!(
+            matches!(refused, Some(Error::Invalid(_))),
+            "{cursor}: {refused:?}"
+        );
     }
 }
 
