@@ -17,6 +17,7 @@
 mod access;
 mod apps;
 mod audit;
+mod create;
 mod host;
 mod index;
 mod keys;
@@ -25,6 +26,7 @@ mod links;
 mod lists;
 mod records;
 mod renew;
+mod slots;
 mod tokens;
 mod trail;
 mod unlock;
@@ -36,12 +38,13 @@ use std::sync::{Arc, Mutex};
 
 pub use self::apps::{AppSecrets, SecretChange};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
+pub use self::create::NewVault;
 pub use self::keys::NewKey;
 pub use self::links::{MadeLink, NewLink, NoWay, Returned};
 pub use self::lists::{Filter, TokenPage};
 pub use self::renew::{Begin, Finish, RefreshAsk, RefreshJob};
+pub use self::slots::SlotInfo;
 pub use self::tokens::{Ask, Doomed, Found, Handed, NewCredential, NewToken};
-pub use self::unlock::{NewVault, SlotInfo};
 pub use self::writer::Receipt;
 pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphrase};
 
