@@ -20,6 +20,7 @@ use super::tokens::holds;
 use super::writer::{Receipt, Tx};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::model::access::{Action, Caller, Target, Who};
 use crate::model::plan::{self, Verdict};
 use crate::model::token::{Grant, Record, Summary, TokenState};
@@ -164,11 +165,16 @@ impl Vault {
     ) -> Result<Receipt<Begin>> {
         let (permit, kept) = self.permit_on(caller, Action::Refresh, ask.id)?;
         let now = self.clock().now();
+        // V12: two copies would spend the same refresh token.
+        let paused = self.is_refresh_paused();
         permit.write_as("refresh begins", Some(ask.id), move |tx| {
             // Read again inside the transaction: the permit was given on an older view.
             let Some(kept) = read(tx, &kept.place)?.filter(|kept| kept.record.id == ask.id) else {
                 return Err(Error::NotFound("token"));
             };
+            if paused {
+                return Ok(Begin::Wait(now.plus(limits::BACKOFF_MAX)));
+            }
             let record = &kept.record;
             let unlike = |rejected: &Secret<String>| !holds(record, rejected);
             if ask.rejected.as_ref().is_some_and(unlike) || need.is_met(&kept, now) {

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::audit::Audit;
-use super::ledger::{self, Ledger};
+use super::ledger::{self, Counted, Ledger};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::seal::{Context, Header, Keyring, Sealed};
@@ -317,8 +317,13 @@ impl Tx<'_> {
     }
 
     /// The vault's header, as this transaction sees it.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it was changed behind the vault's back.
     pub(super) fn header(&self) -> Result<Vec<u8>> {
-        self.write.header()
+        let header = self.write.header()?;
+        self.ledger.check_header(&header)?;
+        Ok(header)
     }
 
     pub(super) fn put_header(&mut self, header: &Header) {
@@ -336,41 +341,81 @@ impl Tx<'_> {
     }
 
     fn apply(self) -> Result<()> {
+        let mut books = Books {
+            write: self.write,
+            keys: self.keys,
+            ledger: self.ledger,
+        };
         for change in self.staged {
             match change {
-                Change::Put(table, key, sealed) => {
-                    count_out(self.write, self.keys, self.ledger, table, &key)?;
-                    if table != Records::Meta {
-                        self.ledger.add(self.keys, table, &key, sealed.version());
-                    }
-                    self.write.put_record(table, &key, &sealed)?;
+                Change::Put(table, key, sealed) => books.put(table, &key, &sealed)?,
+                Change::Remove(table, key) => books.remove(table, &key)?,
+                Change::PutEntry(index, key, value) => books.put_entry(index, &key, &value)?,
+                Change::RemoveEntry(index, key) => books.remove_entry(index, &key)?,
+                Change::Header(bytes) => {
+                    books.ledger.set_header(&bytes);
+                    books.write.put_header(&bytes)?;
                 }
-                Change::Remove(table, key) => {
-                    count_out(self.write, self.keys, self.ledger, table, &key)?;
-                    self.write.remove_record(table, &key)?;
-                }
-                Change::PutEntry(index, key, value) => self.write.put_entry(index, &key, &value)?,
-                Change::RemoveEntry(index, key) => self.write.remove_entry(index, &key)?,
-                Change::Header(bytes) => self.write.put_header(&bytes)?,
             }
         }
         Ok(())
     }
 }
 
-fn count_out(
-    write: &Write,
-    keys: &Keyring,
-    ledger: &mut Ledger,
-    table: Records,
-    key: &[u8],
-) -> Result<()> {
-    if table != Records::Meta
-        && let Some(old) = write.record(table, key)?
-    {
-        ledger.take(keys, table, key, old.version());
+/// Writes, and keeps the ledger: what was there is counted out, what comes is counted in.
+struct Books<'a> {
+    write: &'a Write,
+    keys: &'a Keyring,
+    ledger: &'a mut Ledger,
+}
+
+impl Books<'_> {
+    fn put(&mut self, table: Records, key: &[u8], sealed: &Sealed) -> Result<()> {
+        self.count_out(table, key)?;
+        if table != Records::Meta {
+            let new = Counted::Record(table, key, sealed.version());
+            self.ledger.add(self.keys, new);
+        }
+        self.write.put_record(table, key, sealed)
     }
-    Ok(())
+
+    fn remove(&mut self, table: Records, key: &[u8]) -> Result<()> {
+        self.count_out(table, key)?;
+        self.write.remove_record(table, key)
+    }
+
+    fn count_out(&mut self, table: Records, key: &[u8]) -> Result<()> {
+        if table != Records::Meta
+            && let Some(old) = self.write.record(table, key)?
+        {
+            let old = Counted::Record(table, key, old.version());
+            self.ledger.take(self.keys, old);
+        }
+        Ok(())
+    }
+
+    fn put_entry(&mut self, index: Index, key: &[u8], value: &[u8]) -> Result<()> {
+        let old = self.write.entry(index, key)?;
+        // A token that is stored again keeps most of its entries.
+        if old.as_deref() == Some(value) {
+            return Ok(());
+        }
+        if let Some(old) = &old {
+            self.ledger.take(self.keys, Counted::Entry(index, key, old));
+        }
+        self.ledger
+            .add(self.keys, Counted::Entry(index, key, value));
+        self.write.put_entry(index, key, value)
+    }
+
+    fn remove_entry(&mut self, index: Index, key: &[u8]) -> Result<()> {
+        let Some(old) = self.write.entry(index, key)? else {
+            return Ok(());
+        };
+        self.ledger
+            .take(self.keys, Counted::Entry(index, key, &old));
+        self.write.remove_entry(index, key)
+    }
 }
 
 #[cfg(test)]
