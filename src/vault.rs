@@ -44,17 +44,11 @@ pub use self::create::NewVault;
 pub use self::due::{Due, Lane, Pick, Place};
 pub use self::kept::{Doomed, NewCredential, NewToken};
 pub use self::keys::NewKey;
-pub use self::keys::NewKey;
 pub use self::links::{MadeLink, NewLink, NoWay, Returned};
-pub use self::links::{MadeLink, NewLink, NoWay, Returned};
-pub use self::lists::{Filter, TokenPage};
 pub use self::lists::{Filter, TokenPage};
 pub use self::renew::{Begin, Finish, Need, RefreshAsk, RefreshJob};
-pub use self::renew::{Begin, Finish, RefreshAsk, RefreshJob};
 pub use self::slots::SlotInfo;
 pub use self::tokens::{Ask, Besides, Found, Handed};
-pub use self::tokens::{Ask, Doomed, Found, Handed, NewCredential, NewToken};
-pub use self::unlock::{NewVault, SlotInfo};
 pub use self::writer::Receipt;
 pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphrase};
 
