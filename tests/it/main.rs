@@ -3,8 +3,13 @@
 //! | promise | where it is shown |
 //! |---|---|
 //! | the main job, end to end (issue item 2) | `story` |
+//! | a provider that misbehaves (issue item 7; R5, R8) | `misbehaviour` |
+//! | storms of callers (issue item 3; R1) | `storm` |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod browser;
+mod misbehaviour;
+mod rig;
+mod storm;
 mod story;
 mod support;

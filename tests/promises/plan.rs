@@ -71,19 +71,19 @@ fn m4_the_lifetime_is_said_known_set_or_guessed_in_this_order() {
     }
 }
 
-/// Goal: ahead of expiry by five minutes, or half the life where that is less, and up to half of
-/// that again by jitter, never before half the life. Method: a table, at both ends of the jitter.
+/// Goal: ahead of expiry by five minutes and up to half of that again, a short life between half and
+/// five eighths of it, never before half. Method: a table, at both ends of the jitter.
 #[test]
 fn m4_a_token_falls_due_ahead_of_its_end_and_not_before_half_its_life() {
     let table = [
         (3600, 3300.0, 3150.0),
         (DAY, 86_100.0, 85_950.0),
-        (601, 301.0, 300.5),
-        (600, 300.0, 300.0),
-        (300, 150.0, 150.0),
-        (60, 30.0, 30.0),
-        (2, 1.0, 1.0),
-        (1, 0.5, 0.5),
+        (601, 375.5, 300.5),
+        (600, 375.0, 300.0),
+        (300, 187.5, 150.0),
+        (60, 37.5, 30.0),
+        (2, 1.25, 1.0),
+        (1, 0.625, 0.5),
         (0, 0.0, 0.0),
     ];
     for (life_s, latest, earliest) in table {
@@ -137,6 +137,9 @@ fn m4_tokens_born_together_fall_due_apart() {
     let due = |number: u32| due_at(&record(Some(3600)), f64::from(number) / 1000.0);
     let moments: std::collections::BTreeSet<_> = (0..1000).map(due).collect();
     assert_eq!(moments.len(), 1000);
+    let short = |number: u32| due_at(&record(Some(300)), f64::from(number) / 1000.0);
+    let moments: std::collections::BTreeSet<_> = (0..1000).map(short).collect();
+    assert_eq!(moments.len(), 1000);
     let endless = |number: u32| due_at(&record(None), f64::from(number) / 1000.0);
     let moments: std::collections::BTreeSet<_> = (0..1000).map(endless).collect();
     assert_eq!(moments.len(), 1000);
@@ -170,13 +173,16 @@ fn m4_what_cannot_be_refreshed_never_falls_due_and_a_wait_is_kept() {
         ..record(Some(60))
     };
     assert_eq!(due_in(&told(50), 0.0), Some(50.0));
-    assert_eq!(due_in(&told(10), 0.0), Some(30.0));
+    assert_eq!(due_in(&told(10), 0.0), Some(37.5));
     let long_ago = Record {
         obtained_at: NOW.minus(seconds(1000)),
         expires_at: Some(NOW.minus(seconds(940))),
         ..record(Some(60))
     };
-    assert_eq!(due_at(&long_ago, 0.0), Some(NOW.minus(seconds(970))));
+    assert_eq!(
+        due_at(&long_ago, 0.0),
+        Some(NOW.minus(Duration::from_millis(962_500)))
+    );
 }
 
 /// Goal: the wait doubles from 5 s to an hour, and is between half and whole of it. Method: a table
