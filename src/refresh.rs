@@ -52,7 +52,7 @@ pub use self::revoke::{Revoked, Tally};
 use self::flight::Flights;
 use self::fly::Trip;
 use self::unstored::Unstored;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::Caller;
@@ -155,19 +155,20 @@ impl Refresher {
         };
         let mut again = true;
         loop {
-            let id = match self.fetch(caller, &wanted.ask, force && again, rejected)? {
-                Found::Fresh(handed) => return Ok(Outcome::Ok(handed)),
-                Found::Reconnect(_, reason) => return Ok(Outcome::Reconnect(reason)),
-                Found::Missing => return Ok(Outcome::Missing),
-                Found::Stale(id) => id,
-            };
+            let (id, valid_until) =
+                match self.fetch(caller, &wanted.ask, force && again, rejected)? {
+                    Found::Fresh(handed) => return Ok(Outcome::Ok(handed)),
+                    Found::Reconnect(_, reason) => return Ok(Outcome::Reconnect(reason)),
+                    Found::Missing => return Ok(Outcome::Missing),
+                    Found::Stale(id, valid_until) => (id, valid_until),
+                };
             let flight = self.refresh(Trip {
                 id,
                 rejected: rejected.cloned(),
                 need,
             });
             let is_own = flight.is_own();
-            let landing = flight.landing(self.patience_for(id)?).await;
+            let landing = flight.landing(self.patience(valid_until)).await;
             // Somebody else's flight may have been for a lesser need: looked at once more.
             let was_joined = landing == Landing::Renewed && !is_own;
             if !std::mem::take(&mut again) || !was_joined {
@@ -177,11 +178,11 @@ impl Refresher {
     }
 
     /// How long to wait for a refresh: what is valid is to be served while it is (R6).
-    fn patience_for(&self, id: TokenId) -> Result<Duration> {
-        let left = self.vault().left_of(&Caller::scheduler(), id)?;
-        Ok(left.map_or(limits::REFRESH_WAIT_MAX, |left| {
-            (left / 2).min(limits::REFRESH_WAIT_MAX)
-        }))
+    fn patience(&self, valid_until: Option<Timestamp>) -> Duration {
+        let left = valid_until.map(|until| until.since(self.clock().now()) / 2);
+        left.map_or(limits::REFRESH_WAIT_MAX, |left| {
+            left.min(limits::REFRESH_WAIT_MAX)
+        })
     }
 
     /// What there is to hand out after a flight.
@@ -203,7 +204,7 @@ impl Refresher {
             Found::Fresh(handed) => return Ok(Outcome::Ok(handed)),
             Found::Reconnect(_, reason) => return Ok(Outcome::Reconnect(reason)),
             Found::Missing => return Ok(Outcome::Missing),
-            Found::Stale(_) => {}
+            Found::Stale(..) => {}
         }
         let (retry_after, message) = match landing {
             Landing::Later(wait, why) => (wait, why),

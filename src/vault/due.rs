@@ -6,11 +6,9 @@
 //! throw its outcome away (V8).
 //! It never: refreshes, or hands out a secret.
 
-use std::time::Duration;
-
 use super::Vault;
 use super::index::{Indexer, PART, TOKEN_KEY, TokenKey, due_key, from_due_key};
-use super::kept::{find, open_cold, open_hot, put, read};
+use super::kept::{open_cold, open_hot, put, read};
 use super::renew::intent;
 use super::writer::Tx;
 use crate::clock::Timestamp;
@@ -159,24 +157,6 @@ impl Vault {
             permit.record(&format!("{} interrupted refreshes found", ids.len()), None)?;
         }
         Ok(ids)
-    }
-
-    /// For how much longer the stored access token can be used as it is; `None` where it cannot, or
-    /// has no end.
-    ///
-    /// # Errors
-    /// [`Error::Locked`], [`Error::Damaged`].
-    pub fn left_of(&self, caller: &Caller, id: TokenId) -> Result<Option<Duration>> {
-        let permit = self
-            .gate()
-            .permit(caller, Action::Refresh, &Target::default())?;
-        let now = self.clock().now();
-        let kept = find(permit.keys(), &self.store().read()?, id)?;
-        let record = kept.map(|kept| kept.record);
-        let record = record.filter(|record| record.is_fresh(now, Duration::ZERO));
-        Ok(record
-            .and_then(|record| record.expires_at)
-            .map(|end| end.since(now)))
     }
 
     /// Brings forward what waits by our own back-off for the provider of `app`, which is well

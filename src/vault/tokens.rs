@@ -57,8 +57,8 @@ pub struct Besides<'a> {
 pub enum Found {
     /// Here it is; the hand-out is on record.
     Fresh(Box<Handed>),
-    /// It is to be refreshed first.
-    Stale(TokenId),
+    /// It is to be refreshed first. Until this moment it could be used as it is, if at all.
+    Stale(TokenId, Option<Timestamp>),
     /// Its owner must connect again.
     Reconnect(TokenId, ReconnectReason),
     /// Nothing is stored.
@@ -138,6 +138,8 @@ impl Vault {
             permit.record(&outcome, Some(id))?;
             Ok(Found::Reconnect(id, reason))
         };
+        let is_valid = record.is_fresh(now, Duration::ZERO);
+        let stale = Found::Stale(id, record.expires_at.filter(|_| is_valid));
         match fit(&record, ask.scopes.as_ref(), now, ask.min_ttl) {
             Fit::ExactFresh | Fit::WiderFresh => match renewal(&record, besides, now) {
                 Renewal::Needless => {
@@ -150,11 +152,11 @@ impl Vault {
                 }
                 Renewal::Wanted(why) => {
                     permit.record(why, Some(id))?;
-                    Ok(Found::Stale(id))
+                    Ok(stale)
                 }
                 Renewal::Impossible(reason) => dead(reason),
             },
-            Fit::ExactStale | Fit::WiderStale => Ok(Found::Stale(id)),
+            Fit::ExactStale | Fit::WiderStale => Ok(stale),
             Fit::Dead => dead(match record.state {
                 TokenState::ReconnectRequired(reason) => reason,
                 TokenState::Active => ReconnectReason::Expired,

@@ -134,7 +134,7 @@ fn m1_apps_accounts_and_scope_sets_tell_tokens_apart() {
 fn id_of(found: Found) -> strongroom::model::TokenId {
     match found {
         Found::Fresh(handed) => handed.id,
-        Found::Stale(id) | Found::Reconnect(id, _) => id,
+        Found::Stale(id, _) | Found::Reconnect(id, _) => id,
         Found::Missing => panic!("missing"),
     }
 }

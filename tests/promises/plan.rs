@@ -138,6 +138,9 @@ fn m4_tokens_born_together_fall_due_apart() {
     let due = |number: u32| due_at(&record(Some(3600)), f64::from(number) / 1000.0);
     let moments: std::collections::BTreeSet<_> = (0..1000).map(due).collect();
     assert_eq!(moments.len(), 1000);
+    let short = |number: u32| due_at(&record(Some(300)), f64::from(number) / 1000.0);
+    let moments: std::collections::BTreeSet<_> = (0..1000).map(short).collect();
+    assert_eq!(moments.len(), 1000);
     let endless = |number: u32| due_at(&record(None), f64::from(number) / 1000.0);
     let moments: std::collections::BTreeSet<_> = (0..1000).map(endless).collect();
     assert_eq!(moments.len(), 1000);

@@ -272,7 +272,7 @@ pub fn fresh(vault: &Vault, ask: &Ask) -> Handed {
 pub fn said(found: &Found) -> String {
     match found {
         Found::Fresh(handed) => format!("fresh {}", handed.value.expose()),
-        Found::Stale(_) => "stale".into(),
+        Found::Stale(..) => "stale".into(),
         Found::Reconnect(_, reason) => format!("reconnect {}", reason.as_str()),
         Found::Missing => "missing".into(),
     }
