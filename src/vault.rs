@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-pub use self::apps::{AppSecrets, SecretChange};
+pub use self::apps::{AppSecrets, SecretChange, ShownApp};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
 pub use self::keys::NewKey;
 pub use self::links::{MadeLink, NewLink, NoWay, Returned};

@@ -13,7 +13,7 @@ use crate::model::app::{App, AppKind, ClientAuth, Endpoints, OAuth};
 use crate::model::url::WebUrl;
 use crate::model::{AppId, Scopes};
 use crate::secret::Secret;
-use crate::vault::SecretChange;
+use crate::vault::{SecretChange, ShownApp};
 
 /// The two kinds, as a word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
@@ -179,6 +179,7 @@ pub struct AppShape<'a> {
 #[derive(Serialize)]
 struct OAuthShape<'a> {
     client_id: &'a str,
+    has_client_secret: bool,
     issuer: &'a Option<WebUrl>,
     authorization_url: Option<&'a WebUrl>,
     token_url: Option<&'a WebUrl>,
@@ -195,9 +196,10 @@ struct OAuthShape<'a> {
 
 impl<'a> AppShape<'a> {
     /// The shape of an app whose provider sends people back to `redirect_uri`.
-    pub fn of(app: &'a App, redirect_uri: String) -> Self {
+    pub fn of(app: &'a ShownApp, redirect_uri: String) -> Self {
         let oauth = app.oauth().map(|oauth| OAuthShape {
             client_id: &oauth.client_id,
+            has_client_secret: app.has_client_secret,
             issuer: &oauth.issuer,
             authorization_url: oauth.authorization_url(),
             token_url: oauth.token_url(),
