@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::AppId;
 use crate::model::access::{Action, Caller, Target};
-use crate::model::app::{App, AppKind};
+use crate::model::app::App;
 use crate::seal::{Keyring, Sealed};
 use crate::secret::Secret;
 use crate::store::{Records, Scan, View};
@@ -25,6 +25,31 @@ pub struct AppSecrets {
     pub app: App,
     /// Its client secret, where it has one.
     pub client_secret: Option<Secret<String>>,
+}
+
+/// An app as it is shown: its client secret is not in it, but whether there is one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ShownApp {
+    /// The app.
+    pub app: App,
+    /// It has a client secret.
+    pub has_client_secret: bool,
+}
+
+impl std::ops::Deref for ShownApp {
+    type Target = App;
+    fn deref(&self) -> &App {
+        &self.app
+    }
+}
+
+impl From<AppSecrets> for ShownApp {
+    fn from(found: AppSecrets) -> Self {
+        Self {
+            has_client_secret: found.client_secret.is_some(),
+            app: found.app,
+        }
+    }
 }
 
 /// What becomes of the client secret when an app is stored.
@@ -50,7 +75,7 @@ impl Vault {
         caller: &Caller,
         app: App,
         client_secret: Option<Secret<String>>,
-    ) -> Result<Receipt<App>> {
+    ) -> Result<Receipt<ShownApp>> {
         let permit = self
             .gate()
             .permit(caller, Action::Apps, &Target::app(&app.id))?;
@@ -66,7 +91,15 @@ impl Vault {
             if tx.count(Records::Apps, b"", limits::APPS_MAX)? >= limits::APPS_MAX {
                 return Err(Error::invalid("there are too many apps"));
             }
-            put(tx, &place, app, client_secret)
+            let has_client_secret = client_secret.is_some();
+            let secret = SecretRow {
+                secret: client_secret,
+            };
+            tx.put(Records::Apps, &place, &[&encode(&app), &encode(&secret)])?;
+            Ok(ShownApp {
+                app,
+                has_client_secret,
+            })
         })
     }
 
@@ -90,7 +123,7 @@ impl Vault {
         caller: &Caller,
         app: App,
         client_secret: SecretChange,
-    ) -> Result<Receipt<App>> {
+    ) -> Result<Receipt<ShownApp>> {
         let permit = self
             .gate()
             .permit(caller, Action::Apps, &Target::app(&app.id))?;
@@ -113,7 +146,13 @@ impl Vault {
                 SecretChange::Set(secret) => Some(secret),
                 SecretChange::Remove => None,
             };
-            put(tx, &place, app, secret)
+            let has_client_secret = secret.is_some();
+            let secret = SecretRow { secret };
+            tx.put(Records::Apps, &place, &[&encode(&app), &encode(&secret)])?;
+            Ok(ShownApp {
+                app,
+                has_client_secret,
+            })
         })
     }
 
@@ -121,17 +160,17 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::Denied`] where the caller may see none at all.
-    pub fn apps(&self, caller: &Caller) -> Result<Vec<App>> {
+    pub fn apps(&self, caller: &Caller) -> Result<Vec<ShownApp>> {
         let permit = self
             .gate()
             .permit(caller, Action::AppsRead, &Target::default())?;
         let view = self.store().read()?;
-        let mut apps: Vec<App> = Vec::new();
+        let mut apps: Vec<ShownApp> = Vec::new();
         view.scan_records(Records::Apps, b"", None, &mut |place, sealed| {
-            let app = open_settings(permit.keys(), place, &sealed)?;
-            let target = Target::app(&app.id);
+            let found = open(permit.keys(), place, &sealed)?;
+            let target = Target::app(&found.app.id);
             if self.would_allow(caller, Action::AppsRead, &target) {
-                apps.push(app);
+                apps.push(found.into());
             }
             Ok(Scan::Go)
         })?;
@@ -144,7 +183,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`].
-    pub fn app(&self, caller: &Caller, id: &AppId) -> Result<App> {
+    pub fn app(&self, caller: &Caller, id: &AppId) -> Result<ShownApp> {
         let permit = self
             .gate()
             .permit(caller, Action::AppsRead, &Target::app(id))?;
@@ -152,7 +191,7 @@ impl Vault {
         let sealed = self.store().read()?.record(Records::Apps, &place)?;
         permit.record(if sealed.is_some() { "ok" } else { "not_found" }, None)?;
         let sealed = sealed.ok_or(Error::NotFound("app"))?;
-        open_settings(permit.keys(), &place, &sealed)
+        open(permit.keys(), &place, &sealed).map(ShownApp::from)
     }
 
     /// An app without its secret, for a flow that acts for `caller`, who may do `action`. Nothing
@@ -226,23 +265,6 @@ impl Vault {
             Ok((app, doomed.into_iter().flatten().collect()))
         })
     }
-}
-
-fn put(
-    tx: &mut Tx<'_>,
-    place: &[u8; index::PART],
-    mut app: App,
-    secret: Option<Secret<String>>,
-) -> Result<App> {
-    if let AppKind::OAuth(oauth) = &mut app.kind {
-        oauth.has_client_secret = secret.is_some();
-    }
-    tx.put(
-        Records::Apps,
-        place,
-        &[&encode(&app), &encode(&SecretRow { secret })],
-    )?;
-    Ok(app)
 }
 
 /// Reads an app inside a transaction.
