@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-pub use self::apps::{AppSecrets, SecretChange};
+pub use self::apps::{AppRemoval, AppSecrets, SecretChange};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
 pub use self::create::NewVault;
 pub use self::keys::NewKey;
