@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
 
 use super::Refresher;
 use crate::error::Result;
@@ -97,7 +96,7 @@ impl Refresher {
     /// [`crate::error::Error::Invalid`] for an empty filter.
     pub async fn remove_fitting(&self, caller: &Caller, filter: &Filter) -> Result<Tally> {
         let (doomed, more) = self.vault().remove_tokens(caller, filter).await?;
-        let end = Instant::now() + ALL_MAX;
+        let end = tokio::time::Instant::now() + ALL_MAX;
         Ok(Tally {
             more,
             ..self.revoke_all(caller, doomed, end).await?
@@ -110,7 +109,7 @@ impl Refresher {
     /// # Errors
     /// [`crate::error::Error::NotFound`], [`crate::error::Error::Denied`].
     pub async fn remove_app(&self, caller: &Caller, id: &AppId) -> Result<Tally> {
-        let end = Instant::now() + ALL_MAX;
+        let end = tokio::time::Instant::now() + ALL_MAX;
         let mut tally = Tally::default();
         loop {
             let step = self.vault().remove_app(caller, id)?.await?;
@@ -130,7 +129,7 @@ impl Refresher {
         &self,
         caller: &Caller,
         doomed: Vec<(Doomed, AppSecrets)>,
-        end: Instant,
+        end: tokio::time::Instant,
     ) -> Result<Tally> {
         let mut tally = Tally {
             deleted: doomed.len(),
@@ -148,7 +147,7 @@ impl Refresher {
                     (doomed, outcome)
                 });
             }
-            let Ok(Some(next)) = timeout_at(end, asked.join_next()).await else {
+            let Ok(Some(next)) = tokio::time::timeout_at(end, asked.join_next()).await else {
                 break;
             };
             let Ok((doomed, outcome)) = next else {
