@@ -229,7 +229,7 @@ impl Vault {
         let now = self.clock().now();
         permit.write(None, move |tx| {
             let app_place = Indexer(tx.keys()).app(&new.address.app);
-            let app = apps::read(tx, &app_place)?.ok_or(Error::NotFound("app"))?;
+            let app = apps::read_to_stay(tx, &app_place)?;
             let place = Indexer(tx.keys()).token(&new.address);
             let old = read(tx, &place)?;
             if old.is_none() {

@@ -9,10 +9,13 @@
 //!
 //! It promises: V2 an operation's changes are applied whole or not at all, together with the
 //! ledger's; V3 nobody is told "done" before the commit; after a commit whose outcome is unknown
-//! nothing is written before the file was read again.
+//! nothing is written before the file was read again. An operation that panics fails alone; a panic
+//! in the store itself ends the process, since nothing can be said of the file before it is opened
+//! anew, and what was acknowledged is in it.
 //! It never: waits for a network, or grows its queue.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -106,7 +109,7 @@ impl Writer {
         operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<Receipt<T>> {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |tx| match tx.and_then(operation) {
+        let job: Job = Box::new(move |tx| match tx.and_then(|tx| run_alone(operation, tx)) {
             Ok(value) => {
                 let answer: Answer = Box::new(move |outcome| {
                     // A caller that went away is no reason to undo what is stored.
@@ -164,6 +167,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, messages: &Receiver<Message>) {
+        let _ends = EndsTheProcess;
         while let Ok(Message::Job(first)) = messages.recv() {
             let mut group = vec![first];
             let mut stop = false;
@@ -257,6 +261,28 @@ impl Worker {
         self.suspect = false;
         tracing::info!(epoch = self.ledger.epoch, "the store was opened anew");
         Ok(())
+    }
+}
+
+/// Runs an operation. One that panics has changed nothing: what it staged is dropped.
+fn run_alone<T>(operation: impl FnOnce(&mut Tx<'_>) -> Result<T>, tx: &mut Tx<'_>) -> Result<T> {
+    // The panic hook has said where.
+    catch_unwind(AssertUnwindSafe(|| operation(tx))).unwrap_or_else(|_| {
+        let why = "the operation panicked, which is a bug; nothing of it was stored";
+        Err(Error::Storage(why.into()))
+    })
+}
+
+/// Ends the process where the writer unwinds: without it every write would be refused for ever, by
+/// a process that looks alive.
+struct EndsTheProcess;
+
+impl Drop for EndsTheProcess {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the store panicked; the process ends, and a restart reads the file");
+            std::process::abort();
+        }
     }
 }
 

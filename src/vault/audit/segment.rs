@@ -288,9 +288,9 @@ pub(super) fn read_head(file: &File, keys: &Keyring, number: u64) -> Result<Head
     })
 }
 
-/// The last entry before the newest segment, where that one was torn while it was begun: it holds no
-/// entry then. A power cut leaves a part of the head, or all of its length in zeros; zeros behind a
-/// segment that is not whole are not taken for that.
+/// The last entry before the newest segment, where that one was torn while it was begun: it holds
+/// no entry then. A power cut leaves a part of the head, or all of its length in zeros; zeros
+/// behind a segment that is not whole are not taken for that.
 fn begun_in_vain(
     directory: &Path,
     keys: &Keyring,

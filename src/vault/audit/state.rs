@@ -1,10 +1,10 @@
 //! Where the trail ends: the last entry, the last one on the disk, and the thread in between.
 //!
-//! It promises: `durable` names an entry only once a sync that covers it has succeeded; a file whose
-//! sync failed is not synced again (the kernel may have dropped what it could not write, and then
-//! says that all is well) and takes no entry more: the next one begins a new segment.
-//! It never: refuses for ever. An entry that finds no segment to go to is refused, and the one after
-//! it tries anew.
+//! It promises: `durable` names an entry only once a sync that covers it has succeeded; a file
+//! whose sync failed is not synced again (the kernel may have dropped what it could not write, and
+//! then says that all is well) and takes no entry more: the next one begins a new segment.
+//! It never: refuses for ever. An entry that finds no segment to go to is refused, and the one
+//! after it tries anew.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -106,7 +106,7 @@ impl Shared {
         match outcome {
             Ok(()) => state.now_durable(head),
             Err(error) => {
-                tracing::error!(%error, "the audit trail could not be synced; a new segment begins");
+                tracing::error!(%error, "the trail could not be synced; a new segment begins");
             }
         }
         state

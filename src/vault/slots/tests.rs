@@ -5,9 +5,9 @@ use std::cell::Cell;
 use super::*;
 use crate::clock::Clock;
 
-/// Goal: preparing a header holds up no writer, and of two changes at once one is told to ask again.
-/// Method: change the slots while a change is being prepared, which needs the writer; store the
-/// outer one then.
+/// Goal: preparing a header holds up no writer, and of two changes at once one is told to ask
+/// again. Method: change the slots while a change is being prepared, which needs the writer; store
+/// the outer one then.
 #[test]
 fn s4_a_header_is_prepared_beside_the_writer_and_stored_only_where_nothing_changed() {
     let clock = Clock::test(Timestamp::from_unix_ms(1_800_000_000_000));
