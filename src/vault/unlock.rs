@@ -162,6 +162,12 @@ pub(super) fn check_directory(directory: &Path) -> Result<()> {
         std::io::ErrorKind::NotFound => Error::NotFound("vault in this directory"),
         _ => Error::Settings(format!("cannot look at {}: {error}", directory.display())),
     })?;
+    if about.is_symlink() {
+        return Err(Error::Settings(format!(
+            "{} is a symbolic link; name the directory that it stands for",
+            directory.display()
+        )));
+    }
     if !about.is_dir() {
         return Err(Error::Settings(format!(
             "{} is not a directory",
