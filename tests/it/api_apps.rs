@@ -18,7 +18,9 @@ async fn an_app_is_made_by_its_issuer_or_by_hand_and_the_hand_wins() {
         ("token_url", "token"),
         ("revocation_url", "revoke"),
     ] {
-        assert_eq!(demo[field], format!("{issuer}/{path}"), "{demo}");
+        assert_eq!(demo[field], json!(null), "not by hand: {demo}");
+        let used = &demo["endpoints"][field];
+        assert_eq!(*used, format!("{issuer}/{path}"), "{demo}");
     }
     assert_eq!(
         demo["redirect_uri"],
@@ -39,7 +41,11 @@ async fn an_app_is_made_by_its_issuer_or_by_hand_and_the_hand_wins() {
     let (status, mixed) = api.post("/v1/apps", by_hand).await;
     assert_eq!(status, 201, "{mixed}");
     assert_eq!(mixed["token_url"], "https://tokens.example/t");
-    assert_eq!(mixed["authorization_url"], format!("{issuer}/authorize"));
+    assert_eq!(
+        mixed["endpoints"]["authorization_url"],
+        format!("{issuer}/authorize")
+    );
+    assert_eq!(mixed["endpoints"]["token_url"], mixed["token_url"]);
     assert_eq!(mixed["has_client_secret"], false);
     assert_eq!(
         (&mixed["name"], &mixed["scopes"]),

@@ -193,8 +193,8 @@ async fn nobody_makes_a_key_that_may_do_more_than_its_maker() {
     let (short, _) = scene.key(body).await;
     let late = end.plus(Duration::from_secs(1)).to_string();
     for (expires_at, expected) in [
-        (Value::Null, 400),
-        (json!(late), 400),
+        (Value::Null, 403),
+        (json!(late), 403),
         (json!(end.to_string()), 200),
     ] {
         let key = json!({ "name": "n", "role": "reader", "expires_at": expires_at });
