@@ -129,8 +129,26 @@ impl Vault {
         let now = self.clock().now();
         let best = self.best(&permit, &may, ask, now, besides.unstored)?;
         let Some((place, sealed, record)) = best else {
-            permit.record("connect_required", None)?;
-            return Ok(Found::Missing);
+            // Whoever may fetch from every app learns that this one is none; whoever may fetch from
+            // some was refused above, by name, whether it is one or not.
+            let place = Indexer(permit.keys()).app(&ask.app);
+            let is_app = self
+                .store()
+                .read()?
+                .record(Records::Apps, &place)?
+                .is_some();
+            permit.record(
+                if is_app {
+                    "connect_required"
+                } else {
+                    "no such app"
+                },
+                None,
+            )?;
+            return match is_app {
+                true => Ok(Found::Missing),
+                false => Err(Error::NotFound("app")),
+            };
         };
         let id = record.id;
         let dead = |reason: ReconnectReason| {
