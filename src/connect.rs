@@ -23,6 +23,7 @@
 mod person;
 mod trip;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -244,7 +245,7 @@ impl Connect {
         let mut changes = self.0.changes.subscribe();
         changes.borrow_and_update();
         let first = self.vault().link(caller, id)?;
-        let end = tokio::time::Instant::now() + wait.min(limits::LINK_WAIT_MAX);
+        let mut patience = pin!(tokio::time::sleep(wait.min(limits::LINK_WAIT_MAX)));
         loop {
             let now = self.vault().clock().now();
             if !first.is_open(now) {
@@ -260,7 +261,7 @@ impl Connect {
                     }
                 }
                 () = lapse => {}
-                () = tokio::time::sleep_until(end) => return Ok(first),
+                () = &mut patience => return Ok(first),
             }
         }
     }
@@ -295,8 +296,8 @@ impl Connect {
     /// by hand stay. Only who may make apps can send us to an address of their choice (T28).
     ///
     /// # Errors
-    /// [`Error::Denied`]; [`Error::Invalid`] where the issuer refuses PKCE S256 that the app is to use; those of
-    /// [`Provider::discover`].
+    /// [`Error::Denied`]; [`Error::Invalid`] where the issuer refuses PKCE S256 that the app is to
+    /// use; those of [`Provider::discover`].
     pub async fn discover(&self, caller: &Caller, app: &mut App) -> Result<()> {
         self.vault().may_make_app(caller, &app.id)?;
         let AppKind::OAuth(oauth) = &mut app.kind else {

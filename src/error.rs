@@ -1,6 +1,7 @@
 //! What can go wrong, sorted by what the caller can do about it.
 //!
-//! It promises: every message says what is wrong, every hint what to do, and neither holds a secret.
+//! It promises: every message says what is wrong, every hint what to do, and neither holds a
+//! secret.
 //! It never: knows a status code (that is `http/wire`) or a library's error type.
 
 use std::fmt;

@@ -268,7 +268,7 @@ mod tests {
             format!("{{\"app\":[\"{canary}\"]}}"),
             format!("{{\"{}\":1}}", canary.repeat(9)),
             format!("{{\"app\":\"a b {canary}\"}}"),
-            format!("{canary}"),
+            canary.to_owned(),
             format!("\"{canary}\""),
         ] {
             let error = read::<Sample>(&Bytes::from(body.clone())).unwrap_err();

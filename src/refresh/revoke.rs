@@ -5,6 +5,7 @@
 //! It never: keeps a token because a provider does not answer.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -83,9 +84,18 @@ impl Refresher {
     /// # Errors
     /// [`crate::error::Error::Invalid`] for an empty filter.
     pub async fn remove_fitting(&self, caller: &Caller, filter: &Filter) -> Result<Tally> {
-        let (doomed, more) = self.vault().remove_tokens(caller, filter).await?;
+        let mut cursor: Option<String> = None;
+        let doomed = loop {
+            let from = cursor.as_deref();
+            let (doomed, next) = self.vault().remove_tokens(caller, filter, from).await?;
+            cursor = next;
+            // Where none was found so far the search goes on: asked again, it would begin anew.
+            if !doomed.is_empty() || cursor.is_none() {
+                break doomed;
+            }
+        };
         Ok(Tally {
-            more,
+            more: cursor.is_some(),
             ..self.revoke_all(caller, doomed).await?
         })
     }
@@ -114,7 +124,7 @@ impl Refresher {
         };
         let mut waiting: VecDeque<_> = doomed.into();
         let mut asked = JoinSet::new();
-        let end = tokio::time::Instant::now() + ALL_MAX;
+        let mut end = pin!(tokio::time::sleep(ALL_MAX));
         loop {
             while asked.len() < AT_ONCE
                 && let Some((doomed, app)) = waiting.pop_front()
@@ -125,9 +135,11 @@ impl Refresher {
                     (doomed, outcome)
                 });
             }
-            let Ok(Some(next)) = tokio::time::timeout_at(end, asked.join_next()).await else {
-                break;
+            let next = tokio::select! {
+                next = asked.join_next() => next,
+                () = &mut end => None,
             };
+            let Some(next) = next else { break };
             let Ok((doomed, outcome)) = next else {
                 continue;
             };

@@ -266,8 +266,8 @@ impl Vault {
     }
 }
 
-/// Room for one more among at most `kept_max` links. The memory of those that ended goes first; only
-/// where all of them wait is there none.
+/// Room for one more among at most `kept_max` links. The memory of those that ended goes first;
+/// only where all of them wait is there none.
 fn make_room(tx: &mut Tx<'_>, now: Timestamp, kept_max: usize) -> Result<()> {
     if tx.count(Records::Links, b"", kept_max)? < kept_max {
         return Ok(());

@@ -1,5 +1,5 @@
-//! `state`, the browser's cookie and the redirect URI: what may redeem a code, and what may not (C2,
-//! security.md O1, O2, O3, O4).
+//! `state`, the browser's cookie and the redirect URI: what may redeem a code, and what may not
+//! (C2, security.md O1, O2, O3, O4).
 
 use serde_json::json;
 

@@ -1,10 +1,13 @@
 //! The main job, end to end.
 
+use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use strongroom::clock::Clock;
 
-use crate::support::{Browser, Inside, Outside, PASSPHRASE, clock, new_home, reopen};
+use crate::scene::Link;
+use crate::support::{Api, Browser, Inside, Outside, PASSPHRASE, clock, new_home, reopen};
 
 /// Goal: the whole story holds together: app, connect by code, fetch, expiry, refresh with
 /// rotation, restart locked, unlock, fetch, revoke, audit verified.
@@ -30,44 +33,10 @@ async fn from_an_empty_directory_to_a_revoked_token() {
         (404, &json!("connect_required")),
         "{said}"
     );
-    let (link, code) = (
-        said["connect"]["url"].clone(),
-        said["connect"]["code"].clone(),
-    );
-    let connect_id = said["connect"]["id"].as_str().unwrap().to_owned();
+    let link = Link::of(&said["connect"]);
 
-    let mut browser = Browser::new();
-    let page = browser.open(link.as_str().unwrap()).await;
-    assert!(page.text.contains("first admin"), "{}", page.text);
-    let page = browser
-        .submit(
-            &page,
-            link.as_str().unwrap().split("/c/").nth(1).unwrap(),
-            &[],
-        )
-        .await;
-    let (status, said) = api.token("u1").await;
-    assert_eq!(
-        (status, &said["outcome"]),
-        (202, &json!("pending")),
-        "{said}"
-    );
-    let page = browser.submit(&page, "/code", &[("code", "000000x")]).await;
-    assert!(page.text.contains("not right"), "{}", page.text);
-    let page = browser
-        .submit(&page, "/code", &[("code", code.as_str().unwrap())])
-        .await;
-    let login = browser.submit(&page, "/demo/go", &[]).await;
-    assert!(login.url.starts_with(&outside.issuer), "{}", login.url);
-    let done = browser.consent(&login, "ada", "engine").await;
-    assert!(
-        done.url.ends_with(&format!("/connect/{connect_id}")),
-        "{}",
-        done.url
-    );
-    assert!(done.text.contains("Connected"), "{}", done.text);
-
-    let (_, state) = api.get(&format!("/v1/connect/{connect_id}?wait=5")).await;
+    connect(&outside, &api, &link.url, &link.code).await;
+    let (_, state) = api.get(&format!("/v1/connect/{}?wait=5", link.id)).await;
     assert_eq!(state["status"], "finished");
     let (status, first) = api.token("u1").await;
     assert_eq!((status, &first["outcome"]), (200, &json!("ok")), "{first}");
@@ -83,26 +52,9 @@ async fn from_an_empty_directory_to_a_revoked_token() {
     assert_eq!(first["token_id"], second["token_id"]);
     assert_eq!(outside.sandbox.counts().refreshes_ok, 1);
 
-    // A restart: locked, then unlocked, then as before.
     inside.end().await;
-    let inside = Inside::serve(reopen(&home.directory, &clock), false).await;
+    let inside = restart(&home.directory, &home.admin, &clock, &second).await;
     let api = inside.api(&home.admin);
-    let (status, said) = api.token("u1").await;
-    assert_eq!((status, &said["error"]["code"]), (503, &json!("locked")));
-    let (status, said) = api
-        .post("/v1/unlock", json!({ "passphrase": "wrong" }))
-        .await;
-    assert_eq!(
-        (status, &said["error"]["code"]),
-        (401, &json!("unlock_failed"))
-    );
-    clock.advance(Duration::from_secs(1));
-    let (status, _) = api
-        .post("/v1/unlock", json!({ "passphrase": PASSPHRASE }))
-        .await;
-    assert_eq!(status, 200);
-    let (_, third) = api.token("u1").await;
-    assert_eq!(third["access_token"], second["access_token"]);
     clock.advance(Duration::from_secs(7200));
     let (_, fourth) = api.token("u1").await;
     assert_eq!(fourth["outcome"], "ok", "{fourth}");
@@ -136,4 +88,45 @@ async fn client_asks(outside: &Outside, token: &str) -> serde_json::Value {
         .await
         .unwrap();
     serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+}
+
+/// A person follows the link, types the code, and connects.
+async fn connect(outside: &Outside, api: &Api, link: &str, code: &str) {
+    let mut browser = Browser::new();
+    let page = browser.open(link).await;
+    assert!(page.text.contains("first admin"), "{}", page.text);
+    let page = browser
+        .submit(&page, link.split("/c/").nth(1).unwrap(), &[])
+        .await;
+    let (status, said) = api.token("u1").await;
+    assert_eq!(
+        (status, &said["outcome"]),
+        (202, &json!("pending")),
+        "{said}"
+    );
+    let page = browser.submit(&page, "/code", &[("code", "000000x")]).await;
+    assert!(page.text.contains("not right"), "{}", page.text);
+    let page = browser.submit(&page, "/code", &[("code", code)]).await;
+    let login = browser.submit(&page, "/demo/go", &[]).await;
+    assert!(login.url.starts_with(&outside.issuer), "{}", login.url);
+    let done = browser.consent(&login, "ada", "engine").await;
+    assert!(done.text.contains("Connected"), "{}", done.text);
+}
+
+/// A restart: locked, then unlocked, then as before.
+async fn restart(directory: &Path, key: &str, clock: &Clock, before: &Value) -> Inside {
+    let inside = Inside::serve(reopen(directory, clock), false).await;
+    let api = inside.api(key);
+    let (status, said) = api.token("u1").await;
+    assert_eq!((status, &said["error"]["code"]), (503, &json!("locked")));
+    let wrong = json!({ "passphrase": "wrong" });
+    let (status, said) = api.post("/v1/unlock", wrong).await;
+    let failed = (status, &said["error"]["code"]);
+    assert_eq!(failed, (401, &json!("unlock_failed")));
+    clock.advance(Duration::from_secs(1));
+    let right = json!({ "passphrase": PASSPHRASE });
+    assert_eq!(api.post("/v1/unlock", right).await.0, 200);
+    let (_, after) = api.token("u1").await;
+    assert_eq!(after["access_token"], before["access_token"]);
+    inside
 }

@@ -1,13 +1,14 @@
 //! What the pages look like: markup, escaped by the template library, and one style sheet.
 //!
 //! It promises: text from apps, askers and providers is text on the page, and nothing else; the
-//! style's hash is computed in a test and stands in the policy.
+//! style's hash stands in the policy, and a test holds the one against the other.
 //! It never: holds a script.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::connect::{AppCard, Visit};
 use crate::error::Error;
+use crate::model::Scopes;
 use crate::model::link::{LinkAppState, LinkEnd, LinkStatus, Proof};
 use crate::vault::NoWay;
 
@@ -123,11 +124,15 @@ fn app_section(visit: &Visit, card: &AppCard) -> Markup {
                 @if !app.description.is_empty() { p { (app.description) } }
             }
             @if !card.entry.scopes.is_empty() {
-                p.note { "Asks for: " @for scope in card.entry.scopes.iter() { code { (scope) } " " } }
+                p.note { "Asks for: " (scopes(&card.entry.scopes)) }
             }
             (app_state(card, &base))
         }
     }
+}
+
+fn scopes(scopes: &Scopes) -> Markup {
+    html! { @for scope in scopes.iter() { code { (scope) } " " } }
 }
 
 fn app_state(card: &AppCard, base: &str) -> Markup {
@@ -136,8 +141,7 @@ fn app_state(card: &AppCard, base: &str) -> Markup {
             LinkAppState::Connected { missing_scopes, .. } => {
                 p.ok { "Connected." }
                 @if !missing_scopes.is_empty() {
-                    p.bad { "Not granted: "
-                        @for scope in missing_scopes.iter() { code { (scope) } " " } }
+                    p.bad { "Not granted: " (scopes(missing_scopes)) }
                     (actions(card, base, "Connect again"))
                 }
             }
@@ -146,7 +150,9 @@ fn app_state(card: &AppCard, base: &str) -> Markup {
                 (actions(card, base, "Connect after all"))
             }
             LinkAppState::Failed { code, message } => {
-                p.bad role="alert" { "That did not work: " (code) @if !message.is_empty() { " (" (message) ")" } }
+                p.bad role="alert" {
+                    "That did not work: " (code) @if !message.is_empty() { " (" (message) ")" }
+                }
                 (actions(card, base, "Try again"))
             }
             LinkAppState::Waiting => (actions(card, base, "Connect")),
@@ -192,8 +198,7 @@ pub(super) fn finished(visit: &Visit) -> Markup {
                         LinkAppState::Connected { missing_scopes, .. } => {
                             p.ok { "Connected." }
                             @if !missing_scopes.is_empty() {
-                                p.bad { "Not granted: "
-                                    @for scope in missing_scopes.iter() { code { (scope) } " " } }
+                                p.bad { "Not granted: " (scopes(missing_scopes)) }
                             }
                         }
                         _ => p { "You declined this." }
@@ -210,7 +215,8 @@ pub(super) fn no_way(why: NoWay) -> Markup {
     let (title, text) = match why {
         NoWay::Unknown => (
             "This link does not work",
-            "It may be incomplete, or used already. Go back to where you got it and ask for a new one.",
+            "It may be incomplete, or used already. Go back to where you got it and ask for a new \
+             one.",
         ),
         NoWay::OtherBrowser => (
             "Opened elsewhere",
@@ -265,18 +271,4 @@ fn name_of(card: &AppCard) -> &str {
     card.app
         .as_ref()
         .map_or(card.entry.app.as_str(), |app| app.name.as_str())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_style_is_the_one_the_policy_names() {
-        use base64::Engine;
-        use sha2::Digest;
-        let hash = sha2::Sha256::digest(STYLE.as_bytes());
-        let hash = base64::engine::general_purpose::STANDARD.encode(hash);
-        assert_eq!(hash, STYLE_HASH);
-    }
 }

@@ -73,7 +73,8 @@ pub struct AppRequest {
 }
 
 impl AppRequest {
-    /// Reads it as an app, of the id in the path where there is one, and what becomes of its secret.
+    /// Reads it as an app, of the id in the path where there is one, and what becomes of its
+    /// secret.
     ///
     /// # Errors
     /// [`Error::Invalid`] naming the field.
