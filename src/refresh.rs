@@ -291,3 +291,6 @@ impl Refresher {
         self.0.notice.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;
