@@ -298,8 +298,8 @@ impl Connect {
     /// by hand stay. Only who may make apps can send us to an address of their choice (T28).
     ///
     /// # Errors
-    /// [`Error::Denied`]; [`Error::Invalid`] where the issuer refuses PKCE S256 that the app is to use; those of
-    /// [`Provider::discover`].
+    /// [`Error::Denied`]; [`Error::Invalid`] where the issuer refuses PKCE S256 that the app is to
+    /// use; those of [`Provider::discover`].
     pub async fn discover(&self, caller: &Caller, app: &mut App) -> Result<()> {
         self.vault().may_make_app(caller, &app.id)?;
         let AppKind::OAuth(oauth) = &mut app.kind else {

@@ -107,15 +107,22 @@ impl Error {
             Self::Denied => {
                 "ask an operator for a grant; `strongroom key list` shows what a key may"
             }
+            Self::NotFound("vault in this directory") => {
+                "look at `--data`; `strongroom init --data DIR` makes a new vault"
+            }
+            Self::NotFound("access key") => "check the id; `strongroom key list` shows them",
+            Self::NotFound("key slot") => {
+                "check the number; `strongroom passphrase slots --data DIR` shows them"
+            }
             Self::NotFound(_) => {
                 "check the id; `strongroom app list` and `strongroom token list` show what is there"
             }
-            Self::Conflict(_) => "read it again and decide anew; nothing was changed",
+            Self::Conflict(_) => "look at what is there now; nothing was changed",
             Self::Locked => "unlock it: `strongroom unlock`",
             Self::AlreadyUnlocked => "nothing to do",
             Self::UnlockFailed => {
-                "try again; a forgotten passphrase is replaced with the recovery code: \
-                 `strongroom passphrase set --recovery`"
+                "try again; a forgotten passphrase is replaced with the recovery code, while the \
+                 server is stopped: `strongroom passphrase set --recovery --data DIR`"
             }
             Self::Busy(_) => "wait as told, then ask again",
             Self::TooLarge(_) => "send less",
@@ -131,9 +138,11 @@ impl Error {
             Self::ProviderRefused { .. } => "look at the app's settings, or connect again",
             Self::ProviderUnavailable { .. } => "nothing was lost; ask again later",
             Self::Forbidden(_) => {
-                "an operator may allow a named internal host: `serve --allow-host HOST`"
+                "an operator may allow a named internal host: `strongroom serve --allow-host HOST`"
             }
-            Self::Settings(_) => "correct the setting; `strongroom serve --help` explains each",
+            Self::Settings(_) => {
+                "correct it and try again; the command's `--help` explains its settings"
+            }
             Self::ShuttingDown => "ask again when the server is back",
         }
     }

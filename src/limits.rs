@@ -93,6 +93,8 @@ pub const RECORD_BYTES_MAX: usize = 512 * 1024;
 pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// Most writes in one commit. Beyond 100 a group gains little and its first waiter waits longer.
 pub const COMMIT_GROUP_MAX: usize = 256;
+/// Pause between two tries to open the store anew after an error.
+pub const STORE_HEAL_EVERY: Duration = Duration::from_secs(1);
 /// Writes that may wait for the writer; more are told to come back.
 pub const WRITE_QUEUE_MAX: usize = 8192;
 
@@ -230,8 +232,9 @@ pub const CONNECTIONS_MAX: usize = 1024;
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for the rest of a refused request, so that its refusal is read and not reset.
 pub const LINGER_MAX: Duration = Duration::from_secs(1);
-/// Most of a refused request that is read and thrown away, in bytes: twice a body that just misses.
-pub const LINGER_BYTES_MAX: usize = 128 * 1024;
+/// Most of a refused request that is read and thrown away, in bytes: twice a body that just misses
+/// the longest that any route takes.
+pub const LINGER_BYTES_MAX: usize = 2 * UPLOAD_BODY_BYTES_MAX;
 /// First wait after a failed accept (no descriptors left); doubled for each further one.
 pub const ACCEPT_BACKOFF_FIRST: Duration = Duration::from_millis(50);
 /// Longest wait between accepts that fail.

@@ -168,9 +168,9 @@ impl Provider {
         let client = token_client(app, client_secret)?;
         let redirect_url = RedirectUrl::new(redirect_uri.to_owned())
             .map_err(|_| wrong_settings("the redirect URI is not a URL"))?;
-        let code = AuthorizationCode::new(code.expose().clone());
+        let presented = AuthorizationCode::new(code.expose().clone());
         let mut draft = client
-            .exchange_code(code)
+            .exchange_code(presented)
             .set_redirect_uri(Cow::Owned(redirect_url));
         if let Some(verifier) = verifier {
             draft = draft.set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().clone()));
@@ -180,7 +180,8 @@ impl Provider {
         }
         let desk = Desk::default();
         let request = desk.collect(draft.request_async(&desk)).await?;
-        self.grant(app, client_secret, request).await
+        let sent = [client_secret, Some(code), verifier];
+        self.grant(app, client_secret, request, &sent).await
     }
 
     /// Refreshes (RFC 6749 6), once, and without `scope`.
@@ -194,14 +195,15 @@ impl Provider {
         refresh_token: &Secret<String>,
     ) -> std::result::Result<Grant, Failure> {
         let client = token_client(app, client_secret)?;
-        let refresh_token = RefreshToken::new(refresh_token.expose().clone());
-        let mut draft = client.exchange_refresh_token(&refresh_token);
+        let presented = RefreshToken::new(refresh_token.expose().clone());
+        let mut draft = client.exchange_refresh_token(&presented);
         for (name, value) in &app.token_params {
             draft = draft.add_extra_param(name, value);
         }
         let desk = Desk::default();
         let request = desk.collect(draft.request_async(&desk)).await?;
-        self.grant(app, client_secret, request).await
+        let sent = [client_secret, Some(refresh_token)];
+        self.grant(app, client_secret, request, &sent).await
     }
 
     /// Revokes a token (RFC 7009). One that is gone already counts as revoked.
@@ -254,12 +256,28 @@ impl Provider {
         app: &OAuth,
         client_secret: Option<&Secret<String>>,
         request: Request,
+        sent: &[Option<&Secret<String>>],
     ) -> std::result::Result<Grant, Failure> {
         let request = authenticated(app, client_secret, request)?;
         let answer = self
             .send(&app.host(), request, limits::PROVIDER_BODY_BYTES_MAX)
             .await?;
-        answer::read_grant(&answer, &app.scope_separator, self.0.clock.now())
+        let now = self.0.clock.now();
+        answer::read_grant(&answer, &app.scope_separator, now).map_err(|failure| {
+            // Some providers repeat what they refuse. What it means is read from the answer as it
+            // came, its words from the answer without what we sent.
+            let clean = answer.without(sent.iter().copied().flatten());
+            let words = answer::read_grant(&clean, &app.scope_separator, now).err();
+            let (code, description) = words.map_or_else(
+                || ("unreadable".into(), String::new()),
+                |failure| (failure.code, failure.description),
+            );
+            Failure {
+                code,
+                description,
+                ..failure
+            }
+        })
     }
 
     /// Sends one request, within the host's seats and the wait it asked for.

@@ -16,8 +16,8 @@
 //!   dead: revoked <-------------------------------------- refused -----------+
 //!   dead: interrupted refresh <--- refused after an answer was lost, or after a crash
 //! ```
-//! begin: `Vault::begin_refresh_for`; sent: [`Refresher::ask_provider`]; sorted: `plan::verdict`;
-//! end: `Vault::finish_refresh`; unstored: [`Refresher::store_unstored`]; after a crash and on
+//! begin: `Vault::begin_refresh_for`; sent: `ask_provider`; sorted: `plan::verdict`;
+//! end: `Vault::finish_refresh`; unstored: `store_unstored`; after a crash and on
 //! schedule: [`Refresher::run`].
 //!
 //! It promises: R1 to R3 (`flight`), R8 (`unstored`), R9 and R10 (`schedule`), and

@@ -229,6 +229,24 @@ impl Keyring {
         Ok(header)
     }
 
+    /// Puts one new slot in the place of all of the unlocker's kind, in one step; the header that
+    /// comes back is to be stored.
+    ///
+    /// # Errors
+    /// As [`Self::add_slot`], the slots that go not counted.
+    pub fn replace_slots(
+        &self,
+        header: &Header,
+        unlocker: &Unlocker,
+        label: &str,
+        kdf: KdfParams,
+        now: Timestamp,
+    ) -> Result<Header> {
+        let mut kept = header.clone();
+        kept.slots.retain(|slot| slot.kind != unlocker.kind());
+        self.add_slot(&kept, unlocker, label, kdf, now)
+    }
+
     /// Removes a slot; the header that comes back is to be stored.
     ///
     /// # Errors

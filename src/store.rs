@@ -21,7 +21,8 @@
 //! * D1 A commit that returned is on the disk: two phases, quick repair, fsync.
 //! * D2 An existing file is opened, never created, and checked whole on open; a new one is created
 //!   exclusively. A file others may read, a link, a device or an empty file is refused.
-//! * D3 A value is [`Sealed`], but for the header and for index tables, whose values are addresses.
+//! * D3 A value is [`crate::seal::Sealed`], but for the header and for index tables, whose values
+//!   are addresses.
 //!
 //! It never: sees plaintext, or says that something is stored when the disk did not.
 
@@ -101,15 +102,21 @@ pub enum Index {
 }
 
 impl Index {
-    const ALL: [Self; 4] = [Self::Owners, Self::Ids, Self::Due, Self::LinkOwners];
+    /// Every index; the ledger counts them too.
+    pub const ALL: [Self; 4] = [Self::Owners, Self::Ids, Self::Due, Self::LinkOwners];
 
-    fn definition(self) -> Definition {
-        TableDefinition::new(match self {
+    /// The name, which the ledger binds entries to.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Owners => "owners",
             Self::Ids => "ids",
             Self::Due => "due",
             Self::LinkOwners => "link_owners",
-        })
+        }
+    }
+
+    fn definition(self) -> Definition {
+        TableDefinition::new(self.name())
     }
 }
 
@@ -138,14 +145,21 @@ impl Store {
     /// [`Error::Conflict`] where it exists; [`Error::Storage`] where the disk refuses.
     pub fn create(path: &Path, header: &[u8]) -> Result<Self> {
         let file = file::create(path)?;
-        let database = on_file(file)?;
-        let store = Self {
-            place: Place::File(path.to_owned()),
-            database: RwLock::new(Some(database)),
+        let begin = || {
+            let store = Self {
+                place: Place::File(path.to_owned()),
+                database: RwLock::new(Some(on_file(file)?)),
+            };
+            store.lay_out(header)?;
+            file::sync_directory_of(path)?;
+            Ok(store)
         };
-        store.lay_out(header)?;
-        file::sync_directory_of(path)?;
-        Ok(store)
+        begin().inspect_err(|_| {
+            // It is ours: it was made exclusively. Left behind, it would be in the next try's way.
+            if let Err(error) = std::fs::remove_file(path) {
+                tracing::warn!(path = %path.display(), %error, "left behind by a failed init");
+            }
+        })
     }
 
     /// A store without a file, gone when the process ends.

@@ -1,5 +1,7 @@
 //! The vault as an embedding program uses it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::time::Duration;
 
 use strongroom::clock::{Clock, Timestamp};

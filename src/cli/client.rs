@@ -233,9 +233,18 @@ impl Client {
     fn unreached(&self, error: &reqwest::Error) -> Failure {
         let shown = &self.shown;
         if error.is_connect() && !error.is_timeout() {
+            let why = innermost(error);
+            if why.contains("peer certificate") {
+                return Failure::new(
+                    Exit::Unavailable,
+                    format!("the certificate of {shown} is not trusted: {why}"),
+                    "name its authority's certificate with `--ca-file FILE`; a self-signed one \
+                     is taken if it was made with `basicConstraints=critical,CA:FALSE`",
+                );
+            }
             return Failure::new(
                 Exit::Unavailable,
-                format!("no server can be reached at {shown}: {}", innermost(error)),
+                format!("no server can be reached at {shown}: {why}"),
                 "start it with `strongroom serve`, or say where it is: `--url URL` or \
                  STRONGROOM_URL",
             );

@@ -139,7 +139,6 @@ fn demo(issuer: &str) -> Result<AppKind> {
         },
         discovered: Endpoints::default(),
         iss_advertised: true,
-        has_client_secret: true,
         scopes: Scopes::parse(["calendar.read"])?,
         scope_separator: " ".into(),
         authorization_params: Default::default(),

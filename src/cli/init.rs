@@ -100,7 +100,7 @@ Next:
   strongroom serve --data {data}
   strongroom unlock
   export STRONGROOM_KEY=<the access key>
-  strongroom key add my-server --role server",
+  strongroom key add my-server --role server --connect-verify code",
         data = data.display(),
         recovery = new.recovery_code.expose(),
         key = new.access_key.expose(),

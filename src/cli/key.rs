@@ -26,7 +26,9 @@ use crate::model::url::WebUrl;
 
 /// The commands of `key`.
 #[derive(Clone, Debug, Subcommand)]
-#[command(after_help = "Example:\n  strongroom key add my-server --role server")]
+#[command(
+    after_help = "Example:\n  strongroom key add my-server --role server --connect-verify code"
+)]
 pub enum KeyCommand {
     /// Make an access key; it is shown this once.
     ///
@@ -47,7 +49,7 @@ pub enum KeyCommand {
 /// Arguments of `key add`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
-  strongroom key add my-server --role server
+  strongroom key add my-server --role server --connect-verify code
   strongroom key add ci --action fetch --app github --user ci-bot --scope repo --expires-in 90d
   strongroom key add shop --role server --tenant acme --connect-verify vouch \\
       --verify-url https://shop.example.com/vouch --return-url https://shop.example.com/done")]
@@ -180,6 +182,9 @@ async fn add(args: AddArgs) -> Result<(), Failure> {
     let answer = client.post(&["v1", "keys"], &body).await?;
     if args.json {
         return output::json(&answer);
+    }
+    if args.connect_verify.is_empty() && matches!(args.role, Some(RoleChoice::Server)) {
+        output::note("This one makes no connect links; a key with `--connect-verify code` does.");
     }
     output::note(&format!(
         "Access key {} for {}, shown this once:",

@@ -1,6 +1,7 @@
 //! `unlock`, `lock`, `status`: how a running server's vault stands.
 //!
-//! It promises: unlocking what is unlocked is no failure; `status` tells scripts by its exit code.
+//! It promises: unlocking what is unlocked is no failure, nor is locking what is locked; `status`
+//! tells scripts by its exit code.
 //! It never: keeps the passphrase longer than the request takes.
 
 use std::path::PathBuf;
@@ -66,6 +67,12 @@ pub async fn unlock(args: UnlockArgs) -> Result<(), Failure> {
         Err(failure) if failure.code == "already_unlocked" => {
             output::note("The vault was unlocked already.");
         }
+        // The server says "too much at one time" of everything that has to wait.
+        Err(failure) if failure.code == "busy" => {
+            return Err(failure.with_hint(
+                "after a wrong try the next one has to wait a little longer each time",
+            ));
+        }
         Err(failure) => return Err(failure),
     }
     Ok(())
@@ -74,11 +81,14 @@ pub async fn unlock(args: UnlockArgs) -> Result<(), Failure> {
 /// Locks the server's vault.
 ///
 /// # Errors
-/// Locked, where it is; not allowed, where the key has not the right.
+/// Not allowed, where the key has not the right.
 pub async fn lock(args: LockArgs) -> Result<(), Failure> {
     let client = Client::with_key(&args.remote)?;
-    client.post(&["v1", "lock"], &json!({})).await?;
-    output::note("The vault is locked.");
+    match client.post(&["v1", "lock"], &json!({})).await {
+        Ok(_) => output::note("The vault is locked."),
+        Err(failure) if failure.code == "locked" => output::note("The vault was locked already."),
+        Err(failure) => return Err(failure),
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::failure::Failure;
@@ -59,14 +60,32 @@ fn unknown(error: &clap::Error, text: &str) -> Failure {
     Failure::usage(format!("there is no option `{option}` here"), hint)
 }
 
-/// The command whose help explains more, taken from the usage line.
+/// The command whose help explains more, taken from the usage line; a wrong value comes without
+/// one, and then from the arguments.
 fn see_help(text: &str) -> String {
     let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
+    let Some(usage) = usage else {
+        return format!("`{} --help` explains it", command_given().join(" "));
+    };
     let is_name = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
     let names: Vec<&str> = usage
-        .unwrap_or("strongroom")
         .split_whitespace()
         .take_while(|word| is_name(word) && !word.starts_with('-'))
         .collect();
     format!("`{} --help` explains it", names.join(" "))
+}
+
+/// The names of the command that was given: words that are commands of ours, and no others.
+fn command_given() -> Vec<String> {
+    let top = super::Cli::command();
+    let mut names = vec![top.get_name().to_owned()];
+    let mut command = &top;
+    for word in std::env::args_os().skip(1) {
+        let Some(next) = word.to_str().and_then(|word| command.find_subcommand(word)) else {
+            break;
+        };
+        names.push(next.get_name().to_owned());
+        command = next;
+    }
+    names
 }

@@ -43,9 +43,12 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
     block_on(async move {
         let server = Server::bind(vault, settings).await?;
         let state = if status.locked {
-            "locked; unlock it: strongroom unlock"
+            format!(
+                "locked; unlock it: strongroom unlock --url {}",
+                server.local_url
+            )
         } else {
-            "unlocked"
+            "unlocked".to_owned()
         };
         tracing::info!(
             "listening on {}, reached by people at {} ({state})",

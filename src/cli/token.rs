@@ -335,7 +335,12 @@ async fn remove_many(client: &Client, args: &RemoveArgs) -> Result<(), Failure> 
         return output::json(&json!({"deleted": deleted, "revocations": counts}));
     }
     let went = revocations(&counts);
-    output::note(&format!("{deleted} tokens are removed.{went}"));
+    let (noun, verb) = if deleted == 1 {
+        ("token", "is")
+    } else {
+        ("tokens", "are")
+    };
+    output::note(&format!("{deleted} {noun} {verb} removed.{went}"));
     Ok(())
 }
 

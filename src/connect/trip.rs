@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::access::Action;
 use crate::model::link::LinkAppState;
 use crate::model::{Address, AppId, LinkId, Scopes};
-use crate::provider::classify::{Failure, filter_text};
+use crate::provider::classify::{Failure, filter_code, filter_text};
 use crate::provider::{AuthorizeRequest, TokenHint};
 use crate::secret::Secret;
 use crate::vault::{NewCredential, NewToken, NoWay, Returned, Vault};
@@ -249,7 +249,7 @@ fn refused(error: &str, description: Option<&str>) -> LinkAppState {
 /// A provider's words are filtered again here: these come by way of a browser.
 fn failed(code: &str, message: &str) -> LinkAppState {
     LinkAppState::Failed {
-        code: filter_text(code),
+        code: filter_code(code),
         message: filter_text(message),
     }
 }

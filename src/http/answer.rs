@@ -13,6 +13,17 @@ use http_body_util::Full;
 /// An answer as this room makes it: whole, in memory, of known length.
 pub type Answer = Response<Full<Bytes>>;
 
+/// Marks an answer that was made before the request's body was read.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyUnread;
+
+/// Marks an answer as made before the request's body was read: the connection ends with it.
+#[must_use]
+pub fn before_body(mut answer: Answer) -> Answer {
+    answer.extensions_mut().insert(BodyUnread);
+    answer
+}
+
 /// Makes an error answer: a stable code, what is wrong, and what to do about it.
 pub fn error(status: StatusCode, code: &str, message: &str, hint: &str) -> Answer {
     let body = serde_json::json!({

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 
 use crate::connect::Connect;
 use crate::error::{Error, Result};
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, before_body};
 use crate::http::body::{ContentType, content_type, parse_form, read_body};
 use crate::http::guard::{Door, HostRule};
 use crate::http::routes::{self, Entrance, Lookup};
@@ -126,46 +126,56 @@ impl App {
         let entrance = routes::look_up(&head.method, head.uri.path());
         let (route, captures) = match entrance {
             Lookup::Found(row, captures) => (row, captures),
-            Lookup::WrongMethod(allowed) => return wire::wrong_method(allowed),
-            Lookup::Unknown => return wire::unknown_route(),
+            Lookup::WrongMethod(allowed) => return before_body(wire::wrong_method(allowed)),
+            Lookup::Unknown => return before_body(wire::unknown_route()),
         };
         let door = match route.entrance {
             Entrance::Page => Door::Page,
             Entrance::Open | Entrance::Key => Door::Api,
         };
         if let Err(refusal) = self.hosts.check_origin(&head.headers, &head.method, door) {
-            return refusal.answer();
+            return before_body(refusal.answer());
         }
-        let called = async {
+        let explain = |error: &Error| match door {
+            Door::Page => pages::trouble(error),
+            Door::Api => wire::error(error),
+        };
+        let knock = || {
             let query = read_query(&head.uri)?;
             let caller = match route.entrance {
                 // Before the body: a stranger's is not read.
                 Entrance::Key => Some(self.who_asks(&head.headers, &peer)?),
                 Entrance::Open | Entrance::Page => None,
             };
-            let body = read_body(body, route.body_bytes_max).await?;
-            if !body.is_empty() && door == Door::Api {
-                require_json(&head.headers)?;
-            }
-            Ok(Call {
-                caller,
-                captures,
-                query,
-                headers: head.headers,
-                body,
-                peer,
-            })
+            Ok((query, caller))
         };
-        match called.await {
-            Ok(call) if route.entrance == Entrance::Page => {
-                pages::answer(&self, route.route, call).await
-            }
-            Ok(call) => match api::dispatch(&self, route.route, call).await {
-                Ok(answer) => answer,
-                Err(error) => wire::error(&error),
-            },
-            Err(error) if door == Door::Page => pages::trouble(&error),
-            Err(error) => wire::error(&error),
+        let (query, caller) = match knock() {
+            Ok(known) => known,
+            Err(error) => return before_body(explain(&error)),
+        };
+        let body = match read_body(body, route.body_bytes_max).await {
+            Ok(body) => body,
+            Err(error) => return before_body(explain(&error)),
+        };
+        if !body.is_empty()
+            && door == Door::Api
+            && let Err(error) = require_json(&head.headers)
+        {
+            return explain(&error);
+        }
+        let call = Call {
+            caller,
+            captures,
+            query,
+            headers: head.headers,
+            body,
+            peer,
+        };
+        match door {
+            Door::Page => pages::answer(&self, route.route, call).await,
+            Door::Api => api::dispatch(&self, route.route, call)
+                .await
+                .unwrap_or_else(|error| wire::error(&error)),
         }
     }
 

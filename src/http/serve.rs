@@ -289,8 +289,14 @@ where
             Ok(()) => self.run(request, peer).await,
         };
         let refused = answer.status() == StatusCode::PAYLOAD_TOO_LARGE
-            || answer.status() == StatusCode::MISDIRECTED_REQUEST;
+            || answer.status() == StatusCode::MISDIRECTED_REQUEST
+            || answer.extensions().get::<answer::BodyUnread>().is_some();
         unread.store(has_body && refused, Ordering::Relaxed);
+        if has_body && refused {
+            // Said as well as done: a client that keeps connections shall not use this one again.
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(CONNECTION, close);
+        }
         answer::dress(&mut answer);
         answer
     }

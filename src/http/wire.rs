@@ -34,6 +34,11 @@ pub fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T> {
     if body.is_empty() {
         return Err(Error::invalid("a JSON body is needed"));
     }
+    // serde would take a list as well, as the fields in their order: names are what is checked.
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first.is_some_and(|byte| *byte != b'{') {
+        return Err(Error::invalid("the body is a JSON object, `{…}`"));
+    }
     serde_json::from_slice(body).map_err(|error| Error::Invalid(in_safe_words(&error)))
 }
 
@@ -263,7 +268,7 @@ mod tests {
             format!("{{\"app\":[\"{canary}\"]}}"),
             format!("{{\"{}\":1}}", canary.repeat(9)),
             format!("{{\"app\":\"a b {canary}\"}}"),
-            format!("{canary}"),
+            canary.to_owned(),
             format!("\"{canary}\""),
         ] {
             let error = read::<Sample>(&Bytes::from(body.clone())).unwrap_err();

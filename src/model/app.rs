@@ -83,9 +83,6 @@ pub struct OAuth {
     /// The metadata says that `iss` comes with every callback (RFC 9207): then it must.
     #[serde(default)]
     pub iss_advertised: bool,
-    /// A client secret is stored beside these settings.
-    #[serde(default)]
-    pub has_client_secret: bool,
     /// Scopes asked for when a connect link names none.
     #[serde(default)]
     pub scopes: Scopes,

@@ -27,6 +27,14 @@ impl WebUrl {
         if text.len() > limits::URL_BYTES_MAX {
             return refuse("is too long for a URL");
         }
+        // The parser forgives what browsers forgive, so that one address has many spellings. Here a
+        // URL is compared with a list, and a forgiven spelling is somebody's trick.
+        let rest = text.split_once(':').map_or("", |(_, rest)| rest);
+        let plain = rest.starts_with("//") && !rest.starts_with("///");
+        let tricks = |c: char| c.is_control() || c == '\\';
+        if !plain || text.trim() != text || text.contains(tricks) {
+            return refuse("is not an absolute URL such as https://example.com/path");
+        }
         let Ok(url) = url::Url::parse(text) else {
             return refuse("is not an absolute URL such as https://example.com/path");
         };
@@ -106,6 +114,14 @@ mod tests {
             "https://a.example/#f",
             "data:text/html,x",
             "file:///etc/passwd",
+            " https://a.example/",
+            "https://a.example/\0",
+            "https://a.exam\nple/",
+            "https:a.example/",
+            "https:/a.example/",
+            "https:///a.example/",
+            "https:\\\\a.example/",
+            "https://a.example\\x",
         ];
         for text in bad {
             assert!(WebUrl::parse("u", text).is_err(), "{text:?} was taken");

@@ -27,6 +27,47 @@ pub struct Answer {
     pub body: Result<Secret<Vec<u8>>, Unread>,
 }
 
+impl Answer {
+    /// The same answer, with a space in the place of each of these secrets.
+    #[must_use]
+    pub fn without<'a>(&self, secrets: impl Iterator<Item = &'a Secret<String>>) -> Self {
+        let body = match &self.body {
+            Err(unread) => Err(*unread),
+            Ok(body) => {
+                let mut clean = body.clone();
+                for secret in secrets.filter(|secret| secret.expose().len() >= SECRET_BYTES_MIN) {
+                    clean = Secret::new(cut_out(clean.expose(), secret.expose().as_bytes()));
+                }
+                Ok(clean)
+            }
+        };
+        Self {
+            status: self.status,
+            content_type: self.content_type.clone(),
+            retry_after: self.retry_after.clone(),
+            body,
+        }
+    }
+}
+
+/// Shortest secret that is struck from an answer: a shorter one may be a part of any word.
+const SECRET_BYTES_MIN: usize = 4;
+
+fn cut_out(text: &[u8], secret: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        if let Some(after) = rest.strip_prefix(secret) {
+            kept.push(b' ');
+            rest = after;
+        } else {
+            kept.push(*first);
+            rest = after;
+        }
+    }
+    kept
+}
+
 /// Why a body was not read to its end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Unread {
@@ -324,4 +365,23 @@ fn subject(id_token: &Secret<String>) -> Option<String> {
     let fits = (1..=limits::OWNER_ID_BYTES_MAX).contains(&subject.len())
         && !subject.chars().any(char::is_control);
     fits.then(|| subject.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_is_struck_from_what_comes_back() {
+        let answer = Answer {
+            status: 400,
+            content_type: String::new(),
+            retry_after: String::new(),
+            body: Ok(Secret::new(b"no: abcd, abcdabcd, abc".to_vec())),
+        };
+        let secrets = [Secret::new("abcd".to_owned()), Secret::new("no".to_owned())];
+        let clean = answer.without(secrets.iter());
+        let body = clean.body.map(|body| body.expose().clone());
+        assert_eq!(body, Ok(b"no:  ,   , abc".to_vec()));
+    }
 }

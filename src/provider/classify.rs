@@ -270,7 +270,7 @@ pub fn read_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
 }
 
 /// Makes a provider's error code safe to keep and show.
-fn filter_code(code: &str) -> String {
+pub fn filter_code(code: &str) -> String {
     let listed = code.to_ascii_lowercase();
     if CODES.iter().any(|(known, _)| *known == listed) {
         return listed;

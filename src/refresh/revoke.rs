@@ -62,6 +62,18 @@ pub struct Tally {
     pub more: bool,
 }
 
+impl Tally {
+    /// Adds what came of more.
+    fn add(&mut self, more: Self) {
+        self.deleted += more.deleted;
+        self.revoked += more.revoked;
+        self.not_supported += more.not_supported;
+        self.failed += more.failed;
+        self.nothing += more.nothing;
+        self.more |= more.more;
+    }
+}
+
 /// Revocations at one time, of one request.
 const AT_ONCE: usize = 8;
 /// The time one request's revocations may take.
@@ -85,30 +97,41 @@ impl Refresher {
     /// [`crate::error::Error::Invalid`] for an empty filter.
     pub async fn remove_fitting(&self, caller: &Caller, filter: &Filter) -> Result<Tally> {
         let (doomed, more) = self.vault().remove_tokens(caller, filter).await?;
-        let tally = self.revoke_all(caller, doomed).await?;
+        let tally = self
+            .revoke_all(caller, doomed, Instant::now() + ALL_MAX)
+            .await?;
         Ok(Tally { more, ..tally })
     }
 
-    /// Removes an app with its tokens, and revokes them.
+    /// Removes an app with its tokens, and revokes them: a page of both at one time. A caller that
+    /// goes away in between leaves an app that takes no new tokens and can be removed again.
     ///
     /// # Errors
     /// [`crate::error::Error::NotFound`], [`crate::error::Error::Denied`].
     pub async fn remove_app(&self, caller: &Caller, id: &AppId) -> Result<Tally> {
-        let (app, doomed) = self.vault().remove_app(caller, id)?.await?;
-        let doomed = doomed
-            .into_iter()
-            .map(|doomed| (doomed, app.clone()))
-            .collect();
-        self.revoke_all(caller, doomed).await
+        let end = Instant::now() + ALL_MAX;
+        let mut tally = Tally::default();
+        loop {
+            let step = self.vault().remove_app(caller, id)?.await?;
+            let doomed = step
+                .doomed
+                .into_iter()
+                .map(|doomed| (doomed, step.app.clone()))
+                .collect();
+            tally.add(self.revoke_all(caller, doomed, end).await?);
+            if !step.more {
+                return Ok(tally);
+            }
+        }
     }
 
     async fn revoke_all(
         &self,
         caller: &Caller,
         doomed: Vec<(Doomed, AppSecrets)>,
+        end: Instant,
     ) -> Result<Tally> {
         let (this, caller) = (self.clone(), caller.clone());
-        let end = Instant::now() + ALL_MAX;
         detached(async move { this.revoke_several(&caller, doomed, end).await }).await
     }
 

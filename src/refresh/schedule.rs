@@ -1,12 +1,13 @@
 //! The scheduler: sleeps until the earliest due token, a notice or a landing, and keeps what is due
 //! in flight.
 //!
-//! It promises: R9 a provider that hangs or fails delays its own tokens only: each app has a lane of
-//! bounded width, and a narrow one while its refreshes fail; R10 once a provider answers again, what
-//! waited for it is tried within seconds. A locked or paused vault is left alone; trouble with the
-//! store is waited out, not hammered; at the end no new refresh begins and those in flight are
+//! It promises: R9 a provider that hangs or fails delays its own tokens only: each app has a lane
+//! of bounded width, and a narrow one while its refreshes fail; R10 once a provider answers again,
+//! what waited for it is tried within seconds. A locked or paused vault is left alone; trouble with
+//! the store is waited out, not hammered; at the end no new refresh begins and those in flight are
 //! finished.
-//! It never: holds a lock or a transaction while it waits, or looks for due tokens without a reason.
+//! It never: holds a lock or a transaction while it waits, or looks for due tokens without a
+//! reason.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::future::Future;
@@ -350,7 +351,8 @@ impl Refresher {
         Ok(())
     }
 
-    /// Starts what has waited longest in each lane, one lane after another, as far as there is room.
+    /// Starts what has waited longest in each lane, one lane after another, as far as there is
+    /// room.
     fn take_off(&self, desk: &mut Desk) {
         let mut lanes: Vec<Lane> = desk.lanes.keys().copied().collect();
         let turn = lanes.partition_point(|lane| Some(*lane) <= desk.turn);

@@ -1,7 +1,7 @@
 //! Refreshed tokens that the store could not take: kept, served, and written later.
 //!
-//! It promises: R8 a token that a provider has granted is not lost while the process lives, not even
-//! by a flight that is cut; no further refresh starts until it is stored.
+//! It promises: R8 a token that a provider has granted is not lost while the process lives, not
+//! even by a flight that is cut; no further refresh starts until it is stored.
 //! It never: grows beyond the refreshes that were in flight when the disk failed.
 
 use std::collections::HashMap;

@@ -59,7 +59,8 @@ impl Sealed {
         u32::from_le_bytes(self.0[1..5].try_into().expect("the shape was checked"))
     }
 
-    pub(super) fn parts(&self) -> u8 {
+    /// How many parts it has; bound into each of them.
+    pub fn parts(&self) -> u8 {
         self.0[13]
     }
 

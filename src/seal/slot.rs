@@ -364,7 +364,7 @@ pub fn check_passphrase(passphrase: &Secret<String>) -> Result<()> {
         let warning = estimate
             .feedback()
             .and_then(|feedback| feedback.warning())
-            .map(|warning| format!(": {warning}"))
+            .map(|warning| format!(": {}", warning.to_string().trim_end_matches('.')))
             .unwrap_or_default();
         return Err(Error::invalid(format!(
             "this passphrase is too easy to guess{warning}; four or more random words are strong"

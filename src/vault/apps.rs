@@ -1,19 +1,20 @@
 //! Apps: made, shown, changed, removed.
 //!
 //! It promises: a client secret goes in and never comes out but to the flows that send it to its
-//! provider; a change without a secret keeps the old one; an app's tokens go with it.
+//! provider; a change without a secret keeps the old one; an app's tokens go with it, however many
+//! they are: from the first step on it takes no new ones, and the last step takes the app itself.
 //! It never: asks a provider anything.
 
 use super::Vault;
 use super::index::{self, Indexer, TokenKey};
+use super::kept::{Doomed, doom};
 use super::records::{SecretRow, decode, encode};
-use super::tokens::{Doomed, doom};
 use super::writer::{Receipt, Tx};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::AppId;
 use crate::model::access::{Action, Caller, Target};
-use crate::model::app::{App, AppKind};
+use crate::model::app::App;
 use crate::seal::{Keyring, Sealed};
 use crate::secret::Secret;
 use crate::store::{Records, Scan, View};
@@ -27,6 +28,31 @@ pub struct AppSecrets {
     pub client_secret: Option<Secret<String>>,
 }
 
+/// An app as it is shown: its client secret is not in it, but whether there is one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ShownApp {
+    /// The app.
+    pub app: App,
+    /// It has a client secret.
+    pub has_client_secret: bool,
+}
+
+impl std::ops::Deref for ShownApp {
+    type Target = App;
+    fn deref(&self) -> &App {
+        &self.app
+    }
+}
+
+impl From<AppSecrets> for ShownApp {
+    fn from(found: AppSecrets) -> Self {
+        Self {
+            has_client_secret: found.client_secret.is_some(),
+            app: found.app,
+        }
+    }
+}
+
 /// What becomes of the client secret when an app is stored.
 pub enum SecretChange {
     /// The one stored stays.
@@ -37,8 +63,20 @@ pub enum SecretChange {
     Remove,
 }
 
+/// A step of removing an app.
+pub struct AppRemoval {
+    /// The app.
+    pub app: AppSecrets,
+    /// The tokens that went, at most a page of them.
+    pub doomed: Vec<Doomed>,
+    /// It has more: ask again. Until then it stays, and takes no new ones.
+    pub more: bool,
+}
+
 const SETTINGS: u8 = 0;
 const CLIENT_SECRET: u8 = 1;
+/// Parts of an app that is being removed: the third one says nothing but that.
+const PARTS_LEAVING: u8 = 3;
 
 impl Vault {
     /// Stores a new app.
@@ -50,7 +88,7 @@ impl Vault {
         caller: &Caller,
         app: App,
         client_secret: Option<Secret<String>>,
-    ) -> Result<Receipt<App>> {
+    ) -> Result<Receipt<ShownApp>> {
         let permit = self
             .gate()
             .permit(caller, Action::Apps, &Target::app(&app.id))?;
@@ -66,7 +104,15 @@ impl Vault {
             if tx.count(Records::Apps, b"", limits::APPS_MAX)? >= limits::APPS_MAX {
                 return Err(Error::invalid("there are too many apps"));
             }
-            put(tx, &place, app, client_secret)
+            let has_client_secret = client_secret.is_some();
+            let secret = SecretRow {
+                secret: client_secret,
+            };
+            tx.put(Records::Apps, &place, &[&encode(&app), &encode(&secret)])?;
+            Ok(ShownApp {
+                app,
+                has_client_secret,
+            })
         })
     }
 
@@ -90,14 +136,14 @@ impl Vault {
         caller: &Caller,
         app: App,
         client_secret: SecretChange,
-    ) -> Result<Receipt<App>> {
+    ) -> Result<Receipt<ShownApp>> {
         let permit = self
             .gate()
             .permit(caller, Action::Apps, &Target::app(&app.id))?;
         app.check()?;
         permit.write(None, move |tx| {
             let place = Indexer(tx.keys()).app(&app.id);
-            let old = read(tx, &place)?.ok_or(Error::NotFound("app"))?;
+            let old = read_to_stay(tx, &place)?;
             if old.app.oauth().is_some() != app.oauth().is_some() {
                 return Err(Error::Conflict(
                     "an app does not change its kind; make another".into(),
@@ -113,7 +159,13 @@ impl Vault {
                 SecretChange::Set(secret) => Some(secret),
                 SecretChange::Remove => None,
             };
-            put(tx, &place, app, secret)
+            let has_client_secret = secret.is_some();
+            let secret = SecretRow { secret };
+            tx.put(Records::Apps, &place, &[&encode(&app), &encode(&secret)])?;
+            Ok(ShownApp {
+                app,
+                has_client_secret,
+            })
         })
     }
 
@@ -121,17 +173,17 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::Denied`] where the caller may see none at all.
-    pub fn apps(&self, caller: &Caller) -> Result<Vec<App>> {
+    pub fn apps(&self, caller: &Caller) -> Result<Vec<ShownApp>> {
         let permit = self
             .gate()
             .permit(caller, Action::AppsRead, &Target::default())?;
         let view = self.store().read()?;
-        let mut apps: Vec<App> = Vec::new();
+        let mut apps: Vec<ShownApp> = Vec::new();
         view.scan_records(Records::Apps, b"", None, &mut |place, sealed| {
-            let app = open_settings(permit.keys(), place, &sealed)?;
-            let target = Target::app(&app.id);
+            let found = open(permit.keys(), place, &sealed)?;
+            let target = Target::app(&found.app.id);
             if self.would_allow(caller, Action::AppsRead, &target) {
-                apps.push(app);
+                apps.push(found.into());
             }
             Ok(Scan::Go)
         })?;
@@ -144,7 +196,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`].
-    pub fn app(&self, caller: &Caller, id: &AppId) -> Result<App> {
+    pub fn app(&self, caller: &Caller, id: &AppId) -> Result<ShownApp> {
         let permit = self
             .gate()
             .permit(caller, Action::AppsRead, &Target::app(id))?;
@@ -152,7 +204,7 @@ impl Vault {
         let sealed = self.store().read()?.record(Records::Apps, &place)?;
         permit.record(if sealed.is_some() { "ok" } else { "not_found" }, None)?;
         let sealed = sealed.ok_or(Error::NotFound("app"))?;
-        open_settings(permit.keys(), &place, &sealed)
+        open(permit.keys(), &place, &sealed).map(ShownApp::from)
     }
 
     /// An app without its secret, for a flow that acts for `caller`, who may do `action`. Nothing
@@ -197,52 +249,50 @@ impl Vault {
         open(permit.keys(), &place, &sealed)
     }
 
-    /// Removes an app with its tokens. What can be revoked at the provider comes back.
+    /// Removes an app with its tokens, a page of them in one transaction; to be called until there
+    /// are no more. What can be revoked at the provider comes back, step by step, so that no more
+    /// than a page of it is held at one time. A process that ends in between leaves an app without
+    /// new tokens, which is removed in the same way.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`].
-    pub fn remove_app(
-        &self,
-        caller: &Caller,
-        id: &AppId,
-    ) -> Result<Receipt<(AppSecrets, Vec<Doomed>)>> {
+    pub fn remove_app(&self, caller: &Caller, id: &AppId) -> Result<Receipt<AppRemoval>> {
         let permit = self.gate().permit(caller, Action::Apps, &Target::app(id))?;
         let id = id.clone();
-        permit.write(None, move |tx| {
-            let place = Indexer(tx.keys()).app(&id);
-            let app = read(tx, &place)?.ok_or(Error::NotFound("app"))?;
-            let prefix = Indexer(tx.keys()).of_app(&id, None);
-            let mut keys: Vec<TokenKey> = Vec::new();
-            tx.view()
-                .scan_records(Records::Tokens, &prefix, None, &mut |key, _| {
-                    keys.extend(TokenKey::try_from(key));
-                    Ok(Scan::Go)
-                })?;
-            let doomed = keys
-                .iter()
-                .map(|key| doom(tx, key))
-                .collect::<Result<Vec<_>>>()?;
-            tx.remove(Records::Apps, &place);
-            Ok((app, doomed.into_iter().flatten().collect()))
-        })
+        permit.write(None, move |tx| remove_some(tx, &id, limits::PAGE_MAX))
     }
 }
 
-fn put(
-    tx: &mut Tx<'_>,
-    place: &[u8; index::PART],
-    mut app: App,
-    secret: Option<Secret<String>>,
-) -> Result<App> {
-    if let AppKind::OAuth(oauth) = &mut app.kind {
-        oauth.has_client_secret = secret.is_some();
+/// Removes at most `most` tokens of an app, and the app with the last of them.
+fn remove_some(tx: &mut Tx<'_>, id: &AppId, most: usize) -> Result<AppRemoval> {
+    let place = Indexer(tx.keys()).app(id);
+    let app = read(tx, &place)?.ok_or(Error::NotFound("app"))?;
+    let prefix = Indexer(tx.keys()).of_app(id, None);
+    let mut keys: Vec<TokenKey> = Vec::new();
+    let mut more = false;
+    tx.view()
+        .scan_records(Records::Tokens, &prefix, None, &mut |key, _| {
+            more = keys.len() == most;
+            if more {
+                return Ok(Scan::Stop);
+            }
+            keys.extend(TokenKey::try_from(key));
+            Ok(Scan::Go)
+        })?;
+    let mut doomed = Vec::with_capacity(keys.len());
+    for key in &keys {
+        doomed.extend(doom(tx, key)?);
     }
-    tx.put(
-        Records::Apps,
-        place,
-        &[&encode(&app), &encode(&SecretRow { secret })],
-    )?;
-    Ok(app)
+    if more {
+        let secret = SecretRow {
+            secret: app.client_secret.clone(),
+        };
+        let parts: [&[u8]; PARTS_LEAVING as usize] = [&encode(&app.app), &encode(&secret), b""];
+        tx.put(Records::Apps, &place, &parts)?;
+    } else {
+        tx.remove(Records::Apps, &place);
+    }
+    Ok(AppRemoval { app, doomed, more })
 }
 
 /// Reads an app inside a transaction.
@@ -251,6 +301,23 @@ pub(super) fn read(tx: &Tx<'_>, place: &[u8; index::PART]) -> Result<Option<AppS
     sealed
         .map(|sealed| open(tx.keys(), place, &sealed))
         .transpose()
+}
+
+/// Reads an app inside a transaction that gives it something new.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Conflict`] where it is being removed.
+pub(super) fn read_to_stay(tx: &Tx<'_>, place: &[u8; index::PART]) -> Result<AppSecrets> {
+    let sealed = tx.view().record(Records::Apps, place)?;
+    let sealed = sealed.ok_or(Error::NotFound("app"))?;
+    let app = open(tx.keys(), place, &sealed)?;
+    if sealed.parts() == PARTS_LEAVING {
+        return Err(Error::Conflict(format!(
+            "the app `{}` is being removed; finish that first",
+            app.app.id
+        )));
+    }
+    Ok(app)
 }
 
 fn open(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<AppSecrets> {
@@ -266,3 +333,6 @@ fn open(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<AppSecrets> {
 fn open_settings(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<App> {
     decode(&keys.open(Records::Apps.name(), place, sealed, SETTINGS)?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,19 +10,21 @@
 //!
 //! It never: holds a secret, changes an entry, or is switched off.
 
+mod reading;
 mod segment;
+mod state;
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 
 use self::segment::{Position, Segment};
+use self::state::{Shared, Sink, State};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::limits;
 use crate::seal::{Keyring, Purpose, digest};
 
 /// One line of the trail.
@@ -98,37 +100,12 @@ pub(super) struct Audit {
     syncer: Mutex<Option<JoinHandle<()>>>,
 }
 
-struct Shared {
-    // Held while one entry is sealed and written: the order of entries is the order of the chain.
-    state: Mutex<State>,
-    wake: Condvar,
-}
-
-struct State {
-    sink: Sink,
-    head: Head,
-    durable: Head,
-    stopping: bool,
-}
-
 /// The last entry: its number, and the hash of its sealed bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Head {
     pub(super) seq: u64,
     pub(super) hash: [u8; 32],
 }
-
-enum Sink {
-    Files {
-        directory: PathBuf,
-        segment: Segment,
-    },
-    /// For a vault without files: the newest entries, opened, bounded.
-    Memory(VecDeque<Entry>),
-}
-
-/// Entries a vault in memory keeps.
-const MEMORY_ENTRIES_MAX: usize = 10_000;
 
 impl Audit {
     /// Opens the trail in `directory`, or one in memory. A torn last entry is cut off: nobody was
@@ -154,16 +131,7 @@ impl Audit {
             }
             None => (Sink::Memory(VecDeque::new()), Head::default(), None),
         };
-        let state = State {
-            sink,
-            head,
-            durable: head,
-            stopping: false,
-        };
-        let shared = Arc::new(Shared {
-            state: Mutex::new(state),
-            wake: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::new(State::new(sink, head)));
         let audit = Self {
             keys,
             mode,
@@ -191,12 +159,11 @@ impl Audit {
             // A permit that outlived a lock must not write behind a later unlock's entries.
             return Err(Error::Locked);
         }
-        entry.seq = state.head.seq + 1;
-        let head = state.append(&self.keys, &entry)?;
-        state.head = head;
+        entry.seq = state.head().seq + 1;
+        state.append(&self.keys, &entry)?;
         match self.mode {
             AuditMode::Grouped => {
-                self.shared.wake.notify_one();
+                self.shared.wake();
                 Ok(())
             }
             AuditMode::Strict => state.sync(),
@@ -205,13 +172,13 @@ impl Audit {
 
     /// The last entry known to be on the disk.
     pub(super) fn durable_head(&self) -> (u64, [u8; 32]) {
-        let durable = self.shared.lock().durable;
+        let durable = self.shared.lock().durable();
         (durable.seq, durable.hash)
     }
 
     /// The last entry's number.
     pub(super) fn last_seq(&self) -> u64 {
-        self.shared.lock().head.seq
+        self.shared.lock().head().seq
     }
 
     /// Reads a page, newest first.
@@ -228,15 +195,15 @@ impl Audit {
             }
         };
         let start = match cursor {
-            Some(cursor) => Position::parse(cursor)
+            Some(cursor) => Position::parse(&self.keys, cursor)
                 .filter(|position| *position <= end)
                 .ok_or_else(|| Error::invalid("`cursor` is not one that was given out"))?,
             None => end,
         };
-        let (entries, next) = segment::read_back(&directory, &self.keys, start, limit)?;
+        let (entries, next) = reading::read_back(&directory, &self.keys, start, limit)?;
         Ok(Page {
             entries,
-            cursor: next.map(|position| position.to_string()),
+            cursor: next.map(|position| position.to_cursor(&self.keys)),
         })
     }
 
@@ -249,14 +216,14 @@ impl Audit {
                 Sink::Memory(entries) => {
                     return Ok(Verified {
                         entries: entries.len() as u64,
-                        last_seq: state.head.seq,
+                        last_seq: state.head().seq,
                         problems: Vec::new(),
                     });
                 }
                 Sink::Files { directory, .. } => directory.clone(),
             }
         };
-        segment::verify(
+        reading::verify(
             &directory,
             &self.keys,
             Head {
@@ -269,7 +236,7 @@ impl Audit {
     /// Syncs what is written and ends the thread.
     pub(super) fn stop(&self) {
         self.shared.lock().stopping = true;
-        self.shared.wake.notify_all();
+        self.shared.wake();
         let thread = self.syncer.lock().expect("no holder panics").take();
         if let Some(thread) = thread {
             let _ = thread.join();
@@ -280,110 +247,6 @@ impl Audit {
 impl Drop for Audit {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no holder panics")
-    }
-
-    fn sync_in_groups(&self) {
-        let mut state = self.lock();
-        loop {
-            while !state.stopping && state.durable == state.head {
-                state = self.wake.wait(state).expect("no holder panics");
-            }
-            if state.durable != state.head {
-                // The window in which more entries join the group; ended early by a stop.
-                if !state.stopping {
-                    let window = limits::AUDIT_FSYNC_EVERY;
-                    state = self.wait_for_stop(state, window);
-                }
-                state = self.sync_unlocked(state);
-            }
-            if state.stopping {
-                return;
-            }
-        }
-    }
-
-    fn wait_for_stop<'a>(
-        &self,
-        state: MutexGuard<'a, State>,
-        window: std::time::Duration,
-    ) -> MutexGuard<'a, State> {
-        let waited = self
-            .wake
-            .wait_timeout_while(state, window, |state| !state.stopping);
-        waited.expect("no holder panics").0
-    }
-
-    /// Syncs without holding the lock, so that entries go on being written meanwhile.
-    fn sync_unlocked<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let head = state.head;
-        let handle = match &state.sink {
-            Sink::Files { segment, .. } => segment.handle(),
-            Sink::Memory(_) => return state,
-        };
-        drop(state);
-        let outcome = handle.and_then(|file| file.sync_data());
-        let mut state = self.lock();
-        match outcome {
-            Ok(()) => state.durable = head.max_by_seq(state.durable),
-            Err(error) => state.fail(&error),
-        }
-        state
-    }
-}
-
-impl Head {
-    fn max_by_seq(self, other: Self) -> Self {
-        if other.seq > self.seq { other } else { self }
-    }
-}
-
-impl State {
-    fn append(&mut self, keys: &Keyring, entry: &Entry) -> Result<Head> {
-        match &mut self.sink {
-            Sink::Memory(entries) => {
-                if entries.len() == MEMORY_ENTRIES_MAX {
-                    entries.pop_front();
-                }
-                entries.push_back(entry.clone());
-                Ok(Head {
-                    seq: entry.seq,
-                    hash: [0; 32],
-                })
-            }
-            Sink::Files { directory, segment } => {
-                if segment.is_full() {
-                    // Synced before the next begins, so that only the last can have a torn end.
-                    segment.sync()?;
-                    self.durable = self.head;
-                    *segment = Segment::begin(directory, keys, segment.number() + 1, self.head)?;
-                }
-                segment.append(keys, self.head, entry)
-            }
-        }
-    }
-
-    fn sync(&mut self) -> Result<()> {
-        if let Sink::Files { segment, .. } = &mut self.sink {
-            segment.sync()?;
-        }
-        self.durable = self.head;
-        Ok(())
-    }
-
-    fn fail(&mut self, error: &std::io::Error) {
-        tracing::error!(%error, "the audit trail could not be synced; a new segment begins");
-        // After a failed fsync the kernel may have dropped the pages: what is written to this file
-        // from now on proves nothing, so the next entry goes to a new one.
-        if let Sink::Files { segment, .. } = &mut self.sink {
-            segment.give_up();
-        }
-        self.durable = self.head;
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the scheduler asks the vault: what is due, what is next, what a crash cut short, and what may
-//! be tried sooner since its provider is well again.
+//! What the scheduler asks the vault: what is due, what is next, what a crash cut short, and what
+//! may be tried sooner since its provider is well again.
 //!
 //! It promises: a look costs an index entry for what is passed over, and opens only what it hands
 //! out; bringing tokens forward never touches a record whose refresh is in flight, since that would
@@ -8,8 +8,8 @@
 
 use super::Vault;
 use super::index::{Indexer, PART, TOKEN_KEY, TokenKey, due_key, from_due_key};
+use super::kept::{open_cold, open_hot, put, read};
 use super::renew::intent;
-use super::tokens::{open_cold, open_hot, put, read};
 use super::writer::Tx;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -75,8 +75,8 @@ impl Vault {
         Ok((due.iter().map(|due| due.id).collect(), next))
     }
 
-    /// Those tokens of the ones due by `now` that `pick` takes, the most overdue first, and when the
-    /// first one is that was not looked at.
+    /// Those tokens of the ones due by `now` that `pick` takes, the most overdue first, and when
+    /// the first one is that was not looked at.
     ///
     /// # Errors
     /// [`Error::Locked`], [`Error::Damaged`].

@@ -1,37 +1,71 @@
-//! The ledger: how many sealed records there are, and a multiset hash over each one's place and
-//! version, changed in the transaction that changes them.
+//! The ledger: how many sealed records and index entries there are, and a multiset hash over each
+//! record's place and version and each entry's place and value, changed in the transaction that
+//! changes them; and which header is the vault's.
 //!
 //! The hash is a sum modulo 2^256 of HMACs (MSet-Add-Hash, Clarke et al. 2003): adding and taking
 //! out cost one HMAC, and without the key no second set with the same sum can be found.
 //!
-//! It promises: V1 a record that is missing, extra, or of another version than the last one
-//! written does not add up, and unlocking says so.
+//! It promises: V1 a record or index entry that is missing, extra, or other than the last one
+//! written does not add up, and unlocking says so; an older header does not come back to life, and
+//! an older passphrase with it.
 //! It never: repairs.
 
 use serde::{Deserialize, Serialize};
 
 use super::audit::Head;
 use crate::error::{Error, Result};
-use crate::seal::{Context, Keyring, Purpose, Sealed};
+use crate::seal::{Context, Keyring, Purpose, Sealed, digest};
 use crate::secret::{base64url, from_base64url};
-use crate::store::{Records, Scan, View};
+use crate::store::{Index, Records, Scan, View};
 
 pub(super) const KEY: &[u8] = b"ledger";
 
-/// What the sealed records add up to.
+/// What the ledger counts, each by what must not be changed behind it.
+#[derive(Clone, Copy)]
+pub(super) enum Counted<'a> {
+    /// A sealed record: its table, key and version. The seal binds the rest.
+    Record(Records, &'a [u8], u64),
+    /// An index entry, which no seal binds: its index, key and value.
+    Entry(Index, &'a [u8], &'a [u8]),
+}
+
+impl Counted<'_> {
+    fn element(self, keys: &Keyring) -> [u64; 4] {
+        let hash = match self {
+            Self::Record(table, key, version) => {
+                let version = version.to_le_bytes();
+                let parts: [&[u8]; 4] = [b"record", table.name().as_bytes(), key, &version];
+                keys.hash(Purpose::Ledger, &parts)
+            }
+            Self::Entry(index, key, value) => {
+                let parts: [&[u8]; 4] = [b"entry", index.name().as_bytes(), key, value];
+                keys.hash(Purpose::Ledger, &parts)
+            }
+        };
+        let mut limbs = [0; 4];
+        for (limb, bytes) in limbs.iter_mut().zip(hash.chunks_exact(8)) {
+            *limb = u64::from_le_bytes(bytes.try_into().expect("8 bytes"));
+        }
+        limbs
+    }
+}
+
+/// What the sealed records and index entries add up to.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Ledger {
     /// Grows by one with every commit.
     pub(super) epoch: u64,
     /// Grows with every record written; the next record's version.
     pub(super) next_version: u64,
-    /// Sealed records.
+    /// Sealed records and index entries.
     pub(super) count: u64,
     /// The multiset hash, as four little-endian limbs.
     sum: [u64; 4],
     /// The last audit entry known to be on the disk, and its hash.
     pub(super) audit_seq: u64,
     pub(super) audit_hash: [u8; 32],
+    /// The hash of the header as it was last written.
+    header: [u8; 32],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -42,29 +76,14 @@ struct Stored {
     sum: [u64; 4],
     audit_seq: u64,
     audit_hash: String,
+    header: String,
 }
 
 impl Ledger {
-    fn element(keys: &Keyring, table: Records, key: &[u8], version: u64) -> [u64; 4] {
-        let hash = keys.hash(
-            Purpose::Ledger,
-            &[table.name().as_bytes(), key, &version.to_le_bytes()],
-        );
-        let mut limbs = [0; 4];
-        for (limb, bytes) in limbs.iter_mut().zip(hash.chunks_exact(8)) {
-            *limb = u64::from_le_bytes(bytes.try_into().expect("8 bytes"));
-        }
-        limbs
-    }
-
-    /// Counts a record in.
-    pub(super) fn add(&mut self, keys: &Keyring, table: Records, key: &[u8], version: u64) {
+    /// Counts something in.
+    pub(super) fn add(&mut self, keys: &Keyring, one: Counted<'_>) {
         let mut carry = false;
-        for (limb, more) in self
-            .sum
-            .iter_mut()
-            .zip(Self::element(keys, table, key, version))
-        {
+        for (limb, more) in self.sum.iter_mut().zip(one.element(keys)) {
             let (sum, first) = limb.overflowing_add(more);
             let (sum, second) = sum.overflowing_add(u64::from(carry));
             *limb = sum;
@@ -73,20 +92,37 @@ impl Ledger {
         self.count += 1;
     }
 
-    /// Counts a record out.
-    pub(super) fn take(&mut self, keys: &Keyring, table: Records, key: &[u8], version: u64) {
+    /// Counts something out.
+    pub(super) fn take(&mut self, keys: &Keyring, one: Counted<'_>) {
         let mut borrow = false;
-        for (limb, less) in self
-            .sum
-            .iter_mut()
-            .zip(Self::element(keys, table, key, version))
-        {
+        for (limb, less) in self.sum.iter_mut().zip(one.element(keys)) {
             let (rest, first) = limb.overflowing_sub(less);
             let (rest, second) = rest.overflowing_sub(u64::from(borrow));
             *limb = rest;
             borrow = first || second;
         }
         self.count = self.count.wrapping_sub(1);
+    }
+
+    /// Remembers the header that is written with it.
+    pub(super) fn set_header(&mut self, header: &[u8]) {
+        self.header = digest(&[header]);
+    }
+
+    /// Compares a stored header with the one last written. An older one has a good signature too,
+    /// and opens with whatever opened the vault then.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it is another.
+    pub(super) fn check_header(&self, header: &[u8]) -> Result<()> {
+        if self.header == digest(&[header]) {
+            return Ok(());
+        }
+        Err(Error::Damaged(
+            "the vault's header is not the one last written: an older one was put in its place, \
+             or the ledger's"
+                .into(),
+        ))
     }
 
     /// A version that no record has had.
@@ -103,6 +139,7 @@ impl Ledger {
             sum: self.sum,
             audit_seq: self.audit_seq,
             audit_hash: base64url(&self.audit_hash),
+            header: base64url(&self.header),
         };
         let plain = serde_json::to_vec(&stored).expect("plain data");
         let context = Context {
@@ -122,16 +159,19 @@ impl Ledger {
         let sealed = view.record(Records::Meta, KEY)?.ok_or_else(damaged)?;
         let plain = keys.open(Records::Meta.name(), KEY, &sealed, 0)?;
         let stored: Stored = serde_json::from_slice(&plain).map_err(|_| damaged())?;
-        let audit_hash = from_base64url(&stored.audit_hash)
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or_else(damaged)?;
+        let hash = |text: &str| {
+            from_base64url(text)
+                .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+                .ok_or_else(damaged)
+        };
         Ok(Self {
             epoch: stored.epoch,
             next_version: stored.next_version,
             count: stored.count,
             sum: stored.sum,
             audit_seq: stored.audit_seq,
-            audit_hash,
+            audit_hash: hash(&stored.audit_hash)?,
+            header: hash(&stored.header)?,
         })
     }
 
@@ -143,7 +183,7 @@ impl Ledger {
         }
     }
 
-    /// Adds up every record of the file and compares.
+    /// Adds up every record and index entry of the file and compares.
     ///
     /// # Errors
     /// [`Error::Damaged`] where they do not add up.
@@ -151,7 +191,13 @@ impl Ledger {
         let mut found = Self::default();
         for table in Records::COUNTED {
             view.scan_records(table, b"", None, &mut |key, sealed| {
-                found.add(keys, table, key, sealed.version());
+                found.add(keys, Counted::Record(table, key, sealed.version()));
+                Ok(Scan::Go)
+            })?;
+        }
+        for index in Index::ALL {
+            view.scan_index(index, b"", None, &mut |key, value| {
+                found.add(keys, Counted::Entry(index, key, value));
                 Ok(Scan::Go)
             })?;
         }
@@ -159,9 +205,12 @@ impl Ledger {
             return Ok(());
         }
         Err(Error::Damaged(format!(
-            "the records do not add up: the ledger counts {}, the file holds {}, and at least one \
-             is missing, extra or older than the last one written",
+            "the records do not add up: the ledger counts {} records and index entries, the file \
+             holds {}, and at least one is missing, extra or other than the last one written",
             self.count, found.count
         )))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -272,8 +272,8 @@ impl Vault {
     }
 }
 
-/// Room for one more among at most `kept_max` links. The memory of those that ended goes first; only
-/// where all of them wait is there none.
+/// Room for one more among at most `kept_max` links. The memory of those that ended goes first;
+/// only where all of them wait is there none.
 fn make_room(tx: &mut Tx<'_>, now: Timestamp, kept_max: usize) -> Result<()> {
     if tx.count(Records::Links, b"", kept_max)? < kept_max {
         return Ok(());
@@ -384,4 +384,65 @@ fn split_ticket(text: &Secret<String>) -> Option<(LinkId, [u8; 32])> {
 fn six_digits() -> Secret<String> {
     let number = u64::from_le_bytes(random()) % 1_000_000;
     Secret::new(format!("{number:06}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::model::{Scopes, UserId};
+
+    fn wish(user: usize) -> NewLink {
+        NewLink {
+            apps: vec![LinkApp {
+                app: AppId::parse("app").unwrap(),
+                scopes: Scopes::default(),
+                account: None,
+                state: crate::model::link::LinkAppState::Waiting,
+            }],
+            owner: Owner::User(UserId::parse(format!("u{user}")).unwrap()),
+            proof: Proof::Code,
+            return_url: None,
+            life: limits::LINK_LIFE_DEFAULT,
+        }
+    }
+
+    /// Goal: links that ended make room for new ones, and those that wait do not.
+    /// Method: a small shelf, filled; then some of its links end.
+    #[test]
+    fn links_that_ended_make_room_and_those_that_wait_do_not() {
+        let clock = Clock::test(Timestamp::from_unix_ms(1_790_000_000_000));
+        let (vault, _) = Vault::in_memory(clock.clone()).unwrap();
+        let me = Caller::local();
+        let made: Vec<LinkId> = (0..5)
+            .map(|n| vault.make_link(&me, wish(n)).unwrap().wait().unwrap())
+            .map(|made| made.link.id)
+            .collect();
+        let room = |kept_max| {
+            let now = clock.now();
+            let permit = vault
+                .gate()
+                .permit(&me, Action::Connect, &Target::default());
+            let write = permit
+                .unwrap()
+                .write(None, move |tx| make_room(tx, now, kept_max));
+            write.unwrap().wait()
+        };
+        let left = || {
+            made.iter()
+                .filter(|id| vault.link(&me, **id).is_ok())
+                .count()
+        };
+        assert_eq!((room(6), left()), (Ok(()), 5));
+        assert_eq!(room(5), Err(Error::Busy(limits::LINK_LIFE_DEFAULT)));
+        vault.withdraw_link(&me, made[3]).unwrap().wait().unwrap();
+        assert_eq!((room(5), left()), (Ok(()), 4));
+        assert!(vault.link(&me, made[3]).is_err());
+        clock.advance(limits::LINK_LIFE_DEFAULT);
+        assert_eq!((room(4), left()), (Ok(()), 3));
+        assert_eq!(
+            vault.newest_link(&me, &wish(3).apps[0].app, &wish(3).owner),
+            Ok(None)
+        );
+    }
 }

@@ -14,11 +14,13 @@ use std::time::Duration;
 use super::Vault;
 use super::apps::{self, AppSecrets};
 use super::index::{Indexer, TokenKey};
+use super::kept::{Kept, find, open_cold, put, read};
 use super::records::{Intent, decode, encode};
-use super::tokens::{Kept, find, holds, open_cold, put, read};
+use super::tokens::holds;
 use super::writer::{Receipt, Tx};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::model::access::{Action, Caller, Target, Who};
 use crate::model::plan::{self, Verdict};
 use crate::model::token::{Grant, Record, Summary, TokenState};
@@ -115,7 +117,8 @@ impl Need {
 pub enum Begin {
     /// The intent is durable: call the provider.
     Go(Box<RefreshJob>),
-    /// The stored token is newer than the one the caller saw rejected, or needs no refresh any more.
+    /// The stored token is newer than the one the caller saw rejected, or needs no refresh any
+    /// more.
     Newer,
     /// Not before this moment.
     Wait(Timestamp),
@@ -162,11 +165,16 @@ impl Vault {
     ) -> Result<Receipt<Begin>> {
         let (permit, kept) = self.permit_on(caller, Action::Refresh, ask.id)?;
         let now = self.clock().now();
+        // V12: two copies would spend the same refresh token.
+        let paused = self.is_refresh_paused();
         permit.write_as("refresh begins", Some(ask.id), move |tx| {
             // Read again inside the transaction: the permit was given on an older view.
             let Some(kept) = read(tx, &kept.place)?.filter(|kept| kept.record.id == ask.id) else {
                 return Err(Error::NotFound("token"));
             };
+            if paused {
+                return Ok(Begin::Wait(now.plus(limits::BACKOFF_MAX)));
+            }
             let record = &kept.record;
             let is_met = match &ask.rejected {
                 Some(rejected) if holds(record, rejected) => false,

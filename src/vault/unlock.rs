@@ -1,55 +1,24 @@
-//! From a directory to an open vault, and back: create, open, unlock, lock, key slots.
+//! From a directory to an open vault, and back: open, unlock, lock.
 //!
-//! It promises: what `init` makes is made exclusively or not at all; a wrong try says one thing;
-//! unlocking adds up the ledger before anything is served.
+//! It promises: a wrong try says one thing; unlocking adds up the ledger before anything is served.
 //! It never: keeps what opened the vault.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::access::Gate;
 use super::audit::Audit;
-use super::ledger::{self, Ledger};
-use super::writer::Tx;
+use super::ledger::Ledger;
 use super::{Settings, Vault, keys};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target};
-use crate::seal::{Header, KdfParams, Keyring, RecoveryCode, SlotKind, Unlocker};
-use crate::secret::Secret;
-use crate::store::{Records, Store};
-
-/// What a new vault hands to its owner, once.
-pub struct NewVault {
-    /// The vault, unlocked.
-    pub vault: Vault,
-    /// The recovery code, to be written down.
-    pub recovery_code: Secret<String>,
-    /// The first access key, which may do everything.
-    pub access_key: Secret<String>,
-}
-
-/// A key slot, to show.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct SlotInfo {
-    /// Names it.
-    pub number: u32,
-    /// What opens it.
-    pub kind: &'static str,
-    /// What people call it.
-    pub label: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// Memory of a try, in KiB, for passphrases.
-    pub kdf_memory_kib: Option<u32>,
-}
+use crate::seal::{Header, Keyring, Unlocker};
+use crate::store::Store;
 
 /// How long the next unlock try waits.
 #[derive(Default)]
@@ -58,91 +27,12 @@ pub(super) struct Patience {
     not_before: Timestamp,
 }
 
-const FILE: &str = "vault.redb";
-const AUDIT: &str = "audit";
+/// The store's file in the data directory.
+pub(super) const FILE: &str = "vault.redb";
+/// The trail's directory in the data directory.
+pub(super) const AUDIT: &str = "audit";
 
 impl Vault {
-    /// Creates a vault in a new directory.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] where the directory exists and is not empty; [`Error::Invalid`] for a
-    /// weak passphrase; [`Error::Storage`].
-    pub fn create(
-        directory: &Path,
-        passphrase: Secret<String>,
-        kdf: KdfParams,
-        settings: Settings,
-        clock: Clock,
-    ) -> Result<NewVault> {
-        crate::seal::check_passphrase(&passphrase)?;
-        make_directory(directory)?;
-        let recovery = RecoveryCode::generate();
-        let recovery_code = recovery.to_text();
-        let (passphrase, recovery) = (
-            Unlocker::Passphrase(passphrase),
-            Unlocker::RecoveryCode(recovery),
-        );
-        let slots = [(&passphrase, "made at init"), (&recovery, "made at init")];
-        let (keys, header) = Keyring::create(&slots, kdf, clock.now())?;
-        let audit = directory.join(AUDIT);
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&audit)
-            .map_err(|error| {
-                Error::Storage(format!("cannot create {}: {error}", audit.display()))
-            })?;
-        let store = Store::create(&directory.join(FILE), &header.to_bytes())?;
-        let vault = Self::assemble(store, Some(directory), settings, clock);
-        let access_key = vault.begin(keys)?;
-        Ok(NewVault {
-            vault,
-            recovery_code,
-            access_key,
-        })
-    }
-
-    /// A vault without files, unlocked, gone when the process ends: for development and tests.
-    ///
-    /// # Errors
-    /// [`Error::Storage`], [`Error::Settings`] where there is no memory.
-    pub fn in_memory(clock: Clock) -> Result<(Self, Secret<String>)> {
-        Self::on(Store::in_memory, clock)
-    }
-
-    /// A vault on a disk that fails on demand.
-    #[cfg(test)]
-    pub(crate) fn on_disk(
-        disk: &crate::store::faulty::Faulty,
-        clock: Clock,
-    ) -> Result<(Self, Secret<String>)> {
-        Self::on(|header| Store::on_backend(disk, Some(header)), clock)
-    }
-
-    fn on(
-        make: impl FnOnce(&[u8]) -> Result<Store>,
-        clock: Clock,
-    ) -> Result<(Self, Secret<String>)> {
-        let recovery = Unlocker::RecoveryCode(RecoveryCode::generate());
-        let (keys, header) =
-            Keyring::create(&[(&recovery, "memory")], KdfParams::FLOOR, clock.now())?;
-        let store = make(&header.to_bytes())?;
-        let vault = Self::assemble(store, None, Settings::default(), clock);
-        let access_key = vault.begin(keys)?;
-        Ok((vault, access_key))
-    }
-
-    /// The first unlock of a vault just made: an empty ledger, a host, an admin key.
-    fn begin(&self, keys: Keyring) -> Result<Secret<String>> {
-        let keys = Arc::new(keys);
-        let write = self.store().write()?;
-        let ledger = Ledger::default();
-        write.put_record(Records::Meta, ledger::KEY, &ledger.seal(&keys)?)?;
-        write.commit()?;
-        self.let_in(keys)?;
-        self.settle_in()?;
-        self.first_key()
-    }
-
     /// Opens the vault in a directory. It is locked then.
     ///
     /// # Errors
@@ -173,7 +63,8 @@ impl Vault {
         if now < patience.not_before {
             return Err(Error::Busy(patience.not_before.since(now)));
         }
-        let header = Header::parse(&self.store().header()?)?;
+        let stored = self.store().header()?;
+        let header = Header::parse(&stored)?;
         let keys = match Keyring::unlock(&header, unlocker) {
             Ok(keys) => Arc::new(keys),
             Err(error) => {
@@ -185,6 +76,7 @@ impl Vault {
             }
         };
         let ledger = Ledger::read(&keys, &self.store().read()?)?;
+        ledger.check_header(&stored)?;
         ledger.verify(&keys, &self.store().read()?)?;
         let fault = self.let_in(keys)?;
         let outcome = match std::mem::take(&mut *patience).failures {
@@ -212,7 +104,7 @@ impl Vault {
     }
 
     /// Opens the gate. What is wrong with the audit trail's end comes back.
-    fn let_in(&self, keys: Arc<Keyring>) -> Result<Option<String>> {
+    pub(super) fn let_in(&self, keys: Arc<Keyring>) -> Result<Option<String>> {
         // V12: until the host is known, nothing is refreshed.
         self.0.refresh_paused.store(true, Ordering::Release);
         let directory = self
@@ -254,111 +146,6 @@ impl Vault {
         self.gate().shut();
         self.store().close()
     }
-
-    /// The key slots. They are known without a key.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`], [`Error::Storage`].
-    pub fn slots(&self) -> Result<Vec<SlotInfo>> {
-        let header = Header::parse(&self.store().header()?)?;
-        let slots = header.slots().iter().map(|slot| SlotInfo {
-            number: slot.number,
-            kind: slot.kind.as_str(),
-            label: slot.label.clone(),
-            created_at: slot.created_at,
-            kdf_memory_kib: slot.kdf.map(KdfParams::memory_kib),
-        });
-        Ok(slots.collect())
-    }
-
-    /// Adds a way to unlock the vault; the slot's number comes back.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a weak passphrase or too many slots; [`Error::Denied`].
-    pub fn add_slot(
-        &self,
-        caller: &Caller,
-        unlocker: Unlocker,
-        label: &str,
-        kdf: KdfParams,
-    ) -> Result<u32> {
-        if let Unlocker::Passphrase(passphrase) = &unlocker {
-            crate::seal::check_passphrase(passphrase)?;
-        }
-        let permit = self.gate().permit(caller, Action::Lock, &Target::vault())?;
-        let label = label.to_owned();
-        let now = self.clock().now();
-        let write = permit.write(None, move |tx| {
-            let header = own_header(tx)?;
-            let header = tx.keys().add_slot(&header, &unlocker, &label, kdf, now)?;
-            let number = header.slots().last().map_or(0, |slot| slot.number);
-            tx.put_header(&header);
-            Ok(number)
-        })?;
-        write.wait()
-    }
-
-    /// Takes a way to unlock the vault away.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; [`Error::Invalid`] for the last one; [`Error::Denied`].
-    pub fn remove_slot(&self, caller: &Caller, number: u32) -> Result<()> {
-        let permit = self.gate().permit(caller, Action::Lock, &Target::vault())?;
-        let write = permit.write(None, move |tx| {
-            let header = own_header(tx)?;
-            let header = tx.keys().remove_slot(&header, number)?;
-            tx.put_header(&header);
-            Ok(())
-        })?;
-        write.wait()
-    }
-
-    /// Puts a new passphrase in the place of every passphrase slot.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a weak passphrase; [`Error::Denied`].
-    pub fn change_passphrase(
-        &self,
-        caller: &Caller,
-        passphrase: Secret<String>,
-        kdf: KdfParams,
-    ) -> Result<()> {
-        crate::seal::check_passphrase(&passphrase)?;
-        let permit = self.gate().permit(caller, Action::Lock, &Target::vault())?;
-        let now = self.clock().now();
-        let write = permit.write(None, move |tx| {
-            let mut header = own_header(tx)?;
-            let old: Vec<u32> = header
-                .slots()
-                .iter()
-                .filter(|slot| slot.kind == SlotKind::Passphrase)
-                .map(|slot| slot.number)
-                .collect();
-            // Added before the old ones go, in one transaction: there is no moment without a way
-            // in.
-            let unlocker = Unlocker::Passphrase(passphrase);
-            header = tx
-                .keys()
-                .add_slot(&header, &unlocker, "changed", kdf, now)?;
-            for number in old {
-                header = tx.keys().remove_slot(&header, number)?;
-            }
-            tx.put_header(&header);
-            Ok(())
-        })?;
-        write.wait()
-    }
-}
-
-/// The stored header, as these keys signed it: a header changed behind the vault's back is refused,
-/// not signed again.
-fn own_header(tx: &Tx<'_>) -> Result<Header> {
-    let header = Header::parse(&tx.header()?)?;
-    if tx.keys().signed(&header) {
-        Ok(header)
-    } else {
-        Err(Error::Damaged("the vault's header was changed".into()))
-    }
 }
 
 impl Patience {
@@ -370,33 +157,17 @@ impl Patience {
     }
 }
 
-fn make_directory(directory: &Path) -> Result<()> {
-    match DirBuilder::new().mode(0o700).create(directory) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            check_directory(directory)?;
-            let mut entries = std::fs::read_dir(directory)
-                .map_err(|error| Error::Settings(format!("{}: {error}", directory.display())))?;
-            match entries.next() {
-                None => Ok(()),
-                Some(_) => Err(Error::Conflict(format!(
-                    "{} is not empty; a vault is made in a directory of its own",
-                    directory.display()
-                ))),
-            }
-        }
-        Err(error) => Err(Error::Settings(format!(
-            "cannot create {}: {error}",
-            directory.display()
-        ))),
-    }
-}
-
-fn check_directory(directory: &Path) -> Result<()> {
+pub(super) fn check_directory(directory: &Path) -> Result<()> {
     let about = std::fs::symlink_metadata(directory).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::NotFound("vault in this directory"),
         _ => Error::Settings(format!("cannot look at {}: {error}", directory.display())),
     })?;
+    if about.is_symlink() {
+        return Err(Error::Settings(format!(
+            "{} is a symbolic link; name the directory that it stands for",
+            directory.display()
+        )));
+    }
     if !about.is_dir() {
         return Err(Error::Settings(format!(
             "{} is not a directory",

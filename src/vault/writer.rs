@@ -9,13 +9,16 @@
 //!
 //! It promises: V2 an operation's changes are applied whole or not at all, together with the
 //! ledger's; V3 nobody is told "done" before the commit; after a commit whose outcome is unknown
-//! nothing is written before the file was read again.
+//! nothing is written before the file was read again. An operation that panics fails alone; a panic
+//! in the store itself ends the process, since nothing can be said of the file before it is opened
+//! anew, and what was acknowledged is in it.
 //! It never: waits for a network, or grows its queue.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll};
 use std::thread::JoinHandle;
@@ -24,7 +27,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::audit::Audit;
-use super::ledger::{self, Ledger};
+use super::ledger::{self, Counted, Ledger};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::seal::{Context, Header, Keyring, Sealed};
@@ -106,7 +109,7 @@ impl Writer {
         operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<Receipt<T>> {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |tx| match tx.and_then(operation) {
+        let job: Job = Box::new(move |tx| match tx.and_then(|tx| run_alone(operation, tx)) {
             Ok(value) => {
                 let answer: Answer = Box::new(move |outcome| {
                     // A caller that went away is no reason to undo what is stored.
@@ -164,7 +167,8 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, messages: &Receiver<Message>) {
-        while let Ok(Message::Job(first)) = messages.recv() {
+        let _ends = EndsTheProcess;
+        while let Some(Message::Job(first)) = self.next(messages) {
             let mut group = vec![first];
             let mut stop = false;
             while group.len() < limits::COMMIT_GROUP_MAX {
@@ -184,6 +188,23 @@ impl Worker {
         }
     }
 
+    /// Waits for a message. A store that is closed after an error refuses those who read as well,
+    /// so it is opened again as soon as the disk lets us, whether or not anybody writes.
+    fn next(&mut self, messages: &Receiver<Message>) -> Option<Message> {
+        while self.suspect {
+            match messages.recv_timeout(limits::STORE_HEAL_EVERY) {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Err(error) = self.heal() {
+                        tracing::warn!(%error, "the store cannot be opened yet");
+                    }
+                }
+            }
+        }
+        messages.recv().ok()
+    }
+
     fn commit(&mut self, group: Vec<Job>) {
         let mut answers = Vec::with_capacity(group.len());
         let outcome = self.try_commit(group, &mut answers);
@@ -193,7 +214,7 @@ impl Worker {
             if !std::mem::replace(&mut self.suspect, true)
                 && let Err(error) = self.heal()
             {
-                tracing::error!(%error, "it could not be opened; the next write tries again");
+                tracing::error!(%error, "it could not be opened; it is tried again");
             }
         }
         for answer in answers {
@@ -260,6 +281,28 @@ impl Worker {
     }
 }
 
+/// Runs an operation. One that panics has changed nothing: what it staged is dropped.
+fn run_alone<T>(operation: impl FnOnce(&mut Tx<'_>) -> Result<T>, tx: &mut Tx<'_>) -> Result<T> {
+    // The panic hook has said where.
+    catch_unwind(AssertUnwindSafe(|| operation(tx))).unwrap_or_else(|_| {
+        let why = "the operation panicked, which is a bug; nothing of it was stored";
+        Err(Error::Storage(why.into()))
+    })
+}
+
+/// Ends the process where the writer unwinds: without it every write would be refused for ever, by
+/// a process that looks alive.
+struct EndsTheProcess;
+
+impl Drop for EndsTheProcess {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the store panicked; the process ends, and a restart reads the file");
+            std::process::abort();
+        }
+    }
+}
+
 /// The answer of a job that cannot run.
 fn refuse(job: Job, error: Error) -> Answer {
     job(Err(error)).1
@@ -317,8 +360,13 @@ impl Tx<'_> {
     }
 
     /// The vault's header, as this transaction sees it.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it was changed behind the vault's back.
     pub(super) fn header(&self) -> Result<Vec<u8>> {
-        self.write.header()
+        let header = self.write.header()?;
+        self.ledger.check_header(&header)?;
+        Ok(header)
     }
 
     pub(super) fn put_header(&mut self, header: &Header) {
@@ -336,41 +384,81 @@ impl Tx<'_> {
     }
 
     fn apply(self) -> Result<()> {
+        let mut books = Books {
+            write: self.write,
+            keys: self.keys,
+            ledger: self.ledger,
+        };
         for change in self.staged {
             match change {
-                Change::Put(table, key, sealed) => {
-                    count_out(self.write, self.keys, self.ledger, table, &key)?;
-                    if table != Records::Meta {
-                        self.ledger.add(self.keys, table, &key, sealed.version());
-                    }
-                    self.write.put_record(table, &key, &sealed)?;
+                Change::Put(table, key, sealed) => books.put(table, &key, &sealed)?,
+                Change::Remove(table, key) => books.remove(table, &key)?,
+                Change::PutEntry(index, key, value) => books.put_entry(index, &key, &value)?,
+                Change::RemoveEntry(index, key) => books.remove_entry(index, &key)?,
+                Change::Header(bytes) => {
+                    books.ledger.set_header(&bytes);
+                    books.write.put_header(&bytes)?;
                 }
-                Change::Remove(table, key) => {
-                    count_out(self.write, self.keys, self.ledger, table, &key)?;
-                    self.write.remove_record(table, &key)?;
-                }
-                Change::PutEntry(index, key, value) => self.write.put_entry(index, &key, &value)?,
-                Change::RemoveEntry(index, key) => self.write.remove_entry(index, &key)?,
-                Change::Header(bytes) => self.write.put_header(&bytes)?,
             }
         }
         Ok(())
     }
 }
 
-fn count_out(
-    write: &Write,
-    keys: &Keyring,
-    ledger: &mut Ledger,
-    table: Records,
-    key: &[u8],
-) -> Result<()> {
-    if table != Records::Meta
-        && let Some(old) = write.record(table, key)?
-    {
-        ledger.take(keys, table, key, old.version());
+/// Writes, and keeps the ledger: what was there is counted out, what comes is counted in.
+struct Books<'a> {
+    write: &'a Write,
+    keys: &'a Keyring,
+    ledger: &'a mut Ledger,
+}
+
+impl Books<'_> {
+    fn put(&mut self, table: Records, key: &[u8], sealed: &Sealed) -> Result<()> {
+        self.count_out(table, key)?;
+        if table != Records::Meta {
+            let new = Counted::Record(table, key, sealed.version());
+            self.ledger.add(self.keys, new);
+        }
+        self.write.put_record(table, key, sealed)
     }
-    Ok(())
+
+    fn remove(&mut self, table: Records, key: &[u8]) -> Result<()> {
+        self.count_out(table, key)?;
+        self.write.remove_record(table, key)
+    }
+
+    fn count_out(&mut self, table: Records, key: &[u8]) -> Result<()> {
+        if table != Records::Meta
+            && let Some(old) = self.write.record(table, key)?
+        {
+            let old = Counted::Record(table, key, old.version());
+            self.ledger.take(self.keys, old);
+        }
+        Ok(())
+    }
+
+    fn put_entry(&mut self, index: Index, key: &[u8], value: &[u8]) -> Result<()> {
+        let old = self.write.entry(index, key)?;
+        // A token that is stored again keeps most of its entries.
+        if old.as_deref() == Some(value) {
+            return Ok(());
+        }
+        if let Some(old) = &old {
+            self.ledger.take(self.keys, Counted::Entry(index, key, old));
+        }
+        self.ledger
+            .add(self.keys, Counted::Entry(index, key, value));
+        self.write.put_entry(index, key, value)
+    }
+
+    fn remove_entry(&mut self, index: Index, key: &[u8]) -> Result<()> {
+        let Some(old) = self.write.entry(index, key)? else {
+            return Ok(());
+        };
+        self.ledger
+            .take(self.keys, Counted::Entry(index, key, &old));
+        self.write.remove_entry(index, key)
+    }
 }
 
 #[cfg(test)]

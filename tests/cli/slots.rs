@@ -98,7 +98,7 @@ fn what_does_not_open_the_vault_is_answered_alike() {
         assert!(
             run.failure()
                 .1
-                .contains("strongroom passphrase set --recovery")
+                .contains("strongroom passphrase set --recovery --data DIR")
         );
     }
     let malformed = passphrase(&made, &["remove-slot", "1", "--recovery"], "SR-12").ended(2);

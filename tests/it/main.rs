@@ -8,13 +8,39 @@
 //! | the scheduler by the test clock (R3, R4, R9) | `schedule` |
 //! | forced refresh, what is handed out, revocation (R6, R7, R9, O9) | `forced` |
 //! | the refresh protocol cut at its joints (R2, R4, R5) | `intents` |
+//! | C1: nobody is sent to a provider before the proof (O3, T27) | `connect_proof`, `connect_state` |
+//! | C2: `state`, cookies, redirect URIs: replayed, bent, crossed, late (O1, O2, O4) | `connect_state` |
+//! | C3: `iss`, errors, PKCE, redirects of a token endpoint (O1, O4, O5) | `connect_provider` |
+//! | C4: return URLs, and a link's life as its asker sees it (O5) | `connect_life` |
+//! | C5: opening a link changes nothing | `connect_state` |
+//! | pages: headers, escaping, secrets, other sites' forms (O8, T22, T36) | `connect_pages` |
+//! | DESIGN 5: every route, wrong methods, keys and bodies (N3, N4, V6) | `api_shape` |
+//! | DESIGN 5: apps, tokens, lists, removal and revocation (O9) | `api_apps`, `api_tokens`, `long_lists` |
+//! | DESIGN 8, 9: access keys, unlocking, audit (V10, V11) | `api_keys`, `api_vault` |
+//! | authorization as the pure rule has it; "not yours" is "not there" (A1, T26, T34) | `authorization` |
+//! | no secret in log, error, page, panic, audit or file (issue item 6, M3) | `canary`, `canary_story` |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod api_apps;
+mod api_keys;
+mod api_shape;
+mod api_tokens;
+mod api_vault;
+mod authorization;
 mod browser;
+mod canary;
+mod canary_story;
+mod connect_life;
+mod connect_pages;
+mod connect_proof;
+mod connect_provider;
+mod connect_state;
 mod forced;
 mod intents;
+mod long_lists;
 mod misbehaviour;
 mod rig;
+mod scene;
 mod schedule;
 mod storm;
 mod story;

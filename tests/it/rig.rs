@@ -1,6 +1,7 @@
 //! A Strongroom, a sandbox and one clock, and the steps that the tests of refresh share.
 //!
-//! It promises: waits end by [`PATIENCE`]; a crash is a copy of the directory as it lies on the disk.
+//! It promises: waits end by [`PATIENCE`]; a crash is a copy of the directory as it lies on the
+//! disk.
 //! It never: sleeps.
 
 use std::path::{Path, PathBuf};

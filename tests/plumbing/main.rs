@@ -3,7 +3,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    reason = "the helpers stand outside of test functions, where the setting for tests does not reach"
+    reason = "the helpers stand outside of test functions"
 )]
 
 mod alone;

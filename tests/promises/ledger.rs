@@ -1,5 +1,5 @@
-//! Records that are missing, extra, moved or rolled back are noticed at unlock (V1), and index
-//! entries that lead elsewhere are refused, not followed.
+//! Records and index entries that are missing, extra, moved or rolled back are noticed at unlock
+//! (V1), and so is an old header.
 //!
 //! The attacker here holds the data directory while the vault is closed, and writes with redb.
 
@@ -7,7 +7,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use strongroom::error::Error;
 use strongroom::model::access::{Action, Caller, Grant};
 use strongroom::model::link::{LinkApp, LinkAppState, Proof};
-use strongroom::vault::{Filter, NewLink, RefreshAsk, Settings, Vault};
+use strongroom::vault::{Filter, KdfParams, NewLink, RefreshAsk, Settings, Vault};
 
 use crate::support::*;
 
@@ -213,56 +213,66 @@ fn s1_a_token_whose_bytes_were_changed_is_not_served() {
     assert_eq!(outcomes.iter().filter(|one| one.is_ok()).count(), 2);
 }
 
-/// Goal: an index entry that leads to another token is refused. Method: exchange two entries of
-/// `ids`, shorten one, remove one; ask for each token by id.
+const INDEXES: [&str; 4] = ["owners", "ids", "due", "link_owners"];
+
+/// Goal: an index entry that is missing, extra or other shows. Method: in each index: remove an
+/// entry, copy one to a key that was free, change a value, exchange two.
 #[test]
-fn v1_a_token_id_that_leads_elsewhere_is_an_error_and_not_another_token() {
+fn v1_an_index_entry_that_is_removed_added_or_changed_is_noticed() {
     let (_, disk) = young_and_old();
-    let ids = rows(&disk, "ids");
-    let [(first, one), (second, two), (third, three)] = &ids[..] else {
-        panic!("three tokens")
-    };
-    let changes: [Change<'_>; 3] = [
-        (first, Some(two)),
-        (second, Some(&one[..10])),
-        (third, None),
-    ];
-    write(&disk, "ids", &changes);
-    let nowhere: [Change<'_>; 1] = [(&[9; 16], Some(three))];
-    write(&disk, "ids", &nowhere);
-    let vault = disk.unlocked().unwrap();
-    let me = Caller::local();
-    let find = |key: &[u8]| {
-        let id = strongroom::model::TokenId::new(key.try_into().unwrap());
-        [
-            vault.token(&me, id).err(),
-            vault.reveal(&me, id).err(),
-            vault.remove_token(&me, id).err(),
-        ]
-    };
-    for key in [first, second, &vec![9; 16]] {
-        for outcome in find(key) {
-            assert!(matches!(outcome, Some(Error::Damaged(_))), "{outcome:?}");
+    for name in INDEXES {
+        let rows = rows(&disk, name);
+        let [(first, one), (second, two)] = &rows[..2] else {
+            panic!("{name} is short")
+        };
+        let mut free = first.clone();
+        free[0] ^= 1;
+        let longer = [one.as_slice(), &[0]].concat();
+        let mut attacks: Vec<(&str, Vec<Change<'_>>)> = vec![
+            ("removed", vec![(first, None)]),
+            ("added", vec![(&free, Some(one))]),
+            ("moved", vec![(first, None), (&free, Some(one))]),
+            ("changed", vec![(first, Some(&longer))]),
+        ];
+        if one != two {
+            attacks.push(("exchanged", vec![(first, Some(two)), (second, Some(one))]));
+        }
+        for (what, changes) in attacks {
+            let disk = disk.copy();
+            write(&disk, name, &changes);
+            is_noticed(&disk, &format!("{what} in {name}"));
         }
     }
-    assert_eq!(find(third), [const { Some(Error::NotFound("token")) }; 3]);
 }
 
-/// Goal: entries of `owners` and `due` that lead nowhere are refused. Method: add such entries,
-/// list the tenant, ask what is due.
+/// Goal: an old passphrase does not come back to life with the old header. Method: change the
+/// passphrase, put back the header from before, and try the old passphrase, the new one and the
+/// recovery code.
 #[test]
-fn v1_an_index_entry_that_leads_nowhere_is_an_error() {
-    let (_, disk) = young_and_old();
-    let (mut key, _) = rows(&disk, "owners").swap_remove(0);
-    let (mut due, _) = rows(&disk, "due").swap_remove(0);
-    key[63] ^= 1;
-    due[71] ^= 1;
-    write(&disk, "owners", &[(&key, Some(b""))]);
-    write(&disk, "due", &[(&due, Some(b""))]);
+fn v1_an_old_header_that_is_put_back_is_refused() {
+    let (disk, vault) = Disk::create(Settings::default());
+    vault.close().unwrap();
+    drop(vault);
+    let young = disk.copy();
     let vault = disk.unlocked().unwrap();
-    let later = NOW.plus(std::time::Duration::from_secs(86_400));
-    let outcome = vault.due(&Caller::scheduler(), later, 10).err();
-    assert!(matches!(outcome, Some(Error::Damaged(_))), "{outcome:?}");
+    let new = "seven otters juggle marmalade";
+    vault
+        .change_passphrase(&Caller::local(), secret(new), KdfParams::FLOOR)
+        .unwrap();
+    vault.close().unwrap();
+    drop(vault);
+    assert!(disk.unlocked().is_ok());
+    let old = rows(&young, "header").swap_remove(0);
+    write(&disk, "header", &[(&old.0, Some(&old.1))]);
+    for unlocker in [passphrase(PASSPHRASE), recovery(&disk.recovery)] {
+        let refused = disk.open().unlock(&unlocker, "").unwrap_err();
+        let Error::Damaged(why) = refused else {
+            panic!("{refused}")
+        };
+        assert!(why.contains("header"), "{why}");
+    }
+    let refused = disk.open().unlock(&passphrase(new), "");
+    assert_eq!(refused, Err(Error::UnlockFailed));
 }
 
 /// Goal: the header's change is noticed while the vault is open. Method: it cannot be changed then,

@@ -140,7 +140,7 @@ fn v8_what_happened_meanwhile_stands() {
     let job = go(&vault, id);
     store(&vault, place.clone(), granted("b1", Some("s1")));
     assert_eq!(interrupted(&vault), []);
-    assert!(!vault.is_gone(&me, &job).unwrap());
+    assert!(!vault.is_orphaned(&me, &job).unwrap());
     for verdict in [
         renewed("a2", Some("r2")),
         Verdict::Dead(ReconnectReason::Revoked, error("invalid_grant")),
@@ -152,7 +152,7 @@ fn v8_what_happened_meanwhile_stands() {
     let job = go(&vault, id);
     assert!(job.refresh_token.equals(b"s1") && !job.uncertain);
     vault.remove_token(&me, id).unwrap().wait().unwrap();
-    assert!(vault.is_gone(&me, &job).unwrap());
+    assert!(vault.is_orphaned(&me, &job).unwrap());
     let done = finish(&vault, &job, renewed("a2", Some("r2")));
     assert_eq!(done, Finish::Superseded);
     let found = vault.fetch(&me, &ask(&place)).unwrap();

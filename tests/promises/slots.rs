@@ -88,6 +88,35 @@ fn s4_after_a_change_the_old_passphrase_opens_no_more() {
     vault.unlock(&recovery(&disk.recovery), "").unwrap();
 }
 
+/// Goal: a passphrase can be changed where every slot is taken, and where there is none and no room
+/// it is refused. Method: fill the list, change; take the passphrase away, fill, change.
+#[test]
+fn s4_a_passphrase_is_changed_where_every_slot_is_taken() {
+    let (disk, vault) = Disk::create(Settings::default());
+    let me = Caller::local();
+    let add = |byte| vault.add_slot(&me, file(byte), "file", KdfParams::FLOOR);
+    for byte in 1..7 {
+        add(byte).unwrap();
+    }
+    assert!(matches!(add(9), Err(Error::Invalid(_))));
+    let new = "seven otters juggle marmalade";
+    vault
+        .change_passphrase(&me, secret(new), KdfParams::FLOOR)
+        .unwrap();
+    assert_eq!(vault.slots().unwrap().len(), 8);
+    vault.lock(&me).unwrap();
+    vault.unlock(&passphrase(new), "").unwrap();
+    vault
+        .remove_slot(&me, number_of(&vault, "passphrase"))
+        .unwrap();
+    add(9).unwrap();
+    let refused = vault.change_passphrase(&me, secret(new), KdfParams::FLOOR);
+    assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+    vault.close().unwrap();
+    drop(vault);
+    assert!(disk.unlocked().is_ok());
+}
+
 /// Goal: there is always a way in, and never too many. Method: remove all but one; add up to the
 /// limit; numbers are not used again.
 #[test]

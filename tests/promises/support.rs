@@ -166,7 +166,6 @@ pub fn oauth_app(id: &str) -> App {
         },
         discovered: Endpoints::default(),
         iss_advertised: false,
-        has_client_secret: true,
         scopes: Scopes::default(),
         scope_separator: " ".into(),
         authorization_params: [].into(),

@@ -42,7 +42,6 @@ fn app(token_url: &str) -> OAuth {
         },
         discovered: Endpoints::default(),
         iss_advertised: false,
-        has_client_secret: true,
         scopes: Scopes::default(),
         scope_separator: " ".into(),
         authorization_params: Default::default(),

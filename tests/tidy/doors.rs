@@ -141,7 +141,7 @@ pub const DOORS: &[Door] = &[
         but: &[
             ("http/accept.rs", "Instant::now"),
             ("http/pace.rs", "Instant::now"),
-            ("connect.rs", "Instant::now"),
+            ("connect.rs", "tokio::time::Instant::now"),
             ("refresh/revoke.rs", "Instant::now"),
         ],
         in_tests: true,

@@ -150,19 +150,28 @@ fn print_token(answer: &mut Value) -> Result<(), Failure> {
 /// The command that has a person connect an app, ready to be pasted. Names that a shell would take
 /// apart are left to the reader.
 pub fn connect_command(owned: &Value) -> String {
-    let plain = |name: &str| {
-        let text = owned[name].as_str()?;
-        let fits = |c: char| c.is_ascii_alphanumeric() || "-._@+:/".contains(c);
-        (!text.starts_with('-') && text.chars().all(fits)).then_some(text)
-    };
-    let mut command = format!("strongroom connect {}", plain("app").unwrap_or("APP"));
-    for (name, stand_in) in [("user", "USER"), ("tenant", "TENANT")] {
+    let mut command = format!("strongroom connect {}", plain(&owned["app"], "APP"));
+    let parts = [("user", "USER"), ("tenant", "TENANT"), ("account", "NAME")];
+    for (name, stand_in) in parts {
         if owned[name].is_string() {
-            let value = plain(name).unwrap_or(stand_in);
+            let value = plain(&owned[name], stand_in);
             command.push_str(&format!(" --{name} {value}"));
         }
     }
+    // A summary tells what was asked for; what was granted may be less.
+    let scopes = ["requested_scopes", "scopes"].map(|name| owned[name].as_array());
+    for scope in scopes.into_iter().flatten().next().into_iter().flatten() {
+        command.push_str(&format!(" --scope {}", plain(scope, "SCOPE")));
+    }
     command
+}
+
+/// A name as it can be pasted into a shell, or what stands in for it.
+fn plain<'a>(name: &'a Value, stand_in: &'a str) -> &'a str {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-._@+:/".contains(c);
+    name.as_str()
+        .filter(|text| !text.starts_with('-') && text.chars().all(fits))
+        .unwrap_or(stand_in)
 }
 
 /// Says by words and exit code what an outcome means; nothing for `ok`. `connect` is the command
@@ -242,6 +251,12 @@ mod tests {
         assert_eq!(
             command,
             "strongroom connect APP --user USER --tenant TENANT"
+        );
+        let narrow =
+            json!({"app": "github", "user": "al", "account": "work", "scopes": ["a", "b c"]});
+        assert_eq!(
+            connect_command(&narrow),
+            "strongroom connect github --user al --account work --scope a --scope SCOPE"
         );
     }
 }

@@ -10,10 +10,9 @@ use crate::http::wire::apps::{AppRequest, AppShape};
 use crate::http::wire::tokens::revocations;
 use crate::http::wire::{json, ok, read};
 use crate::model::AppId;
-use crate::model::app;
-use crate::vault::SecretChange;
+use crate::vault::{SecretChange, ShownApp};
 
-fn shape<'a>(app: &App, shown: &'a app::App) -> AppShape<'a> {
+fn shape<'a>(app: &App, shown: &'a ShownApp) -> AppShape<'a> {
     AppShape::of(shown, app.connect.redirect_uri(&shown.id))
 }
 

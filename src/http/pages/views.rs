@@ -17,11 +17,12 @@ section{border:1px solid #8886;border-radius:.5rem;padding:1rem;margin:1rem 0}\
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin:0 0 .5rem}\
 button,input{font:inherit;padding:.5rem 1rem;border-radius:.4rem;border:1px solid #8888}\
 button.main{background:#1a56db;color:#fff;border-color:#1a56db}\
-form{display:inline-block;margin:.25rem .5rem .25rem 0}\
-.note{opacity:.75}.ok{color:#197a3a}.bad{color:#b3261e}code{overflow-wrap:anywhere}";
+form{display:inline-block;margin:.25rem .5rem .25rem 0}form button{margin:.25rem 0}\
+.note{opacity:.75}.ok{color:#197a3a}.bad{color:#b3261e}code{overflow-wrap:anywhere}\
+@media(prefers-color-scheme:dark){.ok{color:#6cc98a}.bad{color:#ff8a80}}";
 
 /// The base64 of SHA-256 of [`STYLE`], for the content policy.
-pub(super) const STYLE_HASH: &str = "P1tX2HPc8xllpT+/cc8MBOQCM88N69+LLdg6/EAzFTw=";
+pub(super) const STYLE_HASH: &str = "AsGLIxkSz4m5r4c4zyDZCCPRL9dyWWkdr5yNdp088j0=";
 
 fn frame(title: &str, content: Markup) -> Markup {
     html! {

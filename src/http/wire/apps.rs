@@ -13,7 +13,7 @@ use crate::model::app::{App, AppKind, ClientAuth, Endpoints, OAuth};
 use crate::model::url::WebUrl;
 use crate::model::{AppId, Scopes};
 use crate::secret::Secret;
-use crate::vault::SecretChange;
+use crate::vault::{SecretChange, ShownApp};
 
 /// The two kinds, as a word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
@@ -144,7 +144,6 @@ impl AppRequest {
             },
             discovered: Endpoints::default(),
             iss_advertised: false,
-            has_client_secret: false,
             scopes: self.scopes.unwrap_or_default(),
             scope_separator: self.scope_separator.unwrap_or_else(|| " ".into()),
             authorization_params: self.authorization_params.unwrap_or_default(),
@@ -210,11 +209,11 @@ struct EndpointsShape<'a> {
 
 impl<'a> AppShape<'a> {
     /// The shape of an app whose provider sends people back to `redirect_uri`.
-    pub fn of(app: &'a App, redirect_uri: String) -> Self {
+    pub fn of(app: &'a ShownApp, redirect_uri: String) -> Self {
         let oauth = app.oauth().map(|oauth| OAuthShape {
             client_id: &oauth.client_id,
+            has_client_secret: app.has_client_secret,
             issuer: &oauth.issuer,
-            has_client_secret: oauth.has_client_secret,
             authorization_url: &oauth.by_hand.authorization_url,
             token_url: &oauth.by_hand.token_url,
             revocation_url: &oauth.by_hand.revocation_url,

@@ -12,54 +12,108 @@
 //! It promises: an append is one `write(2)`; one that fails leaves the file as it was.
 //! It never: reads a frame longer than the limit, whatever the bytes say.
 
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::OFlags;
 
-use super::{Entry, Head, Verified, open_entry, seal_entry};
+use super::{Entry, Head, seal_entry};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::seal::{Keyring, digest};
+use crate::seal::{Keyring, Purpose, digest};
+use crate::secret::{Secret, base64url, from_base64url};
 
 const MAGIC: &[u8; 8] = b"SRAUDIT1";
-const HEAD_BYTES: u64 = 8 + 16 + 8 + 8 + 32;
-/// Problems a verification names before it says "and more".
-const PROBLEMS_MAX: usize = 20;
+pub(super) const HEAD_BYTES: u64 = 8 + 16 + 8 + 8 + 32;
 
 /// A place in the trail: behind a frame of a segment.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Position {
-    segment: u64,
-    offset: u64,
+    pub(super) segment: u64,
+    pub(super) offset: u64,
 }
 
 impl Position {
-    /// Reads a cursor.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (segment, offset) = text.split_once('.')?;
-        Some(Self {
+    /// Reads a cursor, which only we can make: one that points into a frame would make the trail
+    /// look damaged.
+    pub(super) fn parse(keys: &Keyring, text: &str) -> Option<Self> {
+        let (place, presented) = text.rsplit_once('.')?;
+        let (segment, offset) = place.split_once('.')?;
+        let position = Self {
             segment: segment.parse().ok()?,
             offset: offset.parse().ok()?,
-        })
+        };
+        let expected = Secret::new(position.check(keys));
+        expected
+            .equals(&from_base64url(presented)?)
+            .then_some(position)
     }
-}
 
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.segment, self.offset)
+    /// Makes a cursor.
+    pub(super) fn to_cursor(self, keys: &Keyring) -> String {
+        let check = base64url(&self.check(keys));
+        format!("{}.{}.{check}", self.segment, self.offset)
+    }
+
+    fn check(self, keys: &Keyring) -> [u8; 16] {
+        let (segment, offset) = (self.segment.to_le_bytes(), self.offset.to_le_bytes());
+        let hash = keys.hash(Purpose::State, &[b"audit cursor", &segment, &offset]);
+        *hash.first_chunk().expect("a hash has 32 bytes")
     }
 }
 
 /// The segment that is written to.
 pub(super) struct Segment {
-    file: File,
+    body: Arc<Body>,
     number: u64,
     length: u64,
-    given_up: bool,
+}
+
+/// A segment's file, shared with whoever syncs it.
+pub(super) struct Body {
+    file: File,
+    // One sync at a time: the kernel tells of a failure once, and all who wait must hear of it.
+    turn: Mutex<()>,
+    given_up: AtomicBool,
+}
+
+impl Body {
+    fn new(file: File) -> Arc<Self> {
+        Arc::new(Self {
+            file,
+            turn: Mutex::new(()),
+            given_up: AtomicBool::new(false),
+        })
+    }
+
+    /// Makes everything written durable. A failure is for ever.
+    ///
+    /// # Errors
+    /// [`Error::AuditUnavailable`]; what was written since the last success may be lost.
+    pub(super) fn sync(&self) -> Result<()> {
+        let _turn = self.turn.lock().expect("no holder panics");
+        if self.is_given_up() {
+            let why = "the segment was given up after an earlier error";
+            return Err(Error::AuditUnavailable(why.into()));
+        }
+        self.file.sync_data().map_err(|error| {
+            self.give_up();
+            unavailable(error)
+        })
+    }
+
+    /// No entry goes to this file any more, and no sync of it counts.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
+    }
 }
 
 impl Segment {
@@ -77,9 +131,7 @@ impl Segment {
         };
         let file = open(&path(directory, number), true)?;
         let size = file.metadata().map_err(unavailable)?.len();
-        if size < HEAD_BYTES {
-            // Torn while it was begun: it holds no entry yet.
-            let before = head_before(directory, keys, number)?;
+        if let Some(before) = begun_in_vain(directory, keys, (number, &file), size)? {
             let fault = (before.seq < remembered.seq).then(|| cut_or_changed(remembered));
             drop(file);
             std::fs::remove_file(path(directory, number)).map_err(unavailable)?;
@@ -103,10 +155,9 @@ impl Segment {
         // What a killed process left to the operating system counts as durable from here on.
         file.sync_data().map_err(unavailable)?;
         let segment = Self {
-            file,
+            body: Body::new(file),
             number,
             length,
-            given_up: false,
         };
         Ok((segment, head, fault))
     }
@@ -118,6 +169,7 @@ impl Segment {
         number: u64,
         before: Head,
     ) -> Result<Self> {
+        remove_begun(directory, number)?;
         let mut head = MAGIC.to_vec();
         head.extend_from_slice(keys.vault_id());
         head.extend_from_slice(&number.to_le_bytes());
@@ -140,10 +192,9 @@ impl Segment {
             return Err(unavailable(error));
         }
         Ok(Self {
-            file,
+            body: Body::new(file),
             number,
             length: HEAD_BYTES,
-            given_up: false,
         })
     }
 
@@ -157,9 +208,9 @@ impl Segment {
             .expect("within the limit")
             .to_le_bytes();
         let frame = [length.as_slice(), &sealed, &length].concat();
-        if let Err(error) = self.file.write_all(&frame) {
-            if self.file.set_len(self.length).is_err() {
-                self.given_up = true;
+        if let Err(error) = (&self.body.file).write_all(&frame) {
+            if self.body.file.set_len(self.length).is_err() {
+                self.body.give_up();
             }
             return Err(unavailable(error));
         }
@@ -167,27 +218,21 @@ impl Segment {
         Ok(head)
     }
 
-    /// Makes everything written durable.
-    pub(super) fn sync(&mut self) -> Result<()> {
-        self.file.sync_data().map_err(|error| {
-            self.given_up = true;
-            unavailable(error)
-        })
+    /// The file, to sync it by.
+    pub(super) fn body(&self) -> &Arc<Body> {
+        &self.body
     }
 
-    /// A second handle, to sync by.
-    pub(super) fn handle(&self) -> io::Result<File> {
-        self.file.try_clone()
-    }
-
-    /// No entry goes to this file any more.
-    pub(super) fn give_up(&mut self) {
-        self.given_up = true;
+    /// Writes go nowhere and syncs fail from here on, as on a disk that breaks.
+    #[cfg(test)]
+    pub(super) fn break_disk(&mut self) {
+        let file = OpenOptions::new().append(true).open("/dev/null");
+        self.body = Body::new(file.expect("there is one"));
     }
 
     /// True where the next entry belongs to a new segment.
     pub(super) fn is_full(&self) -> bool {
-        self.given_up || self.length >= limits::AUDIT_SEGMENT_BYTES_MAX
+        self.body.is_given_up() || self.length >= limits::AUDIT_SEGMENT_BYTES_MAX
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -203,144 +248,12 @@ impl Segment {
     }
 }
 
-/// Reads up to `limit` entries before `from`, newest first, and the place to go on from.
-pub(super) fn read_back(
-    directory: &Path,
-    keys: &Keyring,
-    from: Position,
-    limit: usize,
-) -> Result<(Vec<Entry>, Option<Position>)> {
-    let mut entries = Vec::new();
-    let mut position = from;
-    loop {
-        let file = open(&path(directory, position.segment), false)?;
-        let first = read_head(&file, keys, position.segment)?;
-        let mut frames = Backward {
-            file: &file,
-            offset: position.offset,
-        };
-        let mut sealed = frames.step()?;
-        while let Some(current) = sealed {
-            let before = frames.step()?;
-            let before_hash = before
-                .as_deref()
-                .map_or(first.hash, |before| digest(&[before]));
-            let entry = open_entry(keys, &before_hash, &current)?;
-            position.offset -= frame_bytes(&current);
-            entries.push(entry);
-            if entries.len() == limit {
-                let more = before.is_some() || first.seq > 0;
-                return Ok((entries, more.then_some(position)));
-            }
-            sealed = before;
-        }
-        if first.seq == 0 {
-            return Ok((entries, None));
-        }
-        let number = position.segment - 1;
-        let file = open(&path(directory, number), false)?;
-        let offset = file.metadata().map_err(unavailable)?.len();
-        position = Position {
-            segment: number,
-            offset,
-        };
-    }
-}
-
-/// Walks frames from the back.
-struct Backward<'a> {
-    file: &'a File,
-    offset: u64,
-}
-
-impl Backward<'_> {
-    fn step(&mut self) -> Result<Option<Vec<u8>>> {
-        if self.offset <= HEAD_BYTES {
-            return Ok(None);
-        }
-        let mut length = [0; 4];
-        self.file
-            .read_exact_at(&mut length, self.offset - 4)
-            .map_err(unavailable)?;
-        let bytes = u64::from(u32::from_le_bytes(length)) + 8;
-        let start = self
-            .offset
-            .checked_sub(bytes)
-            .filter(|start| *start >= HEAD_BYTES);
-        let frame = start
-            .map(|start| read_frame(self.file, start, self.offset))
-            .transpose()?;
-        let sealed = frame.flatten().ok_or_else(|| {
-            Error::Damaged(format!(
-                "the audit trail is damaged before byte {}",
-                self.offset
-            ))
-        })?;
-        self.offset -= bytes;
-        Ok(Some(sealed))
-    }
-}
-
-/// Reads every segment from the first and checks the chain.
-pub(super) fn verify(directory: &Path, keys: &Keyring, ledger: Head) -> Result<Verified> {
-    let mut found = Verified::default();
-    let mut head = Head::default();
-    let mut ledger_seen = ledger == Head::default();
-    for number in numbers(directory)? {
-        let file = open(&path(directory, number), false)?;
-        let size = file.metadata().map_err(unavailable)?.len();
-        let first = read_head(&file, keys, number)?;
-        if first != head {
-            found.problem(format!(
-                "segment {number} begins behind entry {}, but the one before ends at {}",
-                first.seq, head.seq
-            ));
-            head = first;
-        }
-        let mut offset = HEAD_BYTES;
-        while let Some(sealed) = read_frame(&file, offset, size)? {
-            match open_entry(keys, &head.hash, &sealed) {
-                Ok(entry) if entry.seq == head.seq + 1 => found.entries += 1,
-                Ok(entry) => found.problem(format!("entry {} is out of order", entry.seq)),
-                Err(error) => found.problem(format!("entry {}: {error}", head.seq + 1)),
-            }
-            head = Head {
-                seq: head.seq + 1,
-                hash: digest(&[&sealed]),
-            };
-            ledger_seen |= head == ledger;
-            offset += frame_bytes(&sealed);
-        }
-        if offset < size {
-            found.problem(format!(
-                "segment {number} ends in {} stray bytes",
-                size - offset
-            ));
-        }
-    }
-    found.last_seq = head.seq;
-    if !ledger_seen {
-        found.problem(cut_or_changed(ledger));
-    }
-    Ok(found)
-}
-
-impl Verified {
-    fn problem(&mut self, what: String) {
-        match self.problems.len() {
-            PROBLEMS_MAX => self.problems.push("and more".into()),
-            few if few < PROBLEMS_MAX => self.problems.push(what),
-            _ => {}
-        }
-    }
-}
-
-fn frame_bytes(sealed: &[u8]) -> u64 {
+pub(super) fn frame_bytes(sealed: &[u8]) -> u64 {
     sealed.len() as u64 + 8
 }
 
 /// Reads the frame at `offset`; `None` where there is no whole one before `end`.
-fn read_frame(file: &File, offset: u64, end: u64) -> Result<Option<Vec<u8>>> {
+pub(super) fn read_frame(file: &File, offset: u64, end: u64) -> Result<Option<Vec<u8>>> {
     if end < offset + 8 {
         return Ok(None);
     }
@@ -358,7 +271,7 @@ fn read_frame(file: &File, offset: u64, end: u64) -> Result<Option<Vec<u8>>> {
     Ok((tail == length).then_some(rest))
 }
 
-fn read_head(file: &File, keys: &Keyring, number: u64) -> Result<Head> {
+pub(super) fn read_head(file: &File, keys: &Keyring, number: u64) -> Result<Head> {
     let mut bytes = [0; HEAD_BYTES as usize];
     let damaged = || Error::Damaged(format!("audit segment {number} is not one of this vault's"));
     file.read_exact_at(&mut bytes, 0).map_err(|_| damaged())?;
@@ -375,22 +288,49 @@ fn read_head(file: &File, keys: &Keyring, number: u64) -> Result<Head> {
     })
 }
 
-/// The last entry before segment `number`.
-fn head_before(directory: &Path, keys: &Keyring, number: u64) -> Result<Head> {
+/// The last entry before the newest segment, where that one was torn while it was begun: it holds
+/// no entry then. A power cut leaves a part of the head, or all of its length in zeros; zeros
+/// behind a segment that is not whole are not taken for that.
+fn begun_in_vain(
+    directory: &Path,
+    keys: &Keyring,
+    (number, file): (u64, &File),
+    size: u64,
+) -> Result<Option<Head>> {
+    let mut head = [0; HEAD_BYTES as usize];
+    let zeros = size == HEAD_BYTES && {
+        file.read_exact_at(&mut head, 0).map_err(unavailable)?;
+        head.iter().all(|byte| *byte == 0)
+    };
+    if size >= HEAD_BYTES && !zeros {
+        return Ok(None);
+    }
+    let (before, is_whole) = head_before(directory, keys, number)?;
+    Ok(Some(before).filter(|_| is_whole || !zeros))
+}
+
+/// The last entry before segment `number`, and whether nothing stray follows it.
+fn head_before(directory: &Path, keys: &Keyring, number: u64) -> Result<(Head, bool)> {
     let Some(previous) = numbers(directory)?
         .into_iter()
         .rfind(|&other| other < number)
     else {
-        return Ok(Head::default());
+        return Ok((Head::default(), true));
     };
     let file = open(&path(directory, previous), false)?;
     let first = read_head(&file, keys, previous)?;
-    last_whole(&file, first, |_| {}).map(|(head, _)| head)
+    let (head, end) = last_whole(&file, first, |_| {})?;
+    let size = file.metadata().map_err(unavailable)?.len();
+    Ok((head, end == size))
 }
 
 /// Walks a segment that begins behind `first` to its last whole frame: that entry, and where it
 /// ends. Shows each head on the way, `first` included.
-fn last_whole(file: &File, first: Head, mut show: impl FnMut(Head)) -> Result<(Head, u64)> {
+pub(super) fn last_whole(
+    file: &File,
+    first: Head,
+    mut show: impl FnMut(Head),
+) -> Result<(Head, u64)> {
     let size = file.metadata().map_err(unavailable)?.len();
     let (mut head, mut offset) = (first, HEAD_BYTES);
     show(head);
@@ -405,14 +345,26 @@ fn last_whole(file: &File, first: Head, mut show: impl FnMut(Head)) -> Result<(H
     Ok((head, offset))
 }
 
-fn cut_or_changed(remembered: Head) -> String {
+pub(super) fn cut_or_changed(remembered: Head) -> String {
     format!(
         "the ledger remembers entry {}, which is not in the trail: its end was cut or changed",
         remembered.seq
     )
 }
 
-fn numbers(directory: &Path) -> Result<Vec<u64>> {
+/// Takes away what an earlier try to begin segment `number` left, which holds no entry.
+fn remove_begun(directory: &Path, number: u64) -> Result<()> {
+    let path = path(directory, number);
+    match std::fs::symlink_metadata(&path) {
+        Ok(about) if about.is_file() && about.len() <= HEAD_BYTES => {
+            std::fs::remove_file(path).map_err(unavailable)
+        }
+        // Whatever else is there is in the way, which creating says.
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn numbers(directory: &Path) -> Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for file in std::fs::read_dir(directory).map_err(unavailable)? {
         let name = file.map_err(unavailable)?.file_name();
@@ -425,11 +377,11 @@ fn numbers(directory: &Path) -> Result<Vec<u64>> {
     Ok(numbers)
 }
 
-fn path(directory: &Path, number: u64) -> PathBuf {
+pub(super) fn path(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("{number:010}.seg"))
 }
 
-fn open(path: &Path, to_append: bool) -> Result<File> {
+pub(super) fn open(path: &Path, to_append: bool) -> Result<File> {
     OpenOptions::new()
         .read(true)
         .append(to_append)
@@ -438,6 +390,6 @@ fn open(path: &Path, to_append: bool) -> Result<File> {
         .map_err(unavailable)
 }
 
-fn unavailable(error: io::Error) -> Error {
+pub(super) fn unavailable(error: io::Error) -> Error {
     Error::AuditUnavailable(error.to_string())
 }

@@ -2,8 +2,14 @@
 
 use super::*;
 use crate::clock::{Clock, Timestamp};
+use crate::limits;
+use crate::model::app::{App, AppKind};
+use crate::model::{Address, AppId, Owner, Scopes, TenantId};
 use crate::secret::Secret;
-use crate::vault::{KdfParams, NewVault, RecoveryCode, Settings, Unlocker};
+use crate::vault::{
+    Begin, KdfParams, NewCredential, NewToken, NewVault, RecoveryCode, RefreshAsk, Settings,
+    Unlocker,
+};
 
 /// Makes the vault believe that it lived on another host.
 fn move_home(vault: &Vault) {
@@ -59,4 +65,49 @@ fn v12_a_vault_that_was_copied_starts_with_refresh_paused_until_told() {
         assert_eq!(told.count(), usize::from(paused));
         vault.close().unwrap();
     }
+}
+
+/// Goal: no refresh begins while refreshing is paused, whoever asks. Method: ask for one of a token
+/// that has nothing to refresh with: paused, that is not even looked at.
+#[test]
+fn v12_no_refresh_begins_while_paused() {
+    let now = Timestamp::from_unix_ms(1_800_000_000_000);
+    let (vault, _) = Vault::in_memory(Clock::test(now)).unwrap();
+    let me = Caller::local();
+    let app = App {
+        id: AppId::parse("maps").unwrap(),
+        name: "maps".into(),
+        description: String::new(),
+        logo: None,
+        template: None,
+        return_urls: vec![],
+        kind: AppKind::ApiKey,
+        created_at: now,
+        updated_at: now,
+    };
+    let address = Address {
+        app: app.id.clone(),
+        owner: Owner::new(Some(TenantId::parse("t").unwrap()), None).unwrap(),
+        account: None,
+        scopes: Scopes::default(),
+    };
+    vault.add_app(&me, app, None).unwrap().wait().unwrap();
+    let new = NewToken {
+        address,
+        credential: NewCredential::ApiKey(Secret::new("key".into())),
+    };
+    let id = vault.store_token(&me, new).unwrap().wait().unwrap().id;
+    let begin = || {
+        let ask = RefreshAsk { id, rejected: None };
+        let begun = vault.begin_refresh(&Caller::scheduler(), ask).unwrap();
+        begun.wait().unwrap()
+    };
+    assert!(matches!(begin(), Begin::Hopeless));
+    vault.0.refresh_paused.store(true, Ordering::Release);
+    let Begin::Wait(until) = begin() else {
+        panic!("a refresh began")
+    };
+    assert_eq!(until, now.plus(limits::BACKOFF_MAX));
+    vault.0.refresh_paused.store(false, Ordering::Release);
+    assert!(matches!(begin(), Begin::Hopeless));
 }

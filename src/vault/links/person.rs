@@ -41,6 +41,9 @@ pub enum NoWay {
     Over(LinkStatus),
 }
 
+/// What a step came to, and the word for it in the trail.
+type Changed<T> = Result<(T, String)>;
+
 impl Vault {
     /// Finds a link by the ticket of its URL and the browser's cookie.
     ///
@@ -342,7 +345,7 @@ impl Vault {
         &self,
         caller: &Caller,
         link: &Link,
-        change: impl FnOnce(&Keyring, &mut KeptLink, Timestamp) -> Result<(T, String)> + Send + 'static,
+        change: impl FnOnce(&Keyring, &mut KeptLink, Timestamp) -> Changed<T> + Send + 'static,
     ) -> Result<Receipt<T>> {
         let target = Target {
             owner: Some(&link.owner),

@@ -1,6 +1,8 @@
 //! The header while the vault is open (S4).
 
 use super::*;
+use crate::seal::KdfParams;
+use crate::secret::Secret;
 
 /// Goal: a header that was changed behind the vault's back is not signed anew. Method: write a
 /// changed one through the store, then ask for each change that would sign it.

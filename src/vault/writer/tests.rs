@@ -294,3 +294,51 @@ fn v3_stopping_stores_what_is_queued() {
     }
     bench.adds_up();
 }
+
+/// Goal: an operation that panics fails alone. Method: one that stages a change and panics, between
+/// two that succeed, in one group; then another write.
+#[test]
+fn v2_an_operation_that_panics_fails_alone_and_the_writer_goes_on() {
+    let bench = Bench::new();
+    let release = hold(&bench);
+    let first = bench.submit(1, "one");
+    let panicking = bench.writer.submit(|tx| -> Result<()> {
+        tx.put(Records::Apps, &[2; 16], &[b"two"])?;
+        panic!("on purpose")
+    });
+    let last = bench.submit(3, "three");
+    release();
+    first.wait().unwrap();
+    last.wait().unwrap();
+    let outcome = panicking.unwrap().wait();
+    assert!(matches!(outcome, Err(Error::Storage(_))), "{outcome:?}");
+    bench.put(4, "four").unwrap();
+    let found = [1, 2, 3, 4].map(|key| bench.get(key).is_some());
+    assert_eq!(found, [true, false, true, true]);
+    bench.adds_up();
+}
+
+/// Goal: a panic in the store itself ends the process. Method: this test again, in a process and a
+/// directory of its own, with a job that panics where nothing catches it.
+#[test]
+fn v3_a_panic_in_the_store_ends_the_process() {
+    use std::os::unix::process::ExitStatusExt;
+    const MARK: &str = "the-store-panics-here";
+    if std::path::Path::new(MARK).exists() {
+        let bench = Bench::new();
+        let job: Job = Box::new(|_| panic!("on purpose"));
+        bench.writer.queue.send(Message::Job(job)).unwrap();
+        let thread = bench.writer.thread.lock().unwrap().take().unwrap();
+        let _ = thread.join();
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join(MARK), b"").unwrap();
+    let name = "vault::writer::tests::v3_a_panic_in_the_store_ends_the_process";
+    let inside = std::process::Command::new("/proc/self/exe")
+        .args(["--exact", name])
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    assert_eq!(inside.status.signal(), Some(6), "{inside:?}");
+}

@@ -1,0 +1,184 @@
+//! A new vault: made in a directory of its own, or in memory.
+//!
+//! It promises: what `init` makes is made exclusively or not at all: where a step fails, what the
+//! ones before it made is taken away again, and nothing else is, so that the next try finds its way
+//! free.
+//! It never: makes a vault where there is something already.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::ledger::{self, Ledger};
+use super::unlock::{AUDIT, FILE, check_directory};
+use super::{Settings, Vault};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::seal::{KdfParams, Keyring, RecoveryCode, Unlocker};
+use crate::secret::Secret;
+use crate::store::{Records, Store};
+
+/// What a new vault hands to its owner, once.
+pub struct NewVault {
+    /// The vault, unlocked.
+    pub vault: Vault,
+    /// The recovery code, to be written down.
+    pub recovery_code: Secret<String>,
+    /// The first access key, which may do everything.
+    pub access_key: Secret<String>,
+}
+
+/// What was made so far; taken away again unless it is [`Made::kept`].
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    fn kept(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in self.0.iter().rev() {
+            // The trail's directory is the only one that may hold something: we made it a moment
+            // ago, for ourselves alone.
+            let removed = if path.ends_with(AUDIT) {
+                std::fs::remove_dir_all(path)
+            } else if path.ends_with(FILE) {
+                std::fs::remove_file(path)
+            } else {
+                std::fs::remove_dir(path)
+            };
+            if let Err(error) = removed {
+                tracing::warn!(path = %path.display(), %error, "left behind by a failed init");
+            }
+        }
+    }
+}
+
+impl Vault {
+    /// Creates a vault in a new directory. A try that fails leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where the directory exists and is not empty; [`Error::Invalid`] for a
+    /// weak passphrase; [`Error::Storage`].
+    pub fn create(
+        directory: &Path,
+        passphrase: Secret<String>,
+        kdf: KdfParams,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<NewVault> {
+        crate::seal::check_passphrase(&passphrase)?;
+        let mut made = Made(Vec::new());
+        if make_directory(directory)? {
+            made.0.push(directory.to_owned());
+        }
+        let recovery = RecoveryCode::generate();
+        let recovery_code = recovery.to_text();
+        let (passphrase, recovery) = (
+            Unlocker::Passphrase(passphrase),
+            Unlocker::RecoveryCode(recovery),
+        );
+        let slots = [(&passphrase, "made at init"), (&recovery, "made at init")];
+        let (keys, header) = Keyring::create(&slots, kdf, clock.now())?;
+        let store = make_files(directory, &header.to_bytes(), &mut made)?;
+        let vault = Self::assemble(store, Some(directory), settings, clock);
+        // The vault's threads and files are closed before they are taken away.
+        let access_key = vault.begin(keys).inspect_err(|_| {
+            if let Err(error) = vault.close() {
+                tracing::warn!(%error, "a vault that could not be made was not closed either");
+            }
+        })?;
+        made.kept();
+        Ok(NewVault {
+            vault,
+            recovery_code,
+            access_key,
+        })
+    }
+
+    /// A vault without files, unlocked, gone when the process ends: for development and tests.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Settings`] where there is no memory.
+    pub fn in_memory(clock: Clock) -> Result<(Self, Secret<String>)> {
+        Self::on(Store::in_memory, clock)
+    }
+
+    /// A vault on a disk that fails on demand.
+    #[cfg(test)]
+    pub(crate) fn on_disk(
+        disk: &crate::store::faulty::Faulty,
+        clock: Clock,
+    ) -> Result<(Self, Secret<String>)> {
+        Self::on(|header| Store::on_backend(disk, Some(header)), clock)
+    }
+
+    fn on(
+        make: impl FnOnce(&[u8]) -> Result<Store>,
+        clock: Clock,
+    ) -> Result<(Self, Secret<String>)> {
+        let recovery = Unlocker::RecoveryCode(RecoveryCode::generate());
+        let (keys, header) =
+            Keyring::create(&[(&recovery, "memory")], KdfParams::FLOOR, clock.now())?;
+        let store = make(&header.to_bytes())?;
+        let vault = Self::assemble(store, None, Settings::default(), clock);
+        let access_key = vault.begin(keys)?;
+        Ok((vault, access_key))
+    }
+
+    /// The first unlock of a vault just made: an empty ledger, a host, an admin key.
+    fn begin(&self, keys: Keyring) -> Result<Secret<String>> {
+        let keys = Arc::new(keys);
+        let write = self.store().write()?;
+        let mut ledger = Ledger::default();
+        ledger.set_header(&write.header()?);
+        write.put_record(Records::Meta, ledger::KEY, &ledger.seal(&keys)?)?;
+        write.commit()?;
+        self.let_in(keys)?;
+        self.settle_in()?;
+        self.first_key()
+    }
+}
+
+/// Makes the trail's directory and the store's file.
+fn make_files(directory: &Path, header: &[u8], made: &mut Made) -> Result<Store> {
+    let audit = directory.join(AUDIT);
+    DirBuilder::new()
+        .mode(0o700)
+        .create(&audit)
+        .map_err(|error| Error::Storage(format!("cannot create {}: {error}", audit.display())))?;
+    made.0.push(audit);
+    let file = directory.join(FILE);
+    let store = Store::create(&file, header)?;
+    made.0.push(file);
+    Ok(store)
+}
+
+/// Makes the data directory, or finds it empty. True where it was made.
+fn make_directory(directory: &Path) -> Result<bool> {
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            check_directory(directory)?;
+            let mut entries = std::fs::read_dir(directory)
+                .map_err(|error| Error::Settings(format!("{}: {error}", directory.display())))?;
+            match entries.next() {
+                None => Ok(false),
+                Some(_) => Err(Error::Conflict(format!(
+                    "{} is not empty; a vault is made in a directory of its own",
+                    directory.display()
+                ))),
+            }
+        }
+        Err(error) => Err(Error::Settings(format!(
+            "cannot create {}: {error}",
+            directory.display()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! A vault that cannot be made (D2).
+
+use super::*;
+use crate::clock::Timestamp;
+
+fn make(directory: &Path) -> Result<NewVault> {
+    Vault::create(
+        directory,
+        Secret::new("violet harbour mumbles often".to_owned()),
+        KdfParams::FLOOR,
+        Settings::default(),
+        Clock::test(Timestamp::from_unix_ms(1_800_000_000_000)),
+    )
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+/// A directory in `home` whose path has so many bytes.
+fn deep(home: &Path, bytes: usize) -> PathBuf {
+    let mut path = home.to_owned();
+    loop {
+        let left = bytes - path.as_os_str().len() - 1;
+        // No part has more than 255 bytes, and none is left over with nothing.
+        let part = match left {
+            0..=255 => left,
+            256..=400 => 100,
+            _ => 200,
+        };
+        std::fs::create_dir_all(&path).unwrap();
+        path.push("d".repeat(part));
+        if part == left {
+            return path;
+        }
+    }
+}
+
+/// Goal: a try that fails leaves nothing behind, and the next one succeeds. Method: make a vault so
+/// deep that its store still has a name and its first audit segment has none (4096 bytes at most);
+/// in a directory that is to be made, and in one that is there; then bring it up and try again.
+#[test]
+fn d2_a_vault_that_could_not_be_made_leaves_nothing_behind() {
+    let home = tempfile::tempdir().unwrap();
+    let top = home.path().join("top");
+    let directory = deep(&top, 4095 - "/vault.redb".len());
+    let refused = make(&directory).err();
+    assert!(
+        matches!(refused, Some(Error::AuditUnavailable(_))),
+        "{refused:?}"
+    );
+    assert!(!directory.exists());
+    DirBuilder::new().mode(0o700).create(&directory).unwrap();
+    assert!(make(&directory).is_err());
+    assert_eq!(names(&directory), [""; 0]);
+    let up = home.path().join("up");
+    std::fs::rename(&directory, &up).unwrap();
+    let made = make(&up).unwrap();
+    made.vault.close().unwrap();
+}
+
+/// Goal: only what was made is taken away. Method: let somebody else's file stand where the store's
+/// is to be.
+#[test]
+fn d2_what_somebody_else_made_stays() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join(FILE);
+    std::fs::write(&file, b"not ours").unwrap();
+    let mut made = Made(Vec::new());
+    let refused = make_files(home.path(), b"header", &mut made).err();
+    assert!(matches!(refused, Some(Error::Conflict(_))), "{refused:?}");
+    drop(made);
+    assert_eq!(names(home.path()), [FILE]);
+    assert_eq!(std::fs::read(&file).unwrap(), b"not ours");
+}

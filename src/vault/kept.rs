@@ -1,0 +1,313 @@
+//! A token as it is kept: built, written with all its index entries, read again, taken out.
+//!
+//! It promises: connecting again keeps a token's id, and never puts none in the place of a refresh
+//! token that is good and of the same person; a record and its index entries change together.
+//! It never: decides who may, or what fits a fetch (that is `tokens`).
+
+use super::index::{self, TokenKey, due_key, id_key, owners_key};
+use super::records::{ColdRow, HotRow, decode, encode};
+use super::writer::Tx;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::model::app::App;
+use crate::model::plan;
+use crate::model::token::{Cold, Grant, Record, Summary, TokenKind, TokenState};
+use crate::model::{Address, TokenId};
+use crate::seal::{Keyring, Sealed};
+use crate::secret::{Secret, chance, random};
+use crate::store::{Index, Records, View};
+
+pub(super) const HOT: u8 = 0;
+pub(super) const COLD: u8 = 1;
+
+/// A token to be stored.
+pub struct NewToken {
+    /// Where it belongs.
+    pub address: Address,
+    /// What it is.
+    pub credential: NewCredential,
+}
+
+/// The ways a credential comes in.
+pub enum NewCredential {
+    /// A static key.
+    ApiKey(Secret<String>),
+    /// What a provider granted to a person's consent.
+    Granted(Grant),
+    /// Tokens obtained elsewhere. At least one of the two is there.
+    Uploaded {
+        /// The access token.
+        access_token: Option<Secret<String>>,
+        /// The refresh token.
+        refresh_token: Option<Secret<String>>,
+        /// When the access token ends.
+        expires_at: Option<Timestamp>,
+    },
+}
+
+impl NewCredential {
+    /// Refuses what is empty or too long, and an upload of nothing.
+    pub(super) fn check(&self) -> Result<()> {
+        let secrets = match self {
+            Self::ApiKey(key) => [Some(key), None, None],
+            Self::Granted(grant) => [
+                Some(&grant.access_token),
+                grant.refresh_token.as_ref(),
+                grant.id_token.as_ref(),
+            ],
+            Self::Uploaded {
+                access_token,
+                refresh_token,
+                ..
+            } => [access_token.as_ref(), refresh_token.as_ref(), None],
+        };
+        let fits = 1..=limits::CREDENTIAL_BYTES_MAX;
+        if secrets.iter().all(Option::is_none) {
+            return Err(Error::invalid(
+                "give an access token, a refresh token, or both",
+            ));
+        }
+        if secrets
+            .into_iter()
+            .flatten()
+            .all(|one| fits.contains(&one.expose().len()))
+        {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "a credential has 1 to {} bytes",
+            limits::CREDENTIAL_BYTES_MAX
+        )))
+    }
+}
+
+/// A removed token, with what revoking it at the provider takes.
+pub struct Doomed {
+    /// What it was.
+    pub summary: Summary,
+    /// Its access token, for OAuth.
+    pub access_token: Option<Secret<String>>,
+    /// Its refresh token.
+    pub refresh_token: Option<Secret<String>>,
+}
+
+/// A token as it was read.
+pub(super) struct Kept {
+    pub(super) place: TokenKey,
+    pub(super) sealed: Sealed,
+    pub(super) record: Record,
+    pub(super) due: Option<Timestamp>,
+}
+
+pub(super) fn build(
+    app: &App,
+    new: NewToken,
+    old: Option<(&Record, Cold)>,
+    by: &str,
+    now: Timestamp,
+) -> Result<(Record, Cold)> {
+    let kind = kind_of(app, &new.credential)?;
+    let mut record = Record {
+        id: old
+            .as_ref()
+            .map_or_else(|| TokenId::new(random()), |(old, _)| old.id),
+        granted: new.address.scopes.clone(),
+        address: new.address,
+        kind,
+        value: None,
+        token_type: "Bearer".into(),
+        expires_at: None,
+        lifetime_s: None,
+        subject: None,
+        has_refresh_token: false,
+        state: TokenState::Active,
+        created_at: old.as_ref().map_or(now, |(old, _)| old.created_at),
+        obtained_at: now,
+        last_refreshed_at: old.as_ref().and_then(|(old, _)| old.last_refreshed_at),
+        last_refresh_error: None,
+        failures: 0,
+        not_before: None,
+        granted_by: by.to_owned(),
+    };
+    let subject = match &new.credential {
+        NewCredential::Granted(grant) => grant.subject.as_deref(),
+        _ => None,
+    };
+    let mut cold = Cold::default();
+    if let Some((old, old_cold)) = old {
+        inherit(&mut record, &mut cold, subject, old, old_cold);
+    }
+    let what = match new.credential {
+        NewCredential::ApiKey(key) => {
+            record.value = Some(key);
+            record.token_type = "api_key".into();
+            "key stored"
+        }
+        NewCredential::Granted(grant) => {
+            let default_s = app.oauth().and_then(|oauth| oauth.default_lifetime_s);
+            plan::apply_grant(&mut record, &mut cold, grant, default_s, now);
+            "connected"
+        }
+        NewCredential::Uploaded {
+            access_token,
+            refresh_token,
+            expires_at,
+        } => {
+            // What is left of its life is not the lifetime of those that follow it.
+            record.expires_at = expires_at;
+            record.value = access_token;
+            cold.refresh_token = refresh_token.or(cold.refresh_token.take());
+            record.has_refresh_token = cold.refresh_token.is_some();
+            "uploaded"
+        }
+    };
+    plan::remember(&mut cold, now, what, by);
+    Ok((record, cold))
+}
+
+fn kind_of(app: &App, credential: &NewCredential) -> Result<TokenKind> {
+    match (credential, app.oauth()) {
+        (NewCredential::ApiKey(_), None) => Ok(TokenKind::ApiKey),
+        (NewCredential::ApiKey(_), Some(_)) => Err(Error::invalid(format!(
+            "`{}` is an OAuth app: it takes tokens",
+            app.id
+        ))),
+        (_, Some(_)) => Ok(TokenKind::OAuth),
+        (_, None) => Err(Error::invalid(format!(
+            "`{}` is an API-key app: it takes `api_key`",
+            app.id
+        ))),
+    }
+}
+
+/// Keeps from the old record what the new one may lack: history, subject, and a refresh token that
+/// is good and of the same person.
+fn inherit(
+    record: &mut Record,
+    cold: &mut Cold,
+    subject: Option<&str>,
+    old: &Record,
+    old_cold: Cold,
+) {
+    let same_person = match (subject, &old.subject) {
+        (Some(new), Some(old)) => new == old,
+        _ => true,
+    };
+    cold.history = old_cold.history;
+    if same_person {
+        record.subject = old.subject.clone();
+        record.lifetime_s = old.lifetime_s;
+        if old.state == TokenState::Active && record.kind == TokenKind::OAuth {
+            cold.refresh_token = old_cold.refresh_token;
+        }
+    }
+}
+
+/// Seals and stages a token with all its index entries.
+pub(super) fn put(
+    tx: &mut Tx<'_>,
+    place: &TokenKey,
+    record: &Record,
+    cold: &Cold,
+    old_due: Option<Timestamp>,
+) -> Result<()> {
+    let due = plan::due_at(record, chance());
+    if let Some(old) = old_due {
+        tx.remove_entry(Index::Due, &due_key(old, place));
+    }
+    if let Some(due) = due {
+        tx.put_entry(Index::Due, &due_key(due, place), b"");
+    }
+    let hot = encode(&HotRow::new(record, due));
+    tx.put(
+        Records::Tokens,
+        place,
+        &[&hot, &encode(&ColdRow::new(cold))],
+    )?;
+    tx.put_entry(Index::Owners, &owners_key(place), b"");
+    tx.put_entry(Index::Ids, &id_key(record.id), place);
+    Ok(())
+}
+
+/// Stages the removal of a token with all its index entries.
+pub(super) fn doom(tx: &mut Tx<'_>, place: &TokenKey) -> Result<Option<Doomed>> {
+    let Some(kept) = read(tx, place)? else {
+        return Ok(None);
+    };
+    let cold = open_cold(tx.keys(), place, &kept.sealed)?;
+    if let Some(due) = kept.due {
+        tx.remove_entry(Index::Due, &due_key(due, place));
+    }
+    tx.remove_entry(Index::Owners, &owners_key(place));
+    tx.remove_entry(Index::Ids, &id_key(kept.record.id));
+    tx.remove(Records::Intents, place);
+    tx.remove(Records::Tokens, place);
+    let summary = kept.record.summary();
+    let access_token = kept
+        .record
+        .value
+        .filter(|_| summary.kind == TokenKind::OAuth);
+    Ok(Some(Doomed {
+        summary,
+        access_token,
+        refresh_token: cold.refresh_token,
+    }))
+}
+
+/// Reads a token inside a transaction.
+pub(super) fn read(tx: &Tx<'_>, place: &TokenKey) -> Result<Option<Kept>> {
+    at(tx.keys(), tx.view(), place)
+}
+
+fn at(keys: &Keyring, view: &impl View, place: &TokenKey) -> Result<Option<Kept>> {
+    let Some(sealed) = view.record(Records::Tokens, place)? else {
+        return Ok(None);
+    };
+    let (place, record, due) = open_hot(keys, place, &sealed)?;
+    Ok(Some(Kept {
+        place,
+        sealed,
+        record,
+        due,
+    }))
+}
+
+/// Finds a token by id.
+pub(super) fn find(keys: &Keyring, view: &impl View, id: TokenId) -> Result<Option<Kept>> {
+    let Some(place) = view.entry(Index::Ids, &id_key(id))? else {
+        return Ok(None);
+    };
+    let place = TokenKey::try_from(place.as_slice())
+        .map_err(|_| Error::Damaged("an entry of the token ids cannot be read".into()))?;
+    // The index is not sealed; the record is, and says whose it is.
+    let kept = at(keys, view, &place)?.filter(|kept| kept.record.id == id);
+    kept.map(Some)
+        .ok_or_else(|| Error::Damaged("a token id leads to another token".into()))
+}
+
+pub(super) fn open_hot(
+    keys: &Keyring,
+    key: &[u8],
+    sealed: &Sealed,
+) -> Result<(TokenKey, Record, Option<Timestamp>)> {
+    let place = TokenKey::try_from(key)
+        .map_err(|_| Error::Damaged("a key of the token table has a wrong length".into()))?;
+    let row: HotRow = decode(&keys.open(Records::Tokens.name(), key, sealed, HOT)?)?;
+    let (record, due) = row.into_record();
+    Ok((place, record, due))
+}
+
+pub(super) fn open_cold(keys: &Keyring, place: &TokenKey, sealed: &Sealed) -> Result<Cold> {
+    let row: ColdRow = decode(&keys.open(Records::Tokens.name(), place, sealed, COLD)?)?;
+    Ok(row.into_cold())
+}
+
+/// The token keys a list or a removal by filter walks over.
+pub(super) fn token_key_of(index: Index, key: &[u8]) -> Option<TokenKey> {
+    match index {
+        Index::Owners => index::from_owners_key(key),
+        Index::Due => index::from_due_key(key).map(|(_, place)| place),
+        Index::Ids | Index::LinkOwners => None,
+    }
+}

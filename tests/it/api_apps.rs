@@ -1,0 +1,276 @@
+//! Apps over the API: made by issuer or by hand, changed, removed (DESIGN 5).
+
+use serde_json::{Value, json};
+
+use crate::scene::Scene;
+use crate::support::CLIENT_SECRET;
+
+/// Goal: the issuer's metadata fills in what is not given, and what is given by hand wins.
+/// Method: make apps each way, and compare what is shown.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_is_made_by_its_issuer_or_by_hand_and_the_hand_wins() {
+    let scene = Scene::new().await;
+    let api = &scene.admin;
+    let issuer = scene.outside.issuer.clone();
+    let (_, demo) = api.get("/v1/apps/demo").await;
+    for (field, path) in [
+        ("authorization_url", "authorize"),
+        ("token_url", "token"),
+        ("revocation_url", "revoke"),
+    ] {
+        assert_eq!(demo[field], json!(null), "not by hand: {demo}");
+        let used = &demo["endpoints"][field];
+        assert_eq!(*used, format!("{issuer}/{path}"), "{demo}");
+    }
+    assert_eq!(
+        demo["redirect_uri"],
+        format!("{}/callback/demo", scene.inside.url)
+    );
+    assert_eq!(demo["has_client_secret"], true, "{demo}");
+    assert_eq!(
+        (&demo["pkce"], &demo["client_auth"]),
+        (&json!(true), &json!("basic"))
+    );
+    assert!(!demo.to_string().contains(CLIENT_SECRET));
+
+    let by_hand = json!({
+        "id": "mixed", "kind": "oauth", "client_id": "c", "issuer": issuer,
+        "token_url": "https://tokens.example/t", "scopes": ["a", "b", "a"],
+        "authorization_params": { "prompt": "consent" }, "client_auth": "post", "pkce": true,
+    });
+    let (status, mixed) = api.post("/v1/apps", by_hand).await;
+    assert_eq!(status, 201, "{mixed}");
+    assert_eq!(mixed["token_url"], "https://tokens.example/t");
+    assert_eq!(
+        mixed["endpoints"]["authorization_url"],
+        format!("{issuer}/authorize")
+    );
+    assert_eq!(mixed["endpoints"]["token_url"], mixed["token_url"]);
+    assert_eq!(mixed["has_client_secret"], false);
+    assert_eq!(
+        (&mixed["name"], &mixed["scopes"]),
+        (&json!("mixed"), &json!(["a", "b"]))
+    );
+
+    let keyed = json!({ "id": "a.b-c_d~e@f+g", "kind": "api_key", "name": "K" });
+    let (status, keyed) = api.post("/v1/apps", keyed).await;
+    assert_eq!(status, 201, "{keyed}");
+    let (status, found) = api.get("/v1/apps/a.b-c_d~e%40f%2Bg").await;
+    assert_eq!((status, &found), (200, &keyed));
+    let (_, list) = api.get("/v1/apps").await;
+    let ids: Vec<&Value> = list["apps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| &a["id"])
+        .collect();
+    assert_eq!(ids, ["a.b-c_d~e@f+g", "demo", "mixed"]);
+    scene.end().await;
+}
+
+/// Goal: an app that cannot be is refused with what is wrong. Method: a table of wishes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_is_checked() {
+    let scene = Scene::new().await;
+    let api = &scene.admin;
+    let urls = ("https://a.example/a", "https://a.example/t");
+    let with = |name: &str, value: Value| {
+        let mut app = json!({
+            "id": "x", "kind": "oauth", "client_id": "c",
+            "authorization_url": urls.0, "token_url": urls.1,
+        });
+        app[name] = value;
+        app
+    };
+    let wrong = [
+        (409, with("id", json!("demo"))),
+        (400, with("id", json!(""))),
+        (400, with("id", json!(".."))),
+        (400, with("id", json!("a/b"))),
+        (400, with("id", json!("x".repeat(65)))),
+        (400, with("kind", json!("basic"))),
+        (400, with("client_id", json!(""))),
+        (400, with("name", json!(" "))),
+        (400, with("token_url", json!("ftp://a.example"))),
+        (400, with("token_url", json!("https://u:p@a.example/t"))),
+        (400, with("token_url", json!("https://a.example/t#f"))),
+        (400, with("token_url", Value::Null)),
+        (400, with("logo", json!("javascript:alert(1)"))),
+        (400, with("return_urls", json!(["/home"]))),
+        (400, with("scope_separator", json!(""))),
+        (400, with("scope_separator", json!("12345"))),
+        (400, with("default_lifetime_s", json!(0))),
+        (400, with("default_lifetime_s", json!(40_000_000))),
+        (400, with("authorization_params", json!({ "state": "x" }))),
+        (
+            400,
+            with(
+                "authorization_params",
+                json!({ "redirect_uri": "https://evil.example" }),
+            ),
+        ),
+        (
+            400,
+            with(
+                "authorization_params",
+                json!({ "code_challenge_method": "plain" }),
+            ),
+        ),
+        (400, with("token_params", json!({ "client_secret": "x" }))),
+        (400, with("token_params", json!({ "scope": "x" }))),
+        (400, with("client_auth", json!("private_key_jwt"))),
+        (400, with("description", json!("x".repeat(1025)))),
+        (
+            400,
+            json!({ "id": "x", "kind": "api_key", "client_id": "c" }),
+        ),
+        (
+            400,
+            json!({ "id": "x", "kind": "api_key", "client_secret": "c" }),
+        ),
+        (
+            400,
+            json!({ "id": "x", "kind": "api_key", "scopes": ["a"] }),
+        ),
+        (400, json!({ "kind": "api_key" })),
+    ];
+    for (expected, app) in wrong {
+        let shown = app.to_string();
+        let (status, said) = api.post("/v1/apps", app).await;
+        assert_eq!(
+            status,
+            expected,
+            "{}: {said}",
+            &shown[..shown.len().min(120)]
+        );
+    }
+    // An issuer out of reach, and one that is somebody else.
+    let (status, said) = api
+        .post("/v1/apps", with("issuer", json!("http://10.0.0.1/")))
+        .await;
+    assert_eq!(
+        (status, &said["error"]["code"]),
+        (422, &json!("destination_forbidden")),
+        "{said}"
+    );
+    let other = format!("{}/tenant", scene.outside.issuer);
+    let (status, said) = api.post("/v1/apps", with("issuer", json!(other))).await;
+    assert!(status >= 400, "{said}");
+    assert_eq!(
+        api.get("/v1/apps").await.1["apps"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    scene.end().await;
+}
+
+/// Goal: a change without a secret keeps the old one, an empty one takes it away, and neither is
+/// ever shown. Method: refresh after each change; the sandbox knows whether the secret came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_keeps_the_client_secret_unless_it_says_otherwise() {
+    let scene = Scene::new().await;
+    let api = &scene.admin;
+    api.seed(&scene.outside, "u1").await;
+    let refresh = || async {
+        scene.clock.advance(std::time::Duration::from_secs(7200));
+        api.token("u1").await.1["outcome"].clone()
+    };
+    let body = |more: Value| {
+        let mut app = json!({
+            "kind": "oauth", "client_id": "demo", "issuer": scene.outside.issuer, "name": "Renamed",
+        });
+        for (name, value) in more.as_object().unwrap() {
+            app[name] = value.clone();
+        }
+        app
+    };
+    let steps = [
+        (json!({}), true, "ok"),
+        (json!({ "client_secret": null }), true, "ok"),
+        (json!({ "client_secret": "wrong" }), true, "unavailable"),
+        (json!({ "client_secret": CLIENT_SECRET }), true, "ok"),
+        (json!({ "client_secret": "" }), false, "unavailable"),
+        (json!({}), false, "unavailable"),
+        (
+            json!({ "client_secret": CLIENT_SECRET, "id": "demo" }),
+            true,
+            "ok",
+        ),
+    ];
+    for (number, (more, has_secret, outcome)) in steps.into_iter().enumerate() {
+        let (status, said) = api.put("/v1/apps/demo", body(more)).await;
+        assert_eq!(status, 200, "{number}: {said}");
+        assert_eq!(said["has_client_secret"], has_secret, "{number}: {said}");
+        assert_eq!(said["name"], "Renamed");
+        assert!(!said.to_string().contains(CLIENT_SECRET), "{said}");
+        assert_eq!(refresh().await, outcome, "{number}");
+    }
+    let (status, _) = api.put("/v1/apps/demo", json!({ "kind": "api_key" })).await;
+    assert_eq!(status, 409, "an app does not change its kind");
+    assert_eq!(
+        api.put("/v1/apps/demo", body(json!({ "id": "other" })))
+            .await
+            .0,
+        400
+    );
+    assert_eq!(api.put("/v1/apps/none", body(json!({}))).await.0, 404);
+    let (_, shown) = api.get("/v1/apps/demo").await;
+    assert_ne!(shown["created_at"], shown["updated_at"]);
+    scene.end().await;
+}
+
+/// Goal: what an app was made from stays with it. Method: make it with a template; change it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_keeps_what_the_app_was_made_from() {
+    let scene = Scene::new().await;
+    let made = json!({ "id": "k", "kind": "api_key", "template": "openai" });
+    let (status, said) = scene.admin.post("/v1/apps", made).await;
+    // The catalogue may have its own word about which templates there are.
+    if status == 201 {
+        let (_, changed) = scene
+            .admin
+            .put("/v1/apps/k", json!({ "kind": "api_key" }))
+            .await;
+        assert_eq!(changed["template"], said["template"]);
+        assert_eq!(changed["created_at"], said["created_at"]);
+    }
+    scene.end().await;
+}
+
+/// Goal: an app takes its tokens with it, and they are revoked.
+/// Method: two apps with tokens; remove one; count here and at the provider.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_takes_its_tokens_with_it() {
+    let scene = Scene::new().await;
+    let api = &scene.admin;
+    for n in 0..5 {
+        api.seed(&scene.outside, &format!("u{n}")).await;
+    }
+    let keyed = json!({ "id": "keyed", "kind": "api_key" });
+    assert_eq!(api.post("/v1/apps", keyed).await.0, 201);
+    let kept = json!({ "app": "keyed", "user": "u0", "api_key": "k" });
+    assert_eq!(api.put("/v1/tokens", kept).await.0, 200);
+    let (status, said) = api.delete("/v1/apps/demo").await;
+    assert_eq!(status, 200, "{said}");
+    let expected = json!({
+        "deleted": true, "tokens_deleted": 5,
+        "revocations": { "revoked": 5, "not_supported": 0, "failed": 0, "nothing_to_revoke": 0 },
+    });
+    assert_eq!(said, expected);
+    assert!(scene.outside.sandbox.counts().revocations >= 5);
+    for (method, path) in [("GET", "/v1/apps/demo"), ("DELETE", "/v1/apps/demo")] {
+        assert_eq!(api.send(method, path, None).await.0, 404);
+    }
+    let (_, left) = api.get("/v1/tokens").await;
+    assert_eq!(left["tokens"].as_array().unwrap().len(), 1);
+    // Made anew under the same id it has none of the old tokens.
+    api.add_demo(&scene.outside).await;
+    let (status, said) = api.token("u0").await;
+    assert_eq!(
+        (status, &said["outcome"]),
+        (404, &json!("connect_required"))
+    );
+    scene.end().await;
+}
