@@ -276,8 +276,8 @@ async fn r4_an_idle_day_asks_nobody() {
     rig.inside.end().await;
 }
 
-/// Goal: a lone refresh token is made use of at once, and what has no end is kept alive. Method: one
-/// uploaded without an access token, one without an end; the second is refreshed in two weeks.
+/// Goal: a lone refresh token is made use of at once, and what has no end is kept alive. Method:
+/// one uploaded without an access token, one without an end; the second is refreshed in two weeks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r4_a_lone_refresh_token_is_used_and_an_endless_one_kept_alive() {
     let rig = Rig::with(Setup::scheduled()).await;
@@ -304,8 +304,8 @@ async fn r4_a_lone_refresh_token_is_used_and_an_endless_one_kept_alive() {
     rig.inside.end().await;
 }
 
-/// Goal: a locked vault is left alone, and goes on when it is unlocked. Method: lock, let tokens fall
-/// due, unlock.
+/// Goal: a locked vault is left alone, and goes on when it is unlocked. Method: lock, let tokens
+/// fall due, unlock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r4_a_locked_vault_is_left_alone() {
     let rig = Rig::with(Setup::scheduled()).await;
