@@ -93,6 +93,8 @@ pub const RECORD_BYTES_MAX: usize = 512 * 1024;
 pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// Most writes in one commit. Beyond 100 a group gains little and its first waiter waits longer.
 pub const COMMIT_GROUP_MAX: usize = 256;
+/// Pause between two tries to open the store anew after an error.
+pub const STORE_HEAL_EVERY: Duration = Duration::from_secs(1);
 /// Writes that may wait for the writer; more are told to come back.
 pub const WRITE_QUEUE_MAX: usize = 8192;
 

@@ -148,10 +148,9 @@ impl Refresher {
     /// [`Error::Denied`], [`Error::Locked`], [`Error::AuditUnavailable`], [`Error::Damaged`].
     pub async fn token(&self, caller: &Caller, wanted: &TokenAsk) -> Result<Outcome> {
         let (force, rejected) = wanted.force();
-        let need = match (force, rejected) {
-            (_, Some(_)) => Need::Asked,
-            (true, None) => Need::Forced,
-            (false, None) => Need::Lasting(wanted.ask.min_ttl),
+        let need = match force {
+            true => Need::Forced,
+            false => Need::Lasting(wanted.ask.min_ttl),
         };
         let mut again = true;
         loop {
@@ -292,3 +291,6 @@ impl Refresher {
         self.0.notice.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;

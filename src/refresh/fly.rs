@@ -131,7 +131,12 @@ impl Refresher {
             Verdict::Renewed(_) => Landing::Renewed,
         };
         match self.finish(&job, verdict).await {
-            Ok(Finish::Stored) => landing,
+            Ok(Finish::Stored) => {
+                if job.failures > 1 && matches!(landing, Landing::Dead(_)) {
+                    self.has_recovered(&job);
+                }
+                landing
+            }
             // Someone else won meanwhile: what they stored is what there is.
             Ok(Finish::Superseded) => Landing::Renewed,
             Err(error) => Landing::Failed(error),

@@ -37,6 +37,9 @@ struct Traffic {
     has_more: bool,
     /// The last refresh failed, and not by its grant.
     is_failing: bool,
+    /// One of those that failed, and when it is tried however long its own back-off: so that a
+    /// provider that is back is soon known to be.
+    probe: Option<(Timestamp, Due)>,
 }
 
 impl Traffic {
@@ -47,7 +50,14 @@ impl Traffic {
         };
         self.in_flight < most
     }
+
+    fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.queue.is_empty() && !self.has_more && self.probe.is_none()
+    }
 }
+
+/// A flight that has ended; which token's, where it was one of a lane.
+type Landed = (Option<Due>, Landing);
 
 /// What the scheduler knows between two looks.
 struct Desk {
@@ -58,6 +68,8 @@ struct Desk {
     held_until: Timestamp,
     /// Something may have fallen due.
     is_to_look: bool,
+    /// What was due by then is known.
+    looked_at: Timestamp,
     /// More are due than all queues take.
     has_more: bool,
     lanes: BTreeMap<Lane, Traffic>,
@@ -65,7 +77,7 @@ struct Desk {
     turn: Option<Lane>,
     /// Places of what is queued or in flight.
     known: HashSet<Place>,
-    flights: JoinSet<(Option<Place>, Landing)>,
+    flights: JoinSet<Landed>,
 }
 
 impl Desk {
@@ -75,6 +87,7 @@ impl Desk {
             forgot_at: Timestamp::default(),
             held_until: Timestamp::default(),
             is_to_look: true,
+            looked_at: Timestamp::default(),
             has_more: false,
             lanes: BTreeMap::new(),
             turn: None,
@@ -125,19 +138,47 @@ impl Desk {
         Pick::Take
     }
 
-    fn land(&mut self, place: Option<Place>, landing: &Landing, now: Timestamp) {
+    /// When the next probe is to be sent.
+    fn next_probe(&self) -> Option<Timestamp> {
+        let probes = self.lanes.values().filter_map(|traffic| traffic.probe);
+        probes.map(|(at, _)| at).min()
+    }
+
+    /// Takes the probes whose time has come, and counts them as in flight.
+    fn take_probes(&mut self, now: Timestamp) -> Vec<Due> {
+        let mut probes = Vec::new();
+        for traffic in self.lanes.values_mut() {
+            if let Some((at, due)) = traffic.probe
+                && at <= now
+            {
+                traffic.probe = None;
+                if self.known.insert(due.place) {
+                    traffic.in_flight += 1;
+                    probes.push(due);
+                }
+            }
+        }
+        probes
+    }
+
+    fn land(&mut self, due: Option<Due>, landing: &Landing, now: Timestamp) {
         if is_of_the_store(landing) {
             self.held_until = now.plus(limits::BACKOFF_FIRST);
         }
-        let Some(place) = place else { return };
-        self.known.remove(&place);
-        let lane = place.lane();
+        let Some(due) = due else { return };
+        self.known.remove(&due.place);
+        let lane = due.place.lane();
         let Some(traffic) = self.lanes.get_mut(&lane) else {
             return;
         };
         traffic.in_flight -= 1;
         traffic.is_failing = matches!(landing, Landing::Later(..));
-        if traffic.in_flight == 0 && traffic.queue.is_empty() && !traffic.has_more {
+        if !traffic.is_failing {
+            traffic.probe = None;
+        } else if traffic.probe.is_none() {
+            traffic.probe = Some((now.plus(limits::RETRY_FOR_CALLERS), due));
+        }
+        if traffic.is_idle() {
             self.lanes.remove(&lane);
         }
     }
@@ -193,16 +234,12 @@ impl Refresher {
         }
     }
 
-    fn land(
-        &self,
-        desk: &mut Desk,
-        landed: std::result::Result<(Option<Place>, Landing), tokio::task::JoinError>,
-    ) {
+    fn land(&self, desk: &mut Desk, landed: std::result::Result<Landed, tokio::task::JoinError>) {
         let mut next = Some(landed);
         // All that have landed by now are taken at once, so that one look serves them all.
         while let Some(landed) = next {
             match landed {
-                Ok((place, landing)) => desk.land(place, &landing, self.clock().now()),
+                Ok((due, landing)) => desk.land(due, &landing, self.clock().now()),
                 Err(error) => tracing::error!(%error, "a wait for a refresh was cut short"),
             }
             next = desk.flights.try_join_next();
@@ -253,7 +290,13 @@ impl Refresher {
             }
         }
         self.take_off(desk);
-        self.vault().next_due(&Caller::scheduler(), now)
+        for due in desk.take_probes(now) {
+            self.start(desk, Trip::asked(due.id), Some(due));
+        }
+        // What fell due since the last look, in however short a time, is next.
+        let looked_at = desk.looked_at;
+        let next = self.vault().next_due(&Caller::scheduler(), looked_at)?;
+        Ok([next, desk.next_probe()].into_iter().flatten().min())
     }
 
     /// Tries each interrupted refresh once, at once, before anything else: a provider's grace for
@@ -288,6 +331,7 @@ impl Refresher {
     /// Queues what is due.
     fn look(&self, desk: &mut Desk, now: Timestamp) -> Result<()> {
         desk.is_to_look = false;
+        desk.looked_at = now;
         desk.has_more = false;
         for traffic in desk.lanes.values_mut() {
             traffic.has_more = false;
@@ -323,16 +367,16 @@ impl Refresher {
                 {
                     traffic.in_flight += 1;
                     desk.turn = Some(*lane);
-                    self.start(desk, Trip::due(due.id), Some(due.place));
+                    self.start(desk, Trip::due(due.id), Some(due));
                     is_moving = true;
                 }
             }
         }
     }
 
-    fn start(&self, desk: &mut Desk, trip: Trip, place: Option<Place>) {
+    fn start(&self, desk: &mut Desk, trip: Trip, due: Option<Due>) {
         let flight = self.refresh(trip);
         desk.flights
-            .spawn(async move { (place, flight.landing(limits::FLIGHT_MAX).await) });
+            .spawn(async move { (due, flight.landing(limits::FLIGHT_MAX).await) });
     }
 }

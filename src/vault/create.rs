@@ -104,10 +104,26 @@ impl Vault {
     /// # Errors
     /// [`Error::Storage`], [`Error::Settings`] where there is no memory.
     pub fn in_memory(clock: Clock) -> Result<(Self, Secret<String>)> {
+        Self::on(Store::in_memory, clock)
+    }
+
+    /// A vault on a disk that fails on demand.
+    #[cfg(test)]
+    pub(crate) fn on_disk(
+        disk: &crate::store::faulty::Faulty,
+        clock: Clock,
+    ) -> Result<(Self, Secret<String>)> {
+        Self::on(|header| Store::on_backend(disk, Some(header)), clock)
+    }
+
+    fn on(
+        make: impl FnOnce(&[u8]) -> Result<Store>,
+        clock: Clock,
+    ) -> Result<(Self, Secret<String>)> {
         let recovery = Unlocker::RecoveryCode(RecoveryCode::generate());
         let (keys, header) =
             Keyring::create(&[(&recovery, "memory")], KdfParams::FLOOR, clock.now())?;
-        let store = Store::in_memory(&header.to_bytes())?;
+        let store = make(&header.to_bytes())?;
         let vault = Self::assemble(store, None, Settings::default(), clock);
         let access_key = vault.begin(keys)?;
         Ok((vault, access_key))

@@ -176,8 +176,13 @@ impl Vault {
                 return Ok(Begin::Wait(now.plus(limits::BACKOFF_MAX)));
             }
             let record = &kept.record;
-            let unlike = |rejected: &Secret<String>| !holds(record, rejected);
-            if ask.rejected.as_ref().is_some_and(unlike) || need.is_met(&kept, now) {
+            let is_met = match &ask.rejected {
+                Some(rejected) if holds(record, rejected) => false,
+                // The stored one is another: it will do, unless it has ended since.
+                Some(_) if need == Need::Asked => record.is_fresh(now, Duration::ZERO),
+                _ => need.is_met(&kept, now),
+            };
+            if is_met {
                 return Ok(Begin::Newer);
             }
             if record.state != TokenState::Active {

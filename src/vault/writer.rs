@@ -18,7 +18,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll};
 use std::thread::JoinHandle;
@@ -168,7 +168,7 @@ struct Worker {
 impl Worker {
     fn run(mut self, messages: &Receiver<Message>) {
         let _ends = EndsTheProcess;
-        while let Ok(Message::Job(first)) = messages.recv() {
+        while let Some(Message::Job(first)) = self.next(messages) {
             let mut group = vec![first];
             let mut stop = false;
             while group.len() < limits::COMMIT_GROUP_MAX {
@@ -188,6 +188,23 @@ impl Worker {
         }
     }
 
+    /// Waits for a message. A store that is closed after an error refuses those who read as well,
+    /// so it is opened again as soon as the disk lets us, whether or not anybody writes.
+    fn next(&mut self, messages: &Receiver<Message>) -> Option<Message> {
+        while self.suspect {
+            match messages.recv_timeout(limits::STORE_HEAL_EVERY) {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Err(error) = self.heal() {
+                        tracing::warn!(%error, "the store cannot be opened yet");
+                    }
+                }
+            }
+        }
+        messages.recv().ok()
+    }
+
     fn commit(&mut self, group: Vec<Job>) {
         let mut answers = Vec::with_capacity(group.len());
         let outcome = self.try_commit(group, &mut answers);
@@ -197,7 +214,7 @@ impl Worker {
             if !std::mem::replace(&mut self.suspect, true)
                 && let Err(error) = self.heal()
             {
-                tracing::error!(%error, "it could not be opened; the next write tries again");
+                tracing::error!(%error, "it could not be opened; it is tried again");
             }
         }
         for answer in answers {

@@ -5,6 +5,9 @@
 //! | the main job, end to end (issue item 2) | `story` |
 //! | a provider that misbehaves (issue item 7; R5, R8) | `misbehaviour` |
 //! | storms of callers (issue item 3; R1) | `storm` |
+//! | the scheduler by the test clock (R3, R4, R9) | `schedule` |
+//! | forced refresh, what is handed out, revocation (R6, R7, R9, O9) | `forced` |
+//! | the refresh protocol cut at its joints (R2, R4, R5) | `intents` |
 //! | C1: nobody is sent to a provider before the proof (O3, T27) | `connect_proof`, `connect_state` |
 //! | C2: `state`, cookies, redirect URIs: replayed, bent, crossed, late (O1, O2, O4) | `connect_state` |
 //! | C3: `iss`, errors, PKCE, redirects of a token endpoint (O1, O4, O5) | `connect_provider` |
@@ -34,10 +37,13 @@ mod connect_pages;
 mod connect_proof;
 mod connect_provider;
 mod connect_state;
+mod forced;
+mod intents;
 mod long_lists;
 mod misbehaviour;
 mod rig;
 mod scene;
+mod schedule;
 mod storm;
 mod story;
 mod support;

@@ -196,6 +196,22 @@ impl Rig {
         self.outside.sandbox.counts().refreshes_ok
     }
 
+    /// Waits until the token endpoint is asked no more.
+    pub async fn quiet(&self) {
+        const QUIET: Duration = Duration::from_millis(30);
+        loop {
+            let before = self.asked();
+            let more = async {
+                while self.asked() == before {
+                    tokio::task::yield_now().await;
+                }
+            };
+            if tokio::time::timeout(QUIET, more).await.is_err() {
+                return;
+            }
+        }
+    }
+
     pub async fn summary(&self, id: &str) -> Value {
         let (status, said) = self.api.get(&format!("/v1/tokens/{id}")).await;
         assert_eq!(status, 200, "{said}");
