@@ -279,7 +279,9 @@ impl Connect {
         Ok(link)
     }
 
-    /// Takes the asking application's word for who is signed in there.
+    /// Takes the asking application's word for who is signed in there. Where to send that person's
+    /// browser comes back; the person is proven once it arrives there, in the browser that opened
+    /// the link: a ticket passed on to somebody else proves nobody.
     ///
     /// # Errors
     /// [`Error::NotFound`] for a link or ticket that is not the caller's, or was used.
@@ -289,10 +291,17 @@ impl Connect {
         id: LinkId,
         ticket: &Secret<String>,
         owner: Owner,
-    ) -> Result<Link> {
-        let link = self.vault().vouch(caller, id, ticket, owner)?.await?;
+    ) -> Result<(Link, Option<Secret<String>>)> {
+        let vouched = self.vault().vouch(caller, id, ticket, owner)?.await?;
         self.changed();
-        Ok(link)
+        let url = |back: Secret<String>| {
+            format!(
+                "{}/connect/{id}/vouched/{}",
+                self.0.public_url,
+                back.expose()
+            )
+        };
+        Ok((vouched.link, vouched.back.map(url).map(Secret::new)))
     }
 
     /// Reads an issuer's metadata into an app's settings, where it names an issuer. Endpoints given

@@ -44,7 +44,7 @@ pub use self::create::NewVault;
 pub use self::due::{Due, Lane, Pick, Place};
 pub use self::kept::{Doomed, NewCredential, NewToken};
 pub use self::keys::NewKey;
-pub use self::links::{MadeLink, NewLink, NoWay, Returned};
+pub use self::links::{MadeLink, NewLink, NoWay, Returned, Vouched};
 pub use self::lists::{Filter, TokenPage};
 pub use self::renew::{Begin, Finish, Need, RefreshAsk, RefreshJob};
 pub use self::slots::SlotInfo;

@@ -137,9 +137,30 @@ impl Connect {
         let mut url = verify_url.as_url().clone();
         url.query_pairs_mut()
             .append_pair("connect_id", &id.to_string())
-            .append_pair("ticket", ticket.expose())
-            .append_pair("return_to", &format!("{}/connect/{id}", self.0.public_url));
+            .append_pair("ticket", ticket.expose());
         Ok(Next::Away(Secret::new(url.into())))
+    }
+
+    /// Takes a browser back from the asking application.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Storage`]; what a person is told is inside.
+    pub async fn come_vouched(
+        &self,
+        id: LinkId,
+        cookie: Option<&Secret<String>>,
+        back: &Secret<String>,
+        from: &str,
+    ) -> Result<Next> {
+        let (caller, link) = match self.open(id, cookie, from)? {
+            Ok(found) => found,
+            Err(no_way) => return Ok(Next::Nowhere(no_way)),
+        };
+        if !link.proven {
+            self.vault().come_vouched(&caller, &link, back)?.await?;
+            self.changed();
+        }
+        Ok(Next::Page(id))
     }
 
     /// Checks a typed code.

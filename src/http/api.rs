@@ -52,6 +52,7 @@ pub async fn dispatch(app: &App, route: Route, call: Call) -> Result<Answer> {
         | Route::Page
         | Route::Code
         | Route::ToVouch
+        | Route::Vouched
         | Route::Go
         | Route::ApiKey
         | Route::Decline

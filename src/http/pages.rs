@@ -43,6 +43,7 @@ pub async fn answer(app: &App, route: Route, call: Call) -> Answer {
         Route::Page => page(app, &call),
         Route::Code => code(app, &call).await,
         Route::ToVouch => to_vouch(app, &call).await,
+        Route::Vouched => vouched(app, &call).await,
         Route::Go => go(app, &call).await,
         Route::ApiKey => api_key(app, &call).await,
         Route::Decline => decline(app, &call).await,
@@ -130,6 +131,18 @@ async fn to_vouch(app: &App, call: &Call) -> Result<Answer> {
     Ok(follow(
         app.connect
             .to_vouch(id, cookie.as_ref(), &call.peer.address)
+            .await?,
+    ))
+}
+
+async fn vouched(app: &App, call: &Call) -> Result<Answer> {
+    let id = link_id(call)?;
+    let cookie = cookie_of(app, call, id);
+    let back = Secret::new(call.capture(1).to_owned());
+    let from = &call.peer.address;
+    Ok(follow(
+        app.connect
+            .come_vouched(id, cookie.as_ref(), &back, from)
             .await?,
     ))
 }

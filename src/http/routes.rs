@@ -84,6 +84,8 @@ pub enum Route {
     Code,
     /// To the asking application, to be vouched for.
     ToVouch,
+    /// Back from the asking application.
+    Vouched,
     /// To an app's provider.
     Go,
     /// An API key is typed.
@@ -128,7 +130,7 @@ const fn upload(method: Method, path: &'static str, entrance: Entrance, route: R
 }
 
 /// The table.
-pub static TABLE: [Row; 35] = {
+pub static TABLE: [Row; 36] = {
     use Entrance::{Key, Open, Page};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
@@ -166,6 +168,7 @@ pub static TABLE: [Row; 35] = {
         row(GET, "/connect/{}", Page, Route::Page),
         row(POST, "/connect/{}/code", Page, Route::Code),
         row(POST, "/connect/{}/vouch", Page, Route::ToVouch),
+        row(GET, "/connect/{}/vouched/{}", Page, Route::Vouched),
         row(POST, "/connect/{}/{}/go", Page, Route::Go),
         upload(POST, "/connect/{}/{}/key", Page, Route::ApiKey),
         row(POST, "/connect/{}/{}/decline", Page, Route::Decline),

@@ -96,6 +96,10 @@ pub struct Link {
     /// Hash of the single-use ticket sent to the asking application, where proof is by vouching.
     #[serde(default)]
     pub vouch_hash: Option<Vec<u8>>,
+    /// Hash of what the asking application sends the vouched person back with. It must come back in
+    /// the browser the link is bound to: so nobody's word for one person opens another's browser.
+    #[serde(default)]
+    pub vouched_hash: Option<Vec<u8>>,
     /// Hash of the browser's cookie, from the first visit on.
     #[serde(default)]
     pub browser_hash: Option<Vec<u8>>,

@@ -44,6 +44,14 @@ pub struct NewLink {
     pub life: Duration,
 }
 
+/// What became of a vouching.
+pub struct Vouched {
+    /// The link.
+    pub link: Link,
+    /// What the vouched person's browser is sent back with; `None` for the wrong person.
+    pub back: Option<Secret<String>>,
+}
+
 /// A new link: what is presented stands here and nowhere else.
 pub struct MadeLink {
     /// The link.
@@ -106,6 +114,7 @@ impl Vault {
                 .map(|code| hash(permit.keys(), b"code", id, code.expose().as_bytes())),
             code_tries: 0,
             vouch_hash: None,
+            vouched_hash: None,
             browser_hash: None,
             proven: false,
             trip: None,
@@ -205,8 +214,9 @@ impl Vault {
         id: LinkId,
         ticket: &Secret<String>,
         owner: Owner,
-    ) -> Result<Receipt<Link>> {
+    ) -> Result<Receipt<Vouched>> {
         let link = self.link(caller, id)?;
+        let secret_back: [u8; 32] = random();
         let presented = split_ticket(ticket).filter(|(of, _)| *of == link.id);
         let permit = self.gate().permit(
             caller,
@@ -229,15 +239,19 @@ impl Vault {
             if !fits || !kept.link.is_open(now) {
                 return Err(Error::NotFound("ticket"));
             }
-            let outcome = if kept.link.owner == owner {
-                kept.link.proven = true;
-                format!("link {id}: the person was vouched for")
+            let (back, outcome) = if kept.link.owner == owner {
+                let vouched = hash(tx.keys(), b"vouched", link.id, &secret_back);
+                kept.link.vouched_hash = Some(vouched);
+                let back = Secret::new(base64url(&secret_back));
+                (Some(back), format!("link {id}: the person was vouched for"))
             } else {
                 kept.link.dead = Some(LinkEnd::WrongPerson);
-                format!("link {id}: somebody else was vouched for, so it is dead")
+                let outcome = format!("link {id}: somebody else was vouched for, so it is dead");
+                (None, outcome)
             };
             put(tx, &kept)?;
-            Ok((kept.link, outcome))
+            let link = kept.link;
+            Ok((Vouched { link, back }, outcome))
         })
     }
 

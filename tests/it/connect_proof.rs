@@ -9,7 +9,7 @@ use crate::support::{Api, Browser};
 struct Sent {
     connect_id: String,
     ticket: String,
-    return_to: String,
+    page: String,
 }
 
 /// Goes as far as the redirect to the asking application, and reads it.
@@ -31,7 +31,7 @@ async fn to_asker(scene: &Scene, browser: &mut Browser, link: &Link) -> Sent {
     Sent {
         connect_id: field("connect_id"),
         ticket: field("ticket"),
-        return_to: field("return_to"),
+        page: scene.page(link, ""),
     }
 }
 
@@ -43,6 +43,45 @@ async fn vouch(api: &Api, link: &Link, ticket: &str, owner: serde_json::Value) -
         .await;
     let word = said["status"].as_str().or(said["error"]["code"].as_str());
     (status, word.unwrap_or_default().to_owned())
+}
+
+/// Vouches, and says where the person's browser is to be sent.
+async fn vouched(api: &Api, link: &Link, ticket: &str, owner: serde_json::Value) -> String {
+    let mut body = owner;
+    body["ticket"] = json!(ticket);
+    let path = format!("/v1/connect/{}/vouch", link.id);
+    let (status, said) = api.post(&path, body).await;
+    assert_eq!(
+        (status, &said["status"]),
+        (200, &json!("visited")),
+        "{said}"
+    );
+    said["return_to"].as_str().unwrap().to_owned()
+}
+
+/// Goal: the word for one person does not open another's browser.
+/// Method: a thief opens the link first, and has its owner carry the ticket to the application;
+/// the owner is vouched for, and comes back in a browser the link is not bound to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c1_a_ticket_carried_by_somebody_else_proves_nobody() {
+    let scene = Scene::new().await;
+    let api = scene.asker(&["vouch"]).await;
+    let link = scene.link(&api, json!({})).await;
+    let mut thief = Browser::new();
+    let sent = to_asker(&scene, &mut thief, &link).await;
+    let owner = json!({ "user": "u1" });
+    let back = vouched(&api, &link, &sent.ticket, owner).await;
+    let mut owners = Browser::new();
+    assert_eq!(owners.open(&back).await.status, 404);
+    let made_up = format!("{}/vouched/{}", sent.page, "A".repeat(43));
+    for place in [&sent.page, &made_up] {
+        let page = thief.open(place).await;
+        assert!(page.text.contains("will confirm"), "{}", page.text);
+    }
+    let go = scene.page(&link, "/demo/go");
+    assert_eq!(thief.send("POST", &go, Some(&[])).await.status, 403);
+    assert_eq!(scene.outside.sandbox.counts().authorizations, 0);
+    scene.end().await;
 }
 
 /// Goal: the asking application's word opens the way to the provider, once.
@@ -57,7 +96,6 @@ async fn c1_a_person_who_is_vouched_for_goes_on_and_the_ticket_works_once() {
     let mut browser = Browser::new();
     let sent = to_asker(&scene, &mut browser, &link).await;
     assert_eq!(sent.connect_id, link.id);
-    assert_eq!(sent.return_to, scene.page(&link, ""));
     assert_ne!(sent.ticket, link.ticket);
 
     let owner = json!({ "user": "u1" });
@@ -72,19 +110,19 @@ async fn c1_a_person_who_is_vouched_for_goes_on_and_the_ticket_works_once() {
     );
     let cut = &sent.ticket[..40];
     assert_eq!(vouch(&api, &link, cut, owner.clone()).await, refused);
-    let page = browser.open(&sent.return_to).await;
+    let page = browser.open(&sent.page).await;
     assert!(
         page.text.contains("will confirm that it is you"),
         "{}",
         page.text
     );
-    assert_eq!(
-        vouch(&api, &link, &sent.ticket, owner.clone()).await,
-        (200, "visited".to_owned())
-    );
+    let back = vouched(&api, &link, &sent.ticket, owner.clone()).await;
     assert_eq!(vouch(&api, &link, &sent.ticket, owner).await, refused);
+    let page = browser.open(&sent.page).await;
+    assert!(page.text.contains("will confirm"), "not before it is back");
 
-    let page = browser.open(&sent.return_to).await;
+    let page = browser.open(&back).await;
+    assert_eq!(page.url, sent.page, "a clean address");
     let login = browser.submit(&page, "/demo/go", &[]).await;
     let done = browser.consent(&login, "ada", "engine").await;
     assert!(done.text.contains("Connected"), "{}", done.text);
@@ -111,7 +149,7 @@ async fn c1_the_wrong_person_ends_the_link_before_any_provider_is_asked() {
         let sent = to_asker(&scene, &mut browser, &link).await;
         let said = vouch(&api, &link, &sent.ticket, owner.clone()).await;
         assert_eq!(said, (200, "wrong_person".to_owned()), "{owner}");
-        let page = browser.open(&sent.return_to).await;
+        let page = browser.open(&sent.page).await;
         assert!(page.text.contains("for somebody else"), "{}", page.text);
         // It stays dead, for the right person too.
         let said = vouch(&api, &link, &sent.ticket, json!({ "user": "u1" })).await;

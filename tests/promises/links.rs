@@ -134,12 +134,16 @@ fn v13_a_ticket_is_vouched_for_once_and_the_wrong_person_kills_the_link() {
         let refused = vouch(&asker, &made, wrong, "u").err();
         assert_eq!(refused, Some(Error::NotFound("ticket")));
     }
-    assert!(vouch(&asker, &made, &good, "u").unwrap().proven);
+    let vouched = vouch(&asker, &made, &good, "u").unwrap();
+    assert!(
+        vouched.back.is_some() && !vouched.link.proven,
+        "not before it comes back"
+    );
     let twice = vouch(&asker, &made, &good, "u").err();
     assert_eq!(twice, Some(Error::NotFound("ticket")));
     let made = make(&vault, &asker, Proof::Vouch);
     let good = ticket(&made);
-    let link = vouch(&asker, &made, &good, "v").unwrap();
+    let link = vouch(&asker, &made, &good, "v").unwrap().link;
     assert_eq!(
         (link.dead, link.proven),
         (Some(LinkEnd::WrongPerson), false)

@@ -49,12 +49,12 @@ pub(super) async fn show(app: &App, call: &Call) -> Result<Answer> {
 
 pub(super) async fn vouch(app: &App, call: &Call) -> Result<Answer> {
     let (ticket, owner) = read::<VouchRequest>(&call.body)?.into_parts()?;
-    Ok(shown(
-        app,
-        &app.connect
-            .vouch(call.caller()?, id(call)?, &ticket, owner)
-            .await?,
-    ))
+    let (link, back) = app
+        .connect
+        .vouch(call.caller()?, id(call)?, &ticket, owner)
+        .await?;
+    let shape = LinkShape::of(&link, app.vault.clock().now());
+    Ok(ok(&shape.returning(back.as_ref())))
 }
 
 pub(super) async fn withdraw(app: &App, call: &Call) -> Result<Answer> {

@@ -133,6 +133,9 @@ pub struct LinkShape<'a> {
     tenant: Option<&'a TenantId>,
     expires_at: Timestamp,
     apps: Vec<LinkAppShape<'a>>,
+    /// Where to send the browser of the person who was vouched for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_to: Option<&'a str>,
 }
 
 #[derive(Default, Serialize)]
@@ -150,6 +153,13 @@ struct LinkAppShape<'a> {
 }
 
 impl<'a> LinkShape<'a> {
+    /// The shape, with where a vouched person's browser goes.
+    #[must_use]
+    pub fn returning(self, place: Option<&'a Secret<String>>) -> Self {
+        let return_to = place.map(|place| place.expose().as_str());
+        Self { return_to, ..self }
+    }
+
     /// The shape of a link at `now`.
     pub fn of(link: &'a Link, now: Timestamp) -> Self {
         let apps = link.apps.iter().map(|entry| {
@@ -190,6 +200,7 @@ impl<'a> LinkShape<'a> {
             tenant: link.owner.tenant(),
             expires_at: link.expires_at,
             apps: apps.collect(),
+            return_to: None,
         }
     }
 }

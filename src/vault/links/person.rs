@@ -202,6 +202,31 @@ impl Vault {
         })
     }
 
+    /// Takes a browser back from the asking application, which vouched for the person in it. Only
+    /// here is the person proven: by the word, and by being in the browser the link is bound to.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub fn come_vouched(
+        &self,
+        caller: &Caller,
+        link: &Link,
+        back: &Secret<String>,
+    ) -> Result<Receipt<bool>> {
+        let presented = from_base64url(back.expose()).unwrap_or_default();
+        self.step(caller, link, move |keys, kept, now| {
+            let presented = hash(keys, b"vouched", kept.link.id, &presented);
+            let expected = kept.link.vouched_hash.take();
+            let fits = expected.is_some_and(|expected| same(&expected, &presented));
+            kept.link.proven |= fits && kept.link.is_open(now);
+            let outcome = match fits {
+                true => "came back vouched for",
+                false => "came back without the asking application's word",
+            };
+            Ok((fits, outcome.into()))
+        })
+    }
+
     /// Begins a trip to a provider. `state` comes back; the verifier is kept sealed.
     ///
     /// # Errors
