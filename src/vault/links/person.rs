@@ -18,7 +18,7 @@ use crate::model::{AppId, LinkId};
 use crate::seal::Keyring;
 use crate::secret::{Secret, base64url, from_base64url, random};
 use crate::vault::Vault;
-use crate::vault::writer::Receipt;
+use crate::vault::receipt::Receipt;
 
 /// A trip to a provider that came back.
 pub struct Returned {
