@@ -23,6 +23,7 @@
 mod person;
 mod trip;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -247,7 +248,7 @@ impl Connect {
         let mut changes = self.0.changes.subscribe();
         changes.borrow_and_update();
         let first = self.vault().link(caller, id)?;
-        let end = tokio::time::Instant::now() + wait.min(limits::LINK_WAIT_MAX);
+        let mut patience = pin!(tokio::time::sleep(wait.min(limits::LINK_WAIT_MAX)));
         loop {
             let now = self.vault().clock().now();
             if !first.is_open(now) || self.0.ending.load(Ordering::Acquire) {
@@ -263,7 +264,7 @@ impl Connect {
                     }
                 }
                 () = lapse => {}
-                () = tokio::time::sleep_until(end) => return Ok(first),
+                () = &mut patience => return Ok(first),
             }
         }
     }

@@ -96,7 +96,17 @@ impl Refresher {
     /// # Errors
     /// [`crate::error::Error::Invalid`] for an empty filter.
     pub async fn remove_fitting(&self, caller: &Caller, filter: &Filter) -> Result<Tally> {
-        let (doomed, more) = self.vault().remove_tokens(caller, filter).await?;
+        let mut cursor: Option<String> = None;
+        let doomed = loop {
+            let from = cursor.as_deref();
+            let (doomed, next) = self.vault().remove_tokens(caller, filter, from).await?;
+            cursor = next;
+            // Where none was found so far the search goes on: asked again, it would begin anew.
+            if !doomed.is_empty() || cursor.is_none() {
+                break doomed;
+            }
+        };
+        let more = cursor.is_some();
         let tally = self
             .revoke_all(caller, doomed, Instant::now() + ALL_MAX)
             .await?;

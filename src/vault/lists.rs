@@ -130,7 +130,8 @@ impl Vault {
         Ok(TokenPage { tokens, cursor })
     }
 
-    /// Removes the tokens that fit, at most a page of them, and says whether there are more.
+    /// Removes the tokens that fit, at most a page of them, from `cursor` on. Where there may be
+    /// more, the cursor to go on from comes back.
     ///
     /// # Errors
     /// [`Error::Invalid`] for an empty filter; [`Error::Denied`].
@@ -138,7 +139,8 @@ impl Vault {
         &self,
         caller: &Caller,
         filter: &Filter,
-    ) -> Result<(Vec<(Doomed, AppSecrets)>, bool)> {
+        cursor: Option<&str>,
+    ) -> Result<(Vec<(Doomed, AppSecrets)>, Option<String>)> {
         if filter.is_empty() {
             return Err(Error::invalid(
                 "give `app`, `user` or `tenant`: nothing was removed",
@@ -150,31 +152,21 @@ impl Vault {
         };
         let permit = self.gate().permit(caller, Action::Delete, &target)?;
         let mut places: Vec<TokenKey> = Vec::new();
-        let mut more = None;
-        loop {
-            let cursor = more.take();
-            let cursor = cursor.as_deref();
-            more = self.walk(
-                &permit,
-                caller,
-                Action::Delete,
-                filter,
-                cursor,
-                &mut |kept| {
-                    places.push(kept.place);
-                    if places.len() < limits::PAGE_MAX {
-                        Scan::Go
-                    } else {
-                        Scan::Stop
-                    }
-                },
-            )?;
-            // A call that finds nothing yet goes on: the next one would begin where this one did.
-            if more.is_none() || !places.is_empty() {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
+        let more = self.walk(
+            &permit,
+            caller,
+            Action::Delete,
+            filter,
+            cursor,
+            &mut |kept| {
+                places.push(kept.place);
+                if places.len() < limits::PAGE_MAX {
+                    Scan::Go
+                } else {
+                    Scan::Stop
+                }
+            },
+        )?;
         let filter = filter.clone();
         let removed = permit.write(None, move |tx| {
             let mut removed = Vec::new();
@@ -192,7 +184,7 @@ impl Vault {
             }
             Ok(removed)
         })?;
-        Ok((removed.await?, more.is_some()))
+        Ok((removed.await?, more))
     }
 
     /// Visits what fits and the caller may act on; the cursor to go on from comes back.

@@ -129,8 +129,7 @@ impl Vault {
         let now = self.clock().now();
         let best = self.best(&permit, &may, ask, now, besides.unstored)?;
         let Some((place, sealed, record)) = best else {
-            permit.record("connect_required", None)?;
-            return Ok(Found::Missing);
+            return self.nothing_for(&permit, ask);
         };
         let id = record.id;
         let dead = |reason: ReconnectReason| {
@@ -162,6 +161,29 @@ impl Vault {
                 TokenState::Active => ReconnectReason::Expired,
             }),
             Fit::TooNarrow => dead(ReconnectReason::ScopeMissing),
+        }
+    }
+
+    /// Nothing is stored. Whoever may fetch from every app learns whether this is one; whoever may
+    /// fetch from some was refused before, by name, whether it is one or not.
+    fn nothing_for(&self, permit: &Permit, ask: &Ask) -> Result<Found> {
+        let place = Indexer(permit.keys()).app(&ask.app);
+        let is_app = self
+            .store()
+            .read()?
+            .record(Records::Apps, &place)?
+            .is_some();
+        permit.record(
+            if is_app {
+                "connect_required"
+            } else {
+                "no such app"
+            },
+            None,
+        )?;
+        match is_app {
+            true => Ok(Found::Missing),
+            false => Err(Error::NotFound("app")),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::Scene;
+use crate::scene::{Scene, check_rows, rows};
 use crate::support::CLIENT_SECRET;
 
 /// Goal: the issuer's metadata fills in what is not given, and what is given by hand wins.
@@ -68,85 +68,64 @@ async fn an_app_is_made_by_its_issuer_or_by_hand_and_the_hand_wins() {
     scene.end().await;
 }
 
+/// What is laid over an app that could be, and the answer.
+const WRONG_APPS: &str = r#"
+    409 {"id": "demo"}
+    400 {"id": ""}
+    400 {"id": ".."}
+    400 {"id": "a/b"}
+    400 {"kind": "basic"}
+    400 {"client_id": ""}
+    400 {"name": " "}
+    400 {"token_url": "ftp://a.example"}
+    400 {"token_url": "https://u:p@a.example/t"}
+    400 {"token_url": "https://a.example/t#f"}
+    400 {"token_url": null}
+    400 {"logo": "javascript:alert(1)"}
+    400 {"return_urls": ["/home"]}
+    400 {"scope_separator": ""}
+    400 {"scope_separator": "12345"}
+    400 {"default_lifetime_s": 0}
+    400 {"default_lifetime_s": 40000000}
+    400 {"authorization_params": {"state": "x"}}
+    400 {"authorization_params": {"redirect_uri": "https://evil.example"}}
+    400 {"authorization_params": {"code_challenge_method": "plain"}}
+    400 {"token_params": {"client_secret": "x"}}
+    400 {"token_params": {"scope": "x"}}
+    400 {"client_auth": "private_key_jwt"}
+"#;
+
+const WRONG_KEY_APPS: &str = r#"
+    400 {"id": "x", "kind": "api_key", "client_id": "c"}
+    400 {"id": "x", "kind": "api_key", "client_secret": "c"}
+    400 {"id": "x", "kind": "api_key", "scopes": ["a"]}
+    400 {"kind": "api_key"}
+"#;
+
 /// Goal: an app that cannot be is refused with what is wrong. Method: a table of wishes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_app_is_checked() {
     let scene = Scene::new().await;
     let api = &scene.admin;
-    let urls = ("https://a.example/a", "https://a.example/t");
-    let with = |name: &str, value: Value| {
+    let with = |over: &Value| {
         let mut app = json!({
             "id": "x", "kind": "oauth", "client_id": "c",
-            "authorization_url": urls.0, "token_url": urls.1,
+            "authorization_url": "https://a.example/a", "token_url": "https://a.example/t",
         });
-        app[name] = value;
+        for (name, value) in over.as_object().unwrap() {
+            app[name] = value.clone();
+        }
         app
     };
-    let wrong = [
-        (409, with("id", json!("demo"))),
-        (400, with("id", json!(""))),
-        (400, with("id", json!(".."))),
-        (400, with("id", json!("a/b"))),
-        (400, with("id", json!("x".repeat(65)))),
-        (400, with("kind", json!("basic"))),
-        (400, with("client_id", json!(""))),
-        (400, with("name", json!(" "))),
-        (400, with("token_url", json!("ftp://a.example"))),
-        (400, with("token_url", json!("https://u:p@a.example/t"))),
-        (400, with("token_url", json!("https://a.example/t#f"))),
-        (400, with("token_url", Value::Null)),
-        (400, with("logo", json!("javascript:alert(1)"))),
-        (400, with("return_urls", json!(["/home"]))),
-        (400, with("scope_separator", json!(""))),
-        (400, with("scope_separator", json!("12345"))),
-        (400, with("default_lifetime_s", json!(0))),
-        (400, with("default_lifetime_s", json!(40_000_000))),
-        (400, with("authorization_params", json!({ "state": "x" }))),
-        (
-            400,
-            with(
-                "authorization_params",
-                json!({ "redirect_uri": "https://evil.example" }),
-            ),
-        ),
-        (
-            400,
-            with(
-                "authorization_params",
-                json!({ "code_challenge_method": "plain" }),
-            ),
-        ),
-        (400, with("token_params", json!({ "client_secret": "x" }))),
-        (400, with("token_params", json!({ "scope": "x" }))),
-        (400, with("client_auth", json!("private_key_jwt"))),
-        (400, with("description", json!("x".repeat(1025)))),
-        (
-            400,
-            json!({ "id": "x", "kind": "api_key", "client_id": "c" }),
-        ),
-        (
-            400,
-            json!({ "id": "x", "kind": "api_key", "client_secret": "c" }),
-        ),
-        (
-            400,
-            json!({ "id": "x", "kind": "api_key", "scopes": ["a"] }),
-        ),
-        (400, json!({ "kind": "api_key" })),
-    ];
-    for (expected, app) in wrong {
-        let shown = app.to_string();
-        let (status, said) = api.post("/v1/apps", app).await;
-        assert_eq!(
-            status,
-            expected,
-            "{}: {said}",
-            &shown[..shown.len().min(120)]
-        );
-    }
+    let mut table = rows(WRONG_APPS);
+    table.push((400, json!({ "id": "x".repeat(65) })));
+    table.push((400, json!({ "description": "x".repeat(1025) })));
+    let table = table.iter().map(|(status, over)| (*status, with(over)));
+    check_rows(api, "POST", "/v1/apps", table.collect()).await;
+    check_rows(api, "POST", "/v1/apps", rows(WRONG_KEY_APPS)).await;
     // An issuer out of reach, and one that is somebody else.
     let (status, said) = api
-        .post("/v1/apps", with("issuer", json!("http://10.0.0.1/")))
+        .post("/v1/apps", with(&json!({ "issuer": "http://10.0.0.1/" })))
         .await;
     assert_eq!(
         (status, &said["error"]["code"]),
@@ -154,7 +133,9 @@ async fn an_app_is_checked() {
         "{said}"
     );
     let other = format!("{}/tenant", scene.outside.issuer);
-    let (status, said) = api.post("/v1/apps", with("issuer", json!(other))).await;
+    let (status, said) = api
+        .post("/v1/apps", with(&json!({ "issuer": other })))
+        .await;
     assert!(status >= 400, "{said}");
     assert_eq!(
         api.get("/v1/apps").await.1["apps"]

@@ -165,6 +165,43 @@ async fn a_wrong_method_is_told_the_right_ones_and_an_unknown_path_is_not_there(
     scene.end().await;
 }
 
+type Fields = Vec<(String, String)>;
+
+/// Every way to present no valid key.
+fn wrong_ways(good: &str, removed: &str, expired: &str) -> Vec<Fields> {
+    let (id, secret) = good[3..].split_once('_').unwrap();
+    let bearer = |text: &str| vec![("authorization".to_owned(), format!("Bearer {text}"))];
+    let raw = |text: &str| vec![("authorization".to_owned(), text.to_owned())];
+    let mut twice = bearer(good);
+    twice.extend(bearer(good));
+    vec![
+        vec![],
+        twice,
+        raw(""),
+        raw("Bearer"),
+        raw("Bearer "),
+        raw(good),
+        raw(&format!("Basic {good}")),
+        raw(&format!("Token {good}")),
+        raw(&format!("Bearer:{good}")),
+        raw(&format!("Bearer {good}, Bearer {good}")),
+        bearer(removed),
+        bearer(expired),
+        bearer(&good[..good.len() - 1]),
+        bearer(&format!("{good}A")),
+        bearer(&good.to_uppercase()),
+        bearer(&format!("sr_{id}_")),
+        bearer(&format!("sr_{id}")),
+        bearer(&format!("sr__{secret}")),
+        bearer(&format!("sr_0000000000000000_{secret}")),
+        bearer(&format!("sr_{id}_{}", "A".repeat(43))),
+        bearer(&format!("sk_{id}_{secret}")),
+        bearer(&"x".repeat(4000)),
+        vec![("x-api-key".to_owned(), good.to_owned())],
+        vec![("cookie".to_owned(), format!("key={good}"))],
+    ]
+}
+
 /// Goal: whoever has no valid key learns nothing, not even why.
 /// Method: every wrong way to present one, on every route; the answers are one, byte for byte.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -184,37 +221,7 @@ async fn v6_everybody_without_a_valid_key_hears_the_same() {
     scene.clock.advance(std::time::Duration::from_secs(60));
 
     let good = scene.admin.key.clone();
-    let (id, secret) = good[3..].split_once('_').unwrap();
-    let bearer = |text: &str| vec![("authorization".to_owned(), format!("Bearer {text}"))];
-    let raw = |text: &str| vec![("authorization".to_owned(), text.to_owned())];
-    let mut twice = bearer(&good);
-    twice.extend(bearer(&good));
-    let ways: Vec<Vec<(String, String)>> = vec![
-        vec![],
-        twice,
-        raw(""),
-        raw("Bearer"),
-        raw("Bearer "),
-        raw(&good),
-        raw(&format!("Basic {good}")),
-        raw(&format!("Token {good}")),
-        raw(&format!("Bearer:{good}")),
-        raw(&format!("Bearer {good}, Bearer {good}")),
-        bearer(&removed.0.key),
-        bearer(&expired.key),
-        bearer(&good[..good.len() - 1]),
-        bearer(&format!("{good}A")),
-        bearer(&good.to_uppercase()),
-        bearer(&format!("sr_{id}_")),
-        bearer(&format!("sr_{id}")),
-        bearer(&format!("sr__{secret}")),
-        bearer(&format!("sr_0000000000000000_{secret}")),
-        bearer(&format!("sr_{id}_{}", "A".repeat(43))),
-        bearer(&format!("sk_{id}_{secret}")),
-        bearer(&"x".repeat(4000)),
-        vec![("x-api-key".to_owned(), good.clone())],
-        vec![("cookie".to_owned(), format!("key={good}"))],
-    ];
+    let ways = wrong_ways(&good, &removed.0.key, &expired.key);
     let mut first: Option<Raw> = None;
     for (method, path) in ROUTES {
         for way in &ways {

@@ -4,9 +4,18 @@
 //! escapes and as JSON text writes it; what is found is named, never shown.
 //! It never: reports a run of digits in the middle of a longer one.
 
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
+
+use crate::support::PATIENCE;
+
+/// Where a watched test writes down its canaries. Set for the process that runs it.
+pub const CANARY_FILE: &str = "STRONGROOM_TEST_CANARY_FILE";
 
 /// Shortest secret that is looked for in every form; a shorter one is looked for as a word.
 const LONG_ENOUGH: usize = 8;
@@ -87,7 +96,7 @@ fn forms(secret: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         let quoted = json!(text).to_string();
         forms.push(("percent-encoded", form.replace('+', "%20").into_bytes()));
         forms.push(("as a form", form.into_bytes()));
-        forms.push(("in JSON", quoted[1..quoted.len() - 1].as_bytes().to_vec()));
+        forms.push(("in JSON", quoted.as_bytes()[1..quoted.len() - 1].to_vec()));
         forms.push((
             "upside down",
             text.chars().rev().collect::<String>().into_bytes(),
@@ -129,6 +138,50 @@ fn has_word(bytes: &[u8], word: &[u8]) -> bool {
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric();
         window == word && !before.as_ref().is_some_and(is_part) && !after.is_some_and(is_part)
     })
+}
+
+/// Reads every file below a directory.
+pub fn read_all(directory: &Path, seen: &mut Vec<(String, Vec<u8>)>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_all(&path, seen);
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(!bytes.is_empty());
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            seen.push((format!("the file {name}"), bytes));
+        }
+    }
+}
+
+/// Runs a test of this program in a process of its own, and waits for it, for a bounded time. What
+/// it printed comes back, and the canaries it wrote down.
+pub fn watch(test: &str, set: &[&str]) -> (Vec<u8>, Canaries) {
+    let home = tempfile::tempdir().unwrap();
+    let canary_file = home.path().join("canaries");
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(CANARY_FILE, &canary_file)
+        .env("RUST_BACKTRACE", "full")
+        .envs(set.iter().map(|name| (name, "1")))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || sender.send(command.output().unwrap()));
+    let output = receiver.recv_timeout(4 * PATIENCE).unwrap();
+    let printed = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&printed);
+    let ours: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.contains("hyper_util"))
+        .collect();
+    let passed = output.status.success() && text.contains("1 passed");
+    assert!(passed, "{ours:#?}");
+    let canaries = Canaries::from_text(&std::fs::read_to_string(canary_file).unwrap());
+    (printed, canaries)
 }
 
 /// Goal: the search finds what it is for, and nothing else.

@@ -5,18 +5,14 @@
 //! talkative, panic texts, the test harness itself.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::mpsc::channel;
 
 use serde_json::{Value, json};
 use strongroom::sandbox::{Endpoint, Misbehaviour};
 
-use crate::canary::Canaries;
+use crate::canary::{CANARY_FILE, Canaries, read_all, watch};
 use crate::scene::{Link, Scene};
-use crate::support::{Api, Browser, CLIENT_SECRET, PANIC_HEADER, PASSPHRASE, PATIENCE, Page};
+use crate::support::{Api, Browser, CLIENT_SECRET, PANIC_HEADER, PASSPHRASE, Page};
 
-/// Where the day writes down its canaries. Set for the process that lives it.
-const CANARY_FILE: &str = "STRONGROOM_TEST_CANARY_FILE";
 /// Set where one secret is to be let out, to show that it would be found.
 const PLANT: &str = "STRONGROOM_TEST_CANARY_PLANT";
 const THE_DAY: &str = "canary_story::m3_nothing_that_leaves_the_process_holds_a_secret";
@@ -48,7 +44,7 @@ impl Day {
     }
 
     fn know_key(&mut self, what: &str, key: &str) {
-        self.canaries.add(what, key.rsplit_once('_').unwrap().1);
+        self.canaries.add(what, key.splitn(3, '_').nth(2).unwrap());
     }
 
     /// A request whose answer must hold no secret.
@@ -402,20 +398,6 @@ impl Day {
     }
 }
 
-fn read_all(directory: &Path, seen: &mut Vec<(String, Vec<u8>)>) {
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            read_all(&path, seen);
-        } else {
-            let bytes = std::fs::read(&path).unwrap();
-            assert!(!bytes.is_empty());
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            seen.push((format!("the file {name}"), bytes));
-        }
-    }
-}
-
 async fn live_the_day(canary_file: &Path) {
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
@@ -435,38 +417,6 @@ async fn live_the_day(canary_file: &Path) {
     day.end(canary_file).await;
 }
 
-/// What a process printed that lived the day, and its canaries.
-fn watch_the_day(plant: bool) -> (Vec<u8>, Canaries) {
-    let home = tempfile::tempdir().unwrap();
-    let canary_file = home.path().join("canaries");
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", THE_DAY, "--nocapture", "--test-threads=1"])
-        .env(CANARY_FILE, &canary_file)
-        .env("RUST_BACKTRACE", "full")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    if plant {
-        command.env(PLANT, "1");
-    }
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || sender.send(command.output().unwrap()));
-    let output = receiver.recv_timeout(4 * PATIENCE).unwrap();
-    let printed = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&printed);
-    let ours: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.contains("hyper_util"))
-        .collect();
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{ours:#?}"
-    );
-    let canaries = Canaries::from_text(&std::fs::read_to_string(canary_file).unwrap());
-    (printed, canaries)
-}
-
 /// Goal: no secret leaves by log, error, page, list, panic text, audit trail or file.
 /// Method: live the day in another process; search its answers and files there, and what it
 /// printed here.
@@ -476,7 +426,7 @@ fn m3_nothing_that_leaves_the_process_holds_a_secret() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         return runtime.block_on(live_the_day(Path::new(&canary_file)));
     }
-    let (printed, canaries) = watch_the_day(false);
+    let (printed, canaries) = watch(THE_DAY, &[]);
     let text = String::from_utf8_lossy(&printed);
     // It was talkative, and the panics were seen.
     for trace in ["a handler panicked", "a wrong unlock try", "TRACE"] {
@@ -488,6 +438,6 @@ fn m3_nothing_that_leaves_the_process_holds_a_secret() {
 /// Goal: the test above can fail. Method: let one secret out into the log.
 #[test]
 fn a_secret_that_is_let_out_is_found() {
-    let (printed, canaries) = watch_the_day(true);
+    let (printed, canaries) = watch(THE_DAY, &[PLANT]);
     assert_eq!(canaries.search(&printed), ["API key, as it is"]);
 }

@@ -123,7 +123,15 @@ async fn a_long_poll_ends_with_a_change_and_with_the_link() {
     let link = scene.link(&api, json!({})).await;
     let path = format!("/v1/connect/{}?wait=55", link.id);
     let mut browser = Browser::new();
-    let (polled, _) = tokio::join!(api.get(&path), scene.enter(&mut browser, &link));
+    let act = async {
+        scene.enter(&mut browser, &link).await;
+        // Changes too, in case the poll came only now.
+        for _ in 0..2 {
+            let url = scene.page(&link, "/code");
+            browser.send("POST", &url, Some(&[("code", "x")])).await;
+        }
+    };
+    let (polled, ()) = tokio::join!(api.get(&path), act);
     assert_eq!(polled.1["status"], "visited");
     // A change of another link does not end it, the withdrawal does.
     let other = scene.link(&api, json!({ "user": "u2" })).await;
@@ -310,5 +318,32 @@ async fn a_wish_for_a_link_is_checked() {
         let (status, said) = api.post("/v1/connect", wish.clone()).await;
         assert_eq!(status, expected, "{wish}: {said}");
     }
+    scene.end().await;
+}
+
+/// Goal: an app that was removed meanwhile is said to be gone, and breaks nothing.
+/// Method: remove it while the link is open, and while the person is at its provider.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_that_went_away_is_said_to_be_gone() {
+    let scene = Scene::new().await;
+    let keyed = json!({ "id": "keyed", "kind": "api_key" });
+    assert_eq!(scene.admin.post("/v1/apps", keyed).await.0, 201);
+    let api = scene.asker(&["code"]).await;
+    let apps = json!([{ "app": "demo" }, { "app": "keyed" }]);
+    let link: Link = scene.link(&api, json!({ "apps": apps })).await;
+    let mut browser = Browser::new();
+    scene.prove(&mut browser, &link).await;
+    let back = scene.come_back_url(&mut browser, &link, "demo").await;
+    assert_eq!(scene.admin.delete("/v1/apps/demo").await.0, 200);
+    let page = browser.send("GET", &back, None).await;
+    assert_eq!(page.status, 404);
+    let page = browser.open(&scene.page(&link, "")).await;
+    assert!(page.text.contains("not set up any more"), "{}", page.text);
+    let page = browser
+        .submit(&page, "/keyed/key", &[("api_key", "k-1")])
+        .await;
+    let page = browser.submit(&page, "/demo/decline", &[]).await;
+    assert!(page.text.contains("Done"), "{}", page.text);
+    assert_eq!(scene.outside.sandbox.counts().token_requests, 0);
     scene.end().await;
 }

@@ -65,10 +65,5 @@ async fn a_removal_finds_what_lies_behind_a_long_list() {
         (status, &said["deleted"], &said["more"]),
         (200, &json!(1), &json!(false))
     );
-    let (_, said) = api.delete("/v1/tokens?user=nobody").await;
-    assert_eq!(
-        (&said["deleted"], &said["more"]),
-        (&json!(0), &json!(false))
-    );
     inside.end().await;
 }

@@ -162,3 +162,24 @@ impl Scene {
         self.inside.end().await;
     }
 }
+
+/// A table of wishes: a status and a JSON body on each line.
+pub fn rows(table: &str) -> Vec<(u16, Value)> {
+    let lines = table.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            let (status, body) = line.split_once(' ').unwrap();
+            let body = serde_json::from_str(body).unwrap_or_else(|_| panic!("{line}"));
+            (status.parse().unwrap(), body)
+        })
+        .collect()
+}
+
+/// Sends each body of a table, and holds the answer's status against the table's.
+pub async fn check_rows(api: &Api, method: &str, path: &str, table: Vec<(u16, Value)>) {
+    for (expected, body) in table {
+        let shown: String = body.to_string().chars().take(120).collect();
+        let (status, said) = api.send(method, path, Some(body)).await;
+        assert_eq!(status, expected, "{shown}: {said}");
+    }
+}

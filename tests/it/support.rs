@@ -184,6 +184,7 @@ impl Inside {
         for task in self.running {
             tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();
         }
+        self.refresher.drain().await;
         tokio::task::spawn_blocking(move || self.vault.close())
             .await
             .unwrap()

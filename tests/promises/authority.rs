@@ -210,7 +210,7 @@ fn v4_not_yours_and_not_there_are_one_answer() {
         app: Some(app_id("mail")),
         ..Filter::default()
     };
-    let (removed, _) = block_on(vault.remove_tokens(&ann, &all)).unwrap();
+    let (removed, _) = block_on(vault.remove_tokens(&ann, &all, None)).unwrap();
     assert_eq!(removed.len(), 1);
     assert!(vault.token(&Caller::local(), theirs.id).is_ok());
 }
@@ -268,7 +268,7 @@ fn v4_a_scope_ceiling_binds_fetches_lists_and_removals() {
         app: Some(app_id("mail")),
         ..Filter::default()
     };
-    let (removed, _) = block_on(vault.remove_tokens(&both, &all)).unwrap();
+    let (removed, _) = block_on(vault.remove_tokens(&both, &all, None)).unwrap();
     assert_eq!(removed.len(), 2);
     assert!(vault.token(&Caller::local(), stored[1]).is_ok());
 }

@@ -89,14 +89,14 @@ fn m1_filters_find_what_they_name_and_nothing_else() {
             }
         }
     }
-    let empty = block_on(vault.remove_tokens(&me, &Filter::default())).err();
+    let empty = block_on(vault.remove_tokens(&me, &Filter::default(), None)).err();
     assert!(matches!(empty, Some(Error::Invalid(_))));
     let filter = Filter {
         tenant: owner("a", "").tenant().cloned(),
         ..Filter::default()
     };
-    let (removed, more) = block_on(vault.remove_tokens(&me, &filter)).unwrap();
-    assert_eq!((removed.len(), more), (3, false));
+    let (removed, more) = block_on(vault.remove_tokens(&me, &filter, None)).unwrap();
+    assert_eq!((removed.len(), more), (3, None));
     let left = vault.list(&me, &Filter::default(), 100, None).unwrap();
     assert_eq!(left.tokens.len(), owners.len() - 3);
 }

@@ -86,7 +86,7 @@ pub(super) fn keys(app: &App, call: &Call) -> Result<Answer> {
 pub(super) async fn add_key(app: &App, call: &Call) -> Result<Answer> {
     let new = read::<KeyRequest>(&call.body)?.into_key()?;
     let (key, text) = app.vault.add_key(call.caller()?, new).await?;
-    Ok(ok(&KeyShape::of(&key, Some(text.expose()))))
+    Ok(ok(&KeyShape::of(&key, Some(&text))))
 }
 
 pub(super) async fn remove_key(app: &App, call: &Call) -> Result<Answer> {

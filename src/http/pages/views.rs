@@ -1,13 +1,14 @@
 //! What the pages look like: markup, escaped by the template library, and one style sheet.
 //!
 //! It promises: text from apps, askers and providers is text on the page, and nothing else; the
-//! style's hash is computed in a test and stands in the policy.
+//! style's hash stands in the policy, and a test holds the one against the other.
 //! It never: holds a script.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::connect::{AppCard, Visit};
 use crate::error::Error;
+use crate::model::Scopes;
 use crate::model::link::{LinkAppState, LinkEnd, LinkStatus, Proof};
 use crate::vault::NoWay;
 
@@ -124,14 +125,15 @@ fn app_section(visit: &Visit, card: &AppCard) -> Markup {
                 @if !app.description.is_empty() { p { (app.description) } }
             }
             @if !card.entry.scopes.is_empty() {
-                p.note {
-                    "Asks for: "
-                    @for scope in card.entry.scopes.iter() { code { (scope) } " " }
-                }
+                p.note { "Asks for: " (scopes(&card.entry.scopes)) }
             }
             (app_state(card, &base))
         }
     }
+}
+
+fn scopes(scopes: &Scopes) -> Markup {
+    html! { @for scope in scopes.iter() { code { (scope) } " " } }
 }
 
 fn app_state(card: &AppCard, base: &str) -> Markup {
@@ -140,8 +142,7 @@ fn app_state(card: &AppCard, base: &str) -> Markup {
             LinkAppState::Connected { missing_scopes, .. } => {
                 p.ok { "Connected." }
                 @if !missing_scopes.is_empty() {
-                    p.bad { "Not granted: "
-                        @for scope in missing_scopes.iter() { code { (scope) } " " } }
+                    p.bad { "Not granted: " (scopes(missing_scopes)) }
                     (actions(card, base, "Connect again"))
                 }
             }
@@ -199,8 +200,7 @@ pub(super) fn finished(visit: &Visit) -> Markup {
                         LinkAppState::Connected { missing_scopes, .. } => {
                             p.ok { "Connected." }
                             @if !missing_scopes.is_empty() {
-                                p.bad { "Not granted: "
-                                    @for scope in missing_scopes.iter() { code { (scope) } " " } }
+                                p.bad { "Not granted: " (scopes(missing_scopes)) }
                             }
                         }
                         _ => p { "You declined this." }

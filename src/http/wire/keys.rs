@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::model::access::{AccessKey, Grant, Role};
 use crate::model::link::Proof;
 use crate::model::url::WebUrl;
+use crate::secret::Secret;
 use crate::vault::NewKey;
 
 /// `POST /v1/keys`.
@@ -72,7 +73,8 @@ pub struct KeyShape<'a> {
 
 impl<'a> KeyShape<'a> {
     /// The shape of a key; with its text where it was just made.
-    pub fn of(key: &'a AccessKey, text: Option<&'a str>) -> Self {
+    pub fn of(key: &'a AccessKey, text: Option<&'a Secret<String>>) -> Self {
+        let text = text.map(|text| text.expose().as_str());
         Self { key, text }
     }
 }

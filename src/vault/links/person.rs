@@ -20,6 +20,9 @@ use crate::secret::{Secret, base64url, from_base64url, random};
 use crate::vault::Vault;
 use crate::vault::receipt::Receipt;
 
+/// What a step brings, and what is put on record of it.
+type Told<T> = Result<(T, String)>;
+
 /// A trip to a provider that came back.
 pub struct Returned {
     /// The person, as a caller.
@@ -40,9 +43,6 @@ pub enum NoWay {
     /// It is over.
     Over(LinkStatus),
 }
-
-/// What a step came to, and the word for it in the trail.
-type Changed<T> = Result<(T, String)>;
 
 impl Vault {
     /// Finds a link by the ticket of its URL and the browser's cookie.
@@ -345,7 +345,7 @@ impl Vault {
         &self,
         caller: &Caller,
         link: &Link,
-        change: impl FnOnce(&Keyring, &mut KeptLink, Timestamp) -> Changed<T> + Send + 'static,
+        change: impl FnOnce(&Keyring, &mut KeptLink, Timestamp) -> Told<T> + Send + 'static,
     ) -> Result<Receipt<T>> {
         let target = Target {
             owner: Some(&link.owner),
