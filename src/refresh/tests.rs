@@ -198,9 +198,9 @@ impl Bench {
     }
 }
 
-/// Goal: a disk that is gone for a while loses nothing that was granted, no refresh begins on it, and
-/// when it is back the vault serves by itself. Method: everything fails behind the intent, until the
-/// test mends it; nothing is written by the test.
+/// Goal: a disk that is gone for a while loses nothing that was granted, no refresh begins on it,
+/// and when it is back the vault serves by itself. Method: everything fails behind the intent,
+/// until the test mends it; nothing is written by the test.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r8_a_disk_that_is_gone_for_a_while_loses_no_token() {
     let bench = Arc::new(Bench::new().await);
@@ -247,9 +247,9 @@ async fn r8_a_disk_that_is_gone_for_a_while_loses_no_token() {
     assert_eq!((counts.refreshes_ok, counts.reuse_detected), (3, 0));
 }
 
-/// Goal: where one write fails and the disk is well again, no caller notices: the new token is served
-/// from memory, refresh token and all, until it is stored. Method: every single change behind the
-/// intent fails once, in turn.
+/// Goal: where one write fails and the disk is well again, no caller notices: the new token is
+/// served from memory, refresh token and all, until it is stored. Method: every single change
+/// behind the intent fails once, in turn.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r8_one_failing_write_loses_no_token() {
     for changes in 0..12 {
@@ -276,8 +276,8 @@ async fn r8_one_failing_write_loses_no_token() {
     }
 }
 
-/// Goal: an intent that cannot be stored means that the provider is not asked (D2). Method: the disk
-/// fails first, and is mended.
+/// Goal: an intent that cannot be stored means that the provider is not asked (D2). Method: the
+/// disk fails first, and is mended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r4_without_a_durable_intent_the_provider_is_not_asked() {
     let bench = Bench::new().await;

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use super::audit::{Audit, Entry};
 use super::ledger::Ledger;
-use super::writer::{Receipt, Tx, Writer};
+use super::receipt::Receipt;
+use super::writer::{Tx, Writer};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::model::access::{AccessKey, Action, Caller, Decision, Target, Who, decide};

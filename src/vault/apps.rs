@@ -8,8 +8,9 @@
 use super::Vault;
 use super::index::{self, Indexer, TokenKey};
 use super::kept::{Doomed, doom};
+use super::receipt::Receipt;
 use super::records::{SecretRow, decode, encode};
-use super::writer::{Receipt, Tx};
+use super::writer::Tx;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::AppId;

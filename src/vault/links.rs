@@ -14,8 +14,9 @@ pub use self::person::{NoWay, Returned};
 
 use super::Vault;
 use super::index::{Indexer, PART};
+use super::receipt::Receipt;
 use super::records::{SecretRow, decode, encode};
-use super::writer::{Receipt, Tx};
+use super::writer::Tx;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;

@@ -14,13 +14,10 @@
 //! anew, and what was acknowledged is in it.
 //! It never: waits for a network, or grows its queue.
 
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::task::{Context as TaskContext, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,33 +25,11 @@ use tokio::sync::oneshot;
 
 use super::audit::Audit;
 use super::ledger::{self, Counted, Ledger};
+use super::receipt::Receipt;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::seal::{Context, Header, Keyring, Sealed};
 use crate::store::{Index, Records, Scan, Store, View, Write};
-
-/// A write that is under way: a future, or a wait for whoever has no runtime.
-pub struct Receipt<T>(oneshot::Receiver<Result<T>>);
-
-impl<T> Receipt<T> {
-    /// Blocks until the write is durable or has failed. Not to be called from async code.
-    ///
-    /// # Errors
-    /// The operation's, or the commit's.
-    pub fn wait(self) -> Result<T> {
-        self.0.blocking_recv().unwrap_or(Err(Error::ShuttingDown))
-    }
-}
-
-impl<T> Future for Receipt<T> {
-    type Output = Result<T>;
-
-    fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0)
-            .poll(task)
-            .map(|sent| sent.unwrap_or(Err(Error::ShuttingDown)))
-    }
-}
 
 /// Told how the commit went.
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;

@@ -18,7 +18,8 @@ async fn ask(rig: &Rig, user: &str, more: Value) -> (String, Value) {
 }
 
 /// Goal: a hundred callers that all saw one token rejected cost one refresh, whenever they come; a
-/// caller who names an older one gets the newer that is there. Method: at once, then late, then stale names.
+/// caller who names an older one gets the newer that is there. Method: at once, then late, then
+/// stale names.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r7_a_rejected_token_is_refreshed_once_for_all_who_saw_it_rejected() {
     let rig = Rig::new().await;
@@ -195,8 +196,8 @@ async fn r7_what_was_rejected_and_cannot_be_renewed_is_to_be_connected_anew() {
 }
 
 /// Goal: the refresh token is handed out to whom it may be, the newest; scopes are exact first,
-/// then wider, and what is missing is said. Method: two tokens of one owner, keys with and without the
-/// right.
+/// then wider, and what is missing is said. Method: two tokens of one owner, keys with and without
+/// the right.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r7_what_is_handed_out_is_the_newest_and_what_was_asked_for() {
     let rig = Rig::new().await;

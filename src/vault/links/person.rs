@@ -18,7 +18,7 @@ use crate::model::{AppId, LinkId};
 use crate::seal::Keyring;
 use crate::secret::{Secret, base64url, from_base64url, random};
 use crate::vault::Vault;
-use crate::vault::writer::Receipt;
+use crate::vault::receipt::Receipt;
 
 /// What a step brings, and what is put on record of it.
 type Told<T> = Result<(T, String)>;
