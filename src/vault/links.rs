@@ -7,10 +7,12 @@
 //! take over a link.
 
 mod person;
+mod vouch;
 
 use std::time::Duration;
 
 pub use self::person::{NoWay, Returned};
+pub use self::vouch::Vouched;
 
 use super::Vault;
 use super::index::{Indexer, PART};
@@ -43,14 +45,6 @@ pub struct NewLink {
     pub return_url: Option<WebUrl>,
     /// How long it lives.
     pub life: Duration,
-}
-
-/// What became of a vouching.
-pub struct Vouched {
-    /// The link.
-    pub link: Link,
-    /// What the vouched person's browser is sent back with; `None` for the wrong person.
-    pub back: Option<Secret<String>>,
 }
 
 /// A new link: what is presented stands here and nowhere else.
@@ -202,57 +196,6 @@ impl Vault {
                 "over already"
             };
             Ok((kept.link, format!("link {id} {how}")))
-        })
-    }
-
-    /// Takes the asking application's word for who is signed in. A wrong owner kills the link.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] for a link, or a ticket, that is not the caller's or was used.
-    pub fn vouch(
-        &self,
-        caller: &Caller,
-        id: LinkId,
-        ticket: &Secret<String>,
-        owner: Owner,
-    ) -> Result<Receipt<Vouched>> {
-        let link = self.link(caller, id)?;
-        let secret_back: [u8; 32] = random();
-        let presented = split_ticket(ticket).filter(|(of, _)| *of == link.id);
-        let permit = self.gate().permit(
-            caller,
-            Action::Connect,
-            &Target {
-                owner: Some(&link.owner),
-                ..Target::default()
-            },
-        )?;
-        let now = self.clock().now();
-        permit.write_told(move |tx| {
-            let mut kept = read(tx.keys(), tx.view(), link.id)?.ok_or(Error::NotFound("link"))?;
-            let (_, secret) = presented.ok_or(Error::NotFound("ticket"))?;
-            let expected = kept
-                .link
-                .vouch_hash
-                .take()
-                .ok_or(Error::NotFound("ticket"))?;
-            let fits = same(&expected, &hash(tx.keys(), b"vouch", link.id, &secret));
-            if !fits || !kept.link.is_open(now) {
-                return Err(Error::NotFound("ticket"));
-            }
-            let (back, outcome) = if kept.link.owner == owner {
-                let vouched = hash(tx.keys(), b"vouched", link.id, &secret_back);
-                kept.link.vouched_hash = Some(vouched);
-                let back = Secret::new(base64url(&secret_back));
-                (Some(back), format!("link {id}: the person was vouched for"))
-            } else {
-                kept.link.dead = Some(LinkEnd::WrongPerson);
-                let outcome = format!("link {id}: somebody else was vouched for, so it is dead");
-                (None, outcome)
-            };
-            put(tx, &kept)?;
-            let link = kept.link;
-            Ok((Vouched { link, back }, outcome))
         })
     }
 
