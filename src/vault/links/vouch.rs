@@ -1,7 +1,7 @@
 //! The asking application's word for who is signed in there.
 //!
-//! It promises: a ticket is taken once; the word alone proves nobody: the person is proven when that
-//! person's browser comes back, and is the one the link is bound to (`person`).
+//! It promises: a ticket is taken once; the word alone proves nobody: the person is proven when
+//! that person's browser comes back, and is the one the link is bound to (`person`).
 //! It never: takes a word for another owner than the link's; that kills the link.
 
 use super::{hash, put, read, same, split_ticket};
