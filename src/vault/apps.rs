@@ -16,6 +16,7 @@ use crate::limits;
 use crate::model::AppId;
 use crate::model::access::{Action, Caller, Target};
 use crate::model::app::App;
+use crate::model::url::WebUrl;
 use crate::seal::{Keyring, Sealed};
 use crate::secret::Secret;
 use crate::store::{Records, Scan, View};
@@ -152,10 +153,16 @@ impl Vault {
             }
             let app = App {
                 created_at: old.app.created_at,
-                template: old.app.template,
+                template: old.app.template.clone(),
                 ..app
             };
             let secret = match client_secret {
+                SecretChange::Keep if old.client_secret.is_some() && moves(&old.app, &app) => {
+                    return Err(Error::invalid(
+                        "the host of `token_url` changes: give `client_secret` again, for it goes \
+                         to no host it was not given for",
+                    ));
+                }
                 SecretChange::Keep => old.client_secret,
                 SecretChange::Set(secret) => Some(secret),
                 SecretChange::Remove => None,
@@ -294,6 +301,22 @@ fn remove_some(tx: &mut Tx<'_>, id: &AppId, most: usize) -> Result<AppRemoval> {
         tx.remove(Records::Apps, &place);
     }
     Ok(AppRemoval { app, doomed, more })
+}
+
+/// True where a client secret that is kept would be sent to another host than before.
+fn moves(old: &App, new: &App) -> bool {
+    let hosts = |app: &App| {
+        app.oauth().map(|oauth| {
+            let revocation = oauth.revocation_url().map(WebUrl::authority);
+            (oauth.host(), revocation)
+        })
+    };
+    let Some(((old_token, old_revocation), (token, revocation))) = hosts(old).zip(hosts(new))
+    else {
+        return false;
+    };
+    let known = |host: &String| *host == old_token || Some(host) == old_revocation.as_ref();
+    !known(&token) || !revocation.as_ref().is_none_or(known)
 }
 
 /// Reads an app inside a transaction.

@@ -202,6 +202,33 @@ async fn a_change_keeps_the_client_secret_unless_it_says_otherwise() {
     scene.end().await;
 }
 
+/// Goal: a client secret goes to no host it was not given for.
+/// Method: move an app's token endpoint without the secret, then with it; then fetch as before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_secret_does_not_move_to_another_host_by_itself() {
+    let scene = Scene::new().await;
+    let api = &scene.admin;
+    let body = |more: Value| {
+        let mut app = json!({
+            "kind": "oauth", "client_id": "demo", "issuer": scene.outside.issuer,
+        });
+        for (name, value) in more.as_object().unwrap() {
+            app[name] = value.clone();
+        }
+        app
+    };
+    for field in ["token_url", "revocation_url"] {
+        let moved = body(json!({ field: "https://elsewhere.example/t" }));
+        let (status, said) = api.put("/v1/apps/demo", moved).await;
+        assert_eq!(status, 400, "{field}: {said}");
+    }
+    let (_, shown) = api.get("/v1/apps/demo").await;
+    assert_eq!(shown["token_url"], json!(null), "nothing was changed");
+    let given = json!({ "token_url": "https://elsewhere.example/t", "client_secret": "its own" });
+    assert_eq!(api.put("/v1/apps/demo", body(given)).await.0, 200);
+    scene.end().await;
+}
+
 /// Goal: what an app was made from stays with it. Method: make it with a template; change it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_keeps_what_the_app_was_made_from() {
