@@ -77,6 +77,8 @@ struct Desk {
     turn: Option<Lane>,
     /// Places of what is queued or in flight.
     known: HashSet<Place>,
+    /// Those of them that a look passed over.
+    passed: HashSet<Place>,
     flights: JoinSet<Landed>,
 }
 
@@ -92,6 +94,7 @@ impl Desk {
             lanes: BTreeMap::new(),
             turn: None,
             known: HashSet::new(),
+            passed: HashSet::new(),
             flights: JoinSet::new(),
         }
     }
@@ -103,6 +106,7 @@ impl Desk {
         for traffic in self.lanes.values_mut() {
             for due in traffic.queue.drain(..) {
                 self.known.remove(&due.place);
+                self.passed.remove(&due.place);
             }
         }
     }
@@ -121,6 +125,7 @@ impl Desk {
     /// Whether a due token is to be queued.
     fn pick(&mut self, place: &Place, room: &mut usize, taken: &mut BTreeMap<Lane, usize>) -> Pick {
         if self.known.contains(place) {
+            self.passed.insert(*place);
             return Pick::Pass;
         }
         if *room == 0 {
@@ -239,7 +244,17 @@ impl Refresher {
         // All that have landed by now are taken at once, so that one look serves them all.
         while let Some(landed) = next {
             match landed {
-                Ok((due, landing)) => desk.land(due, &landing, self.clock().now()),
+                Ok((due, landing)) => {
+                    let now = self.clock().now();
+                    desk.land(due, &landing, now);
+                    desk.is_to_look |= due.is_some_and(|due| {
+                        // Looked at while it was in flight, a short life may have ended since.
+                        let is_due = || self.vault().is_due(&Caller::scheduler(), &due.place, now);
+                        desk.passed.remove(&due.place)
+                            && matches!(landing, Landing::Renewed | Landing::Later(..))
+                            && is_due().unwrap_or(false)
+                    });
+                }
                 Err(error) => tracing::error!(%error, "a wait for a refresh was cut short"),
             }
             next = desk.flights.try_join_next();

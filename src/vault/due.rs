@@ -137,6 +137,21 @@ impl Vault {
         Ok(next)
     }
 
+    /// True where the token at this place is due by `now`.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Damaged`].
+    pub fn is_due(&self, caller: &Caller, place: &Place, now: Timestamp) -> Result<bool> {
+        let permit = self
+            .gate()
+            .permit(caller, Action::Refresh, &Target::default())?;
+        let Some(sealed) = self.store().read()?.record(Records::Tokens, &place.0)? else {
+            return Ok(false);
+        };
+        let (_, _, due) = open_hot(permit.keys(), &place.0, &sealed)?;
+        Ok(due.is_some_and(|due| due <= now))
+    }
+
     /// Tokens whose refresh had begun when the process ended: each is tried once, at once.
     ///
     /// # Errors
