@@ -109,7 +109,8 @@ fn fill() -> (Disk, Vec<String>) {
         .add_slot(&me, file.unwrap(), "label", KdfParams::FLOOR)
         .unwrap();
     vault.close().unwrap();
-    let secret_of_key = disk.access_key.rsplit_once('_').unwrap().1.to_owned();
+    // `sr_<id>_<secret>`; the secret may hold a `_` of its own.
+    let secret_of_key = disk.access_key.splitn(3, '_').nth(2).unwrap().to_owned();
     let mut words: Vec<String> = apps.map(str::to_owned).to_vec();
     words.extend([PASSPHRASE.to_owned(), disk.recovery.clone(), secret_of_key]);
     words.extend([made.ticket.expose().clone(), disk.recovery.replace('-', "")]);
@@ -130,6 +131,8 @@ fn fill() -> (Disk, Vec<String>) {
         "https://",
     ];
     words.extend(named.map(str::to_owned));
+    // What is too short would be found by chance.
+    assert!(words.iter().all(|word| word.len() >= 6), "{words:?}");
     (disk, words)
 }
 
