@@ -107,8 +107,7 @@ impl View for Read {
             Err(TableError::TableDoesNotExist(_)) => return Ok(None),
             Err(error) => return Err(storage(error)),
         };
-        let value = table.get(key).map_err(storage)?;
-        Ok(value.map(|value| value.value().to_vec()))
+        bytes_of(&table, key)
     }
 
     fn visit(
@@ -220,8 +219,7 @@ impl Write {
 impl View for Write {
     fn bytes(&self, table: Definition, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let table = self.0.open_table(table).map_err(storage)?;
-        let value = table.get(key).map_err(storage)?;
-        Ok(value.map(|value| value.value().to_vec()))
+        bytes_of(&table, key)
     }
 
     fn visit(
@@ -234,6 +232,14 @@ impl View for Write {
         let table = self.0.open_table(table).map_err(storage)?;
         visit_table(&table, prefix, after, visit)
     }
+}
+
+fn bytes_of(
+    table: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    key: &[u8],
+) -> Result<Option<Vec<u8>>> {
+    let value = table.get(key).map_err(storage)?;
+    Ok(value.map(|value| value.value().to_vec()))
 }
 
 fn visit_table(
