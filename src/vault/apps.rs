@@ -106,15 +106,7 @@ impl Vault {
             if tx.count(Records::Apps, b"", limits::APPS_MAX)? >= limits::APPS_MAX {
                 return Err(Error::invalid("there are too many apps"));
             }
-            let has_client_secret = client_secret.is_some();
-            let secret = SecretRow {
-                secret: client_secret,
-            };
-            tx.put(Records::Apps, &place, &[&encode(&app), &encode(&secret)])?;
-            Ok(ShownApp {
-                app,
-                has_client_secret,
-            })
+            put(tx, &place, app, client_secret)
         })
     }
 
@@ -167,13 +159,7 @@ impl Vault {
                 SecretChange::Set(secret) => Some(secret),
                 SecretChange::Remove => None,
             };
-            let has_client_secret = secret.is_some();
-            let secret = SecretRow { secret };
-            tx.put(Records::Apps, &place, &[&encode(&app), &encode(&secret)])?;
-            Ok(ShownApp {
-                app,
-                has_client_secret,
-            })
+            put(tx, &place, app, secret)
         })
     }
 
@@ -301,6 +287,22 @@ fn remove_some(tx: &mut Tx<'_>, id: &AppId, most: usize) -> Result<AppRemoval> {
         tx.remove(Records::Apps, &place);
     }
     Ok(AppRemoval { app, doomed, more })
+}
+
+/// Seals and stages an app with its client secret.
+fn put(
+    tx: &mut Tx<'_>,
+    place: &[u8; index::PART],
+    app: App,
+    secret: Option<Secret<String>>,
+) -> Result<ShownApp> {
+    let has_client_secret = secret.is_some();
+    let secret = SecretRow { secret };
+    tx.put(Records::Apps, place, &[&encode(&app), &encode(&secret)])?;
+    Ok(ShownApp {
+        app,
+        has_client_secret,
+    })
 }
 
 /// True where a client secret that is kept would be sent to another host than before.
