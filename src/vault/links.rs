@@ -208,7 +208,7 @@ impl Vault {
             .gate()
             .permit(caller, Action::Refresh, &Target::default())?;
         let now = self.clock().now();
-        permit.write(None, move |tx| {
+        permit.write_as("ended links are forgotten", None, move |tx| {
             let mut old: Vec<Link> = Vec::new();
             tx.view()
                 .scan_records(Records::Links, b"", None, &mut |place, sealed| {
