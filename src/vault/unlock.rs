@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::access::Gate;
 use super::audit::Audit;
+use super::create::unfinished;
 use super::ledger::Ledger;
 use super::{Settings, Vault, keys};
 use crate::clock::{Clock, Timestamp};
@@ -40,6 +41,7 @@ impl Vault {
     /// another process has it, [`Error::Damaged`].
     pub fn open(directory: &Path, settings: Settings, clock: Clock) -> Result<Self> {
         check_directory(directory)?;
+        unfinished::check(directory)?;
         let store = Store::open(&directory.join(FILE))?;
         Header::parse(&store.header()?)?;
         Ok(Self::assemble(store, Some(directory), settings, clock))
