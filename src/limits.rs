@@ -91,10 +91,20 @@ pub const RECORD_BYTES_MAX: usize = 512 * 1024;
 /// redb's cache, in bytes. A cache of 32 MiB costs 2 us a read at a million records and keeps the
 /// process small.
 pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// What opening may write to memory where the disk refuses writes, in bytes: opening a file of a
+/// million records writes less than a hundredth of that.
+pub const STORE_LAYER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most writes in one commit. Beyond 100 a group gains little and its first waiter waits longer.
 pub const COMMIT_GROUP_MAX: usize = 256;
-/// Pause between two tries to open the store anew after an error.
+/// First pause between two tries of a disk that goes on failing; doubled for each further one.
 pub const STORE_HEAL_EVERY: Duration = Duration::from_secs(1);
+/// Longest such pause: room that was made is used within this.
+pub const STORE_HEAL_EVERY_MAX: Duration = Duration::from_secs(5);
+/// Where opening the file takes long, since it is checked whole, the longest pause is so many times
+/// as long: those who read, who wait for it, get most of the time.
+pub const STORE_HEAL_COSTS: u32 = 10;
+/// Longest pause at all.
+pub const STORE_HEAL_EVERY_MAX_OF_A_LARGE_FILE: Duration = Duration::from_secs(60);
 /// Writes that may wait for the writer; more are told to come back.
 pub const WRITE_QUEUE_MAX: usize = 8192;
 
