@@ -238,6 +238,9 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 /// Connections at one time, unless set lower.
 pub const CONNECTIONS_MAX: usize = 1024;
+/// Where every connection is taken and somebody waits, one that has said nothing for this long is
+/// closed. Long enough for a handshake and a request from another continent.
+pub const SILENCE_IN_A_FULL_HOUSE: Duration = Duration::from_millis(500);
 /// Longest wait for a peer to take what it is sent, counted from the moment it first stalls.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for the rest of a refused request, so that its refusal is read and not reset.
@@ -261,6 +264,17 @@ pub const COOKIES_MAX: usize = 128;
 pub const PEM_BYTES_MAX: usize = 1024 * 1024;
 /// Longest wait for open requests and refreshes in flight at shutdown.
 pub const DRAIN_MAX: Duration = Duration::from_secs(45);
+
+// ---- descriptors ------------------------------------------------------------------------------
+
+/// File descriptors kept for ourselves: the store, the audit trail (one segment, the next, its
+/// directory, those being read), the runtime, signals and the standard streams.
+pub const DESCRIPTORS_OURS: usize = 24;
+/// File descriptors a call to a provider may take: a connection tried over IPv6 and IPv4 at one
+/// time, or the look-up of its name, and one more.
+pub const DESCRIPTORS_PER_CALL: usize = 3;
+/// The fewest file descriptors a server starts with: ours, a few calls and a few connections.
+pub const DESCRIPTORS_MIN: usize = DESCRIPTORS_OURS + 16;
 
 // ---- the sandbox provider ---------------------------------------------------------------------
 
@@ -323,6 +337,7 @@ const _: () = assert!(UPLOAD_BODY_BYTES_MAX > 3 * CREDENTIAL_BYTES_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= LIST_SCAN_MAX);
 const _: () = assert!(FLIGHT_MAX.as_secs() > 2 * (PROVIDER_TIMEOUT.as_secs() * 2) + 30);
 const _: () = assert!(PROVIDER_CALLS_PER_HOST_MAX < PROVIDER_CALLS_MAX);
+const _: () = assert!(DESCRIPTORS_MIN >= DESCRIPTORS_OURS + 4 * DESCRIPTORS_PER_CALL);
 const _: () = assert!(LANE_REFRESHES_MAX < REFRESHES_MAX && REFRESHES_MAX < FLIGHTS_MAX);
 const _: () = assert!(PROVIDER_TIMEOUT.as_secs() < DRAIN_MAX.as_secs());
 const _: () = assert!(PROVIDER_CONNECT_TIMEOUT.as_secs() < PROVIDER_TIMEOUT.as_secs());

@@ -141,6 +141,7 @@ pub const DOORS: &[Door] = &[
         but: &[
             ("http/accept.rs", "Instant::now"),
             ("http/pace.rs", "Instant::now"),
+            ("http/room.rs", "Instant::now"),
             ("connect.rs", "tokio::time::Instant::now"),
             ("refresh/revoke.rs", "Instant::now"),
             ("vault/writer/trouble.rs", "std::time::Instant"),
