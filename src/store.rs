@@ -207,7 +207,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is none, [`Error::Settings`] where it is not ours alone,
-    /// [`Error::Conflict`] where another process has it, [`Error::Damaged`] where it is damaged.
+    /// [`Error::InUse`] where another process has it, [`Error::Damaged`] where it is damaged.
     pub fn open(path: &Path) -> Result<Self> {
         Self::on_file(file::open(path)?)
     }
@@ -346,9 +346,7 @@ fn open(file: Arc<dyn StorageBackend>, cache_bytes: usize) -> Result<Open> {
 
 fn opening(error: redb::DatabaseError) -> Error {
     match error {
-        redb::DatabaseError::DatabaseAlreadyOpen => Error::Conflict(
-            "the vault's file is in use by another process; stop that one first".into(),
-        ),
+        redb::DatabaseError::DatabaseAlreadyOpen => Error::InUse,
         other => view::storage(other),
     }
 }

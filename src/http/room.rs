@@ -171,8 +171,8 @@ mod tests {
     }
 
     /// Goal: of a full house who has been silent longest leaves first, and who is answered stays.
-    /// Method: three seats, the first answered, the second silent, the third silent since later; two
-    /// more come.
+    /// Method: three seats, the first answered, the second silent, the third silent since later;
+    /// two more come.
     #[tokio::test(start_paused = true)]
     async fn who_was_silent_longest_makes_room_and_who_is_answered_stays() {
         let room = Room::new(3);

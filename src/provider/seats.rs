@@ -1,8 +1,9 @@
 //! Seats: how many calls one provider host gets at one time, and how long it asked us to stay away.
 //!
 //! It promises: at most [`limits::PROVIDER_CALLS_PER_HOST_MAX`] calls per host, and
-//! [`limits::PROVIDER_CALLS_MAX`] (or as many as stated) to all; who waits for one host takes no seat from another; after
-//! a `Retry-After` no call until it has passed; a bounded number of hosts remembered.
+//! [`limits::PROVIDER_CALLS_MAX`] to all, or fewer where so stated; who has waited longest goes
+//! first, and who waits for one host takes no seat from another; after a `Retry-After` no call until
+//! it has passed; a bounded number of hosts remembered.
 //! It never: makes a call.
 
 use std::collections::HashMap;
@@ -150,8 +151,8 @@ mod tests {
         assert!(seats.take("a:443").await.is_ok());
     }
 
-    /// Goal: no more calls than stated, and who has waited longest goes first. Method: two seats for
-    /// all; three more wait, and seats are given back one by one.
+    /// Goal: no more calls than stated, and who has waited longest goes first. Method: two seats
+    /// for all; three more wait, and seats are given back one by one.
     #[tokio::test]
     async fn all_hosts_share_the_seats_there_are_in_the_order_of_asking() {
         let clock = Clock::test(Timestamp::from_unix_ms(1_800_000_000_000));
