@@ -2,8 +2,8 @@
 //!
 //! It promises: at most [`limits::PROVIDER_CALLS_PER_HOST_MAX`] calls per host, and
 //! [`limits::PROVIDER_CALLS_MAX`] to all, or fewer where so stated; who has waited longest goes
-//! first, and who waits for one host takes no seat from another; after a `Retry-After` no call until
-//! it has passed; a bounded number of hosts remembered.
+//! first, and who waits for one host takes no seat from another; after a `Retry-After` no call
+//! until it has passed; a bounded number of hosts remembered.
 //! It never: makes a call.
 
 use std::collections::HashMap;
