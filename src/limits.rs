@@ -193,6 +193,9 @@ pub const RETRY_FOR_CALLERS: Duration = Duration::from_secs(30);
 pub const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(14 * 86_400);
 /// A caller waits at most this long for a refresh in flight (the call itself goes on).
 pub const REFRESH_WAIT_MAX: Duration = Duration::from_secs(75);
+/// Callers that may wait for refreshes at one time where nothing sets it lower. A server lets half
+/// of its connections wait: a provider that hangs must not hold them all.
+pub const REFRESH_WAITERS_MAX: usize = 16_384;
 /// A refresh in flight ends at the latest after this: twice a wait for a seat and a provider call,
 /// and two commits. Nothing but a disk that hangs comes near: a call that is cut may lose a token.
 pub const FLIGHT_MAX: Duration = Duration::from_secs(180);
@@ -219,6 +222,9 @@ pub const LINK_MEMORY: Duration = Duration::from_secs(86_400);
 pub const CODE_TRIES_MAX: u32 = 5;
 /// Longest long poll of a link's state: under the 60 s of common request time-outs.
 pub const LINK_WAIT_MAX: Duration = Duration::from_secs(55);
+/// Long polls at one time where nothing sets it lower. A server lets a quarter of its connections
+/// wait so.
+pub const LINK_WAITERS_MAX: usize = 16_384;
 
 // ---- the endpoint -----------------------------------------------------------------------------
 

@@ -39,6 +39,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::Semaphore;
+
 pub use self::apps::{AppRemoval, AppSecrets, SecretChange, ShownApp};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
 pub use self::create::NewVault;
@@ -100,6 +102,8 @@ struct Inner {
     /// Taken for the length of a try: one at a time.
     patience: Mutex<Patience>,
     refresh_paused: AtomicBool,
+    /// Taken for the length of a verification of the trail.
+    verifying: Semaphore,
 }
 
 impl Vault {
@@ -112,6 +116,7 @@ impl Vault {
             directory: directory.map(Path::to_owned),
             patience: Mutex::default(),
             refresh_paused: AtomicBool::new(false),
+            verifying: Semaphore::new(1),
         }))
     }
 

@@ -118,6 +118,7 @@ pub fn say_when(error: &Error, answer: &mut Answer) {
         Error::Busy(wait) => Some(*wait),
         Error::ProviderUnavailable { retry_after, .. } => *retry_after,
         Error::Locked | Error::ShuttingDown => Some(limits::BACKOFF_FIRST),
+        Error::Storage(_) | Error::AuditUnavailable(_) => Some(limits::STORE_HEAL_EVERY_MAX),
         _ => None,
     };
     if let Some(wait) = wait {

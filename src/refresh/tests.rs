@@ -340,9 +340,30 @@ async fn r8_what_is_granted_while_the_vault_is_locked_is_kept() {
     let locking = tokio::task::spawn_blocking(move || vault.lock(&Caller::local()));
     locking.await.unwrap().unwrap();
     bench.sandbox.behave();
-    assert_eq!(flight.landing_at_last().await, Landing::Unstored);
+    assert_eq!(flight.landing(PATIENCE).await, Landing::Unstored);
     assert!(bench.refresher.0.unstored.of(id).is_some());
     assert!(!bench.refresher.store_unstored().await);
+}
+
+/// Goal: a provider that hangs holds up so many callers and no more, the refresh goes on for those
+/// who were sent away, and who has something valid gets it. Method: one place; two callers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r11_who_finds_no_place_to_wait_is_told_to_come_back() {
+    let bench = Arc::new(Bench::new().await);
+    bench.refresher.seat_at_most(1);
+    bench.store("u", 0).await;
+    bench.store("valid", 20).await;
+    let waiting = bench.in_flight("u").await;
+    let sent_away = bench.try_to_fetch("u").await;
+    let Ok(Outcome::Unavailable { retry_after, .. }) = sent_away else {
+        panic!("{:?}", sent_away.err());
+    };
+    assert_eq!(retry_after, limits::BACKOFF_FIRST);
+    bench.handed("valid").await;
+    bench.sandbox.behave();
+    handed(waiting.await.unwrap());
+    bench.handed("u").await;
+    assert_eq!(bench.sandbox.counts().reuse_detected, 0);
 }
 
 /// Goal: flights are bounded, and who comes beyond the bound is told to come back. Method: flights
@@ -361,13 +382,13 @@ async fn r3_flights_are_bounded_and_one_that_panics_leaves_no_trace() {
     }
     assert!(!flights.join(id(7), std::future::pending()).is_own());
     let beyond = flights.join(id(most), std::future::pending());
-    let landing = beyond.landing_at_last().await;
+    let landing = beyond.landing(PATIENCE).await;
     assert!(matches!(landing, Landing::Failed(Error::Busy(_))));
     assert_eq!(flights.count(), limits::FLIGHTS_MAX);
 
     let flights = Flights::default();
     let flight = flights.join(id(1), async { panic!("on purpose") });
-    assert!(matches!(flight.landing_at_last().await, Landing::Later(..)));
+    assert!(matches!(flight.landing(PATIENCE).await, Landing::Later(..)));
     flights.drained().await;
     assert_eq!(flights.count(), 0);
 }

@@ -6,6 +6,7 @@
 //! | D2 disk full, for real: a tmpfs that is filled | `full` |
 //! | D4 no file descriptors: 64 of them, 1000 silent clients | `descriptors` |
 //! | D5 two processes | `files` |
+//! | overload: who waits does not hold up the rest | `overload` |
 //! | D7 permissions, links, pipes, directories | `files` |
 //!
 //! Mounting needs root. Where it cannot be done the tests that need it say so aloud, and must not
@@ -24,6 +25,7 @@ mod descriptors;
 mod files;
 mod full;
 mod house;
+mod overload;
 #[path = "../it/support.rs"]
 #[allow(
     dead_code,
