@@ -39,8 +39,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Semaphore;
-
 pub use self::apps::{AppRemoval, AppSecrets, SecretChange, ShownApp};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
 pub use self::create::NewVault;
@@ -103,7 +101,7 @@ struct Inner {
     patience: Mutex<Patience>,
     refresh_paused: AtomicBool,
     /// Taken for the length of a verification of the trail.
-    verifying: Semaphore,
+    verifying: Mutex<()>,
 }
 
 impl Vault {
@@ -116,7 +114,7 @@ impl Vault {
             directory: directory.map(Path::to_owned),
             patience: Mutex::default(),
             refresh_paused: AtomicBool::new(false),
-            verifying: Semaphore::new(1),
+            verifying: Mutex::default(),
         }))
     }
 

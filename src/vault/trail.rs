@@ -3,6 +3,8 @@
 //! It promises: reading the trail is itself on record.
 //! It never: shows more than the trail holds, which is no secret.
 
+use std::sync::TryLockError;
+
 use super::Vault;
 use super::audit::{Page, Verified};
 use super::ledger::Ledger;
@@ -34,10 +36,11 @@ impl Vault {
         let permit = self
             .gate()
             .permit(caller, Action::Audit, &Target::vault())?;
-        let Ok(_alone) = self.0.verifying.try_acquire() else {
+        let alone = self.0.verifying.try_lock();
+        if matches!(alone, Err(TryLockError::WouldBlock)) {
             // Each reads the whole trail, and holds a file open.
             return Err(Error::Busy(limits::BACKOFF_FIRST));
-        };
+        }
         let ledger = Ledger::read(permit.keys(), &self.store().read()?)?;
         let found = permit
             .audit()
@@ -56,14 +59,14 @@ mod tests {
     use super::*;
     use crate::clock::{Clock, Timestamp};
 
-    /// Goal: the trail is read whole by one at a time, and who comes meanwhile is told to come back.
-    /// Method: hold the place.
+    /// Goal: the trail is read whole by one at a time, and who comes meanwhile is told to come
+    /// back. Method: hold the place.
     #[test]
     fn one_verification_at_a_time() {
         let clock = Clock::test(Timestamp::from_unix_ms(1_800_000_000_000));
         let (vault, _) = Vault::in_memory(clock).unwrap();
         let me = Caller::local();
-        let held = vault.0.verifying.try_acquire().unwrap();
+        let held = vault.0.verifying.lock().unwrap();
         assert_eq!(
             vault.verify_audit(&me),
             Err(Error::Busy(limits::BACKOFF_FIRST))
