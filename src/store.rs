@@ -219,6 +219,12 @@ impl Store {
 
     fn on(file: Arc<dyn StorageBackend>, cache_bytes: usize) -> Result<Self> {
         let open = open(Arc::clone(&file), cache_bytes)?;
+        if let Some(why) = &open.refuses {
+            tracing::warn!(
+                why,
+                "the disk refuses writes; the vault is open for reading alone"
+            );
+        }
         Ok(Self {
             place: Place::Disk { file, cache_bytes },
             open: RwLock::new(Some(open)),
@@ -323,7 +329,11 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // Whoever still reads must not keep the next process out.
+        // In this order: what redb writes at its end must not come behind the next process's
+        // first. And whoever still reads must not keep that one out.
+        if let Ok(mut open) = self.open.write() {
+            drop(open.take());
+        }
         self.let_go();
     }
 }

@@ -33,8 +33,8 @@ async fn polls(api: &Api) -> (String, JoinSet<u16>) {
 
 /// Goal: callers that wait, for a provider that hangs or for a person, do not hold every
 /// connection: one too many is answered at once, the others in the end, and who wants something
-/// else is served meanwhile. Method: 16 connections; nine callers of a refresh that hangs, five long
-/// polls; then an API key is stored and fetched.
+/// else is served meanwhile. Method: 16 connections; nine callers of a refresh that hangs, five
+/// long polls; then an API key is stored and fetched.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_does_not_hold_up_those_who_do_not() {
     let outside = Outside::start(&Clock::system()).await;
