@@ -111,6 +111,11 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
+    /// Somebody has come: until now the seat was held free for the next.
+    pub(crate) fn is_taken_now(&self) {
+        *self.guest.silent_since.lock().expect("no holder panics") = Some(Instant::now());
+    }
+
     /// Waits until the room is needed for somebody else.
     pub(crate) async fn asked_to_leave(&self) {
         self.guest.leave.notified().await;
@@ -191,6 +196,22 @@ mod tests {
         assert!(asked.await.is_err(), "it was being answered");
         drop((served, fourth, fifth));
         assert_eq!(room.guests.lock().unwrap().seated.len(), 1);
+    }
+
+    /// Goal: a seat that was held free for long gives whoever takes it their moment all the same.
+    /// Method: of two seats the older one speaks after the younger was made and before it is taken.
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_counted_from_when_somebody_came() {
+        let room = Room::new(2);
+        let (speaks, held) = (room.seat().await, room.seat().await);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        drop(speaks.bell().ring());
+        tokio::time::advance(Duration::from_secs(5)).await;
+        held.is_taken_now();
+        let first_to_leave = tokio::spawn(left(speaks));
+        let newcomer = timeout(PATIENCE, room.seat()).await.unwrap();
+        assert_eq!((first_to_leave.await.unwrap(), newcomer.number), (0, 2));
+        assert!(!held.guest.is_to_leave.load(Ordering::Acquire));
     }
 
     /// Goal: a connection has a moment to say something, however many wait. Method: a house full of

@@ -139,6 +139,7 @@ where
             () = &mut shutdown => break,
             Some(_) = open.join_next() => {}
             (seat, stream) = next => {
+                seat.is_taken_now();
                 let server = Arc::clone(&server);
                 open.spawn(server.attend(stream, seat, told.clone()));
             }
