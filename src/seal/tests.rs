@@ -13,7 +13,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 fn keyring() -> Keyring {
     let root: [u8; 32] = std::array::from_fn(|at| at as u8);
     let mut keys = Keyring::from_root(&[0x11; 16], &root).unwrap();
-    keys.take_term(1, &[0x22; 32]);
+    keys.take_term(1, &[0x22; 32], Timestamp::default());
     keys
 }
 

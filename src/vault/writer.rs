@@ -14,6 +14,8 @@
 //! anew, and what was acknowledged is in it.
 //! It never: waits for a network, or grows its queue.
 
+mod reseal;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -23,6 +25,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+pub(super) use self::reseal::{Batch, Ending, count, tables};
 use super::audit::Audit;
 use super::ledger::{self, Counted, Ledger};
 use super::receipt::Receipt;
@@ -238,7 +241,9 @@ impl Worker {
         ledger.epoch += 1;
         (ledger.audit_seq, ledger.audit_hash) = self.audit.durable_head();
         write.put_record(Records::Meta, ledger::KEY, &ledger.seal(&self.keys)?)?;
+        let terms = self.new_terms(&write, &ledger)?;
         write.commit()?;
+        terms.into_iter().for_each(|terms| self.keys.take_up(terms));
         self.epoch.store(ledger.epoch, Ordering::Release);
         self.ledger = ledger;
         Ok(())
@@ -249,6 +254,7 @@ impl Worker {
             return Ok(());
         }
         self.store.reopen()?;
+        self.take_up_stored_terms()?;
         self.ledger = Ledger::read(&self.keys, &self.store.read()?)?;
         self.suspect = false;
         tracing::info!(epoch = self.ledger.epoch, "the store was opened anew");
