@@ -85,6 +85,11 @@ impl Terms {
         (self.known[self.current].0, self.page.key(self.current))
     }
 
+    #[cfg(test)]
+    pub(super) fn make_current(&mut self, number: u32) {
+        self.current = self.place(number).expect("it was taken in");
+    }
+
     fn holds_all_of(&self, other: &Self) -> bool {
         let mut others = other.known.iter();
         others.all(|(number, _)| self.place(*number).is_some())

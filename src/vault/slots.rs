@@ -142,7 +142,7 @@ impl Vault {
     /// Prepares a new header on this thread, and stores it where the one it was made from is still
     /// the stored one. Made from one with other key terms it is prepared anew: a rotation begins
     /// and ends by itself, and nobody is to hear of it here.
-    fn change_header(
+    pub(super) fn change_header(
         &self,
         caller: &Caller,
         prepare: impl Fn(&Keyring, &Header) -> Result<Header>,

@@ -63,7 +63,14 @@ impl Vault {
         if now < patience.not_before {
             return Err(Error::Busy(patience.not_before.since(now)));
         }
-        let stored = self.store().header()?;
+        let stored = match self.store().header() {
+            // Locked while its file was closed after an error: no writer is there to open it.
+            Err(Error::Storage(_)) => {
+                self.store().reopen()?;
+                self.store().header()?
+            }
+            other => other?,
+        };
         let header = Header::parse(&stored)?;
         let keys = match Keyring::unlock(&header, unlocker) {
             Ok(keys) => Arc::new(keys),
