@@ -5,7 +5,7 @@
 //! they are durable ([`Receipt`]).
 //!
 //! It promises, beside what its rooms promise (V1 to V9 in `ledger`, `writer`, `access`, `renew`;
-//! V13 in `rotation`; A1 to A3 in `audit`):
+//! V14 in `rotation`; A1 to A3 in `audit`):
 //! * V10 A locked vault holds no key, and answers "locked" to everything but unlocking.
 //! * V11 Unlock tries go one at a time, each wrong one makes the next wait longer, and none locks
 //!   the owner out for ever.

@@ -10,7 +10,7 @@
 //!                   +----> when everybody who read before it is done: their keys are wiped
 //! ```
 //!
-//! It promises: V13 A rotation goes on after a crash at any point and loses no record and no write
+//! It promises: V14 A rotation goes on after a crash at any point and loses no record and no write
 //! made meanwhile; it ends with a header that has the new term alone, and from then on the old one
 //! opens nothing. A record that does not open stops the end, not the vault: the old term stays and
 //! the status says why.

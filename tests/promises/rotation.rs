@@ -1,4 +1,4 @@
-//! Rotating the keys while the vault serves (V13): nobody waits, nothing is lost.
+//! Rotating the keys while the vault serves (V14): nobody waits, nothing is lost.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,11 +53,11 @@ fn value_of(vault: &Vault, user: usize) -> String {
     fresh(vault, &ask).value.expose().clone()
 }
 
-/// Goal: V13 a refresh that is in flight across a whole rotation is stored, since resealing keeps
+/// Goal: V14 a refresh that is in flight across a whole rotation is stored, since resealing keeps
 /// the version its intent names. Method: begin a refresh, rotate to the end, finish it, unlock
 /// anew.
 #[test]
-fn v13_a_refresh_in_flight_across_a_rotation_is_not_lost() {
+fn v14_a_refresh_in_flight_across_a_rotation_is_not_lost() {
     let (disk, vault) = Disk::create(Settings::default());
     add_apps(&vault);
     let place = address("mail", &owner("", "alice"));
@@ -84,12 +84,12 @@ fn v13_a_refresh_in_flight_across_a_rotation_is_not_lost() {
     assert_eq!(term(&vault), 2);
 }
 
-/// Goal: V13 under a mixed load every call is answered as without a rotation, and what was stored
+/// Goal: V14 under a mixed load every call is answered as without a rotation, and what was stored
 /// last is there. Method: rotate again and again beside callers that fetch, list, store and delete,
 /// each on users of its own, until each has done its rounds; then unlock anew, which adds the
 /// ledger up.
 #[test]
-fn v13_callers_at_work_notice_nothing_of_a_rotation() {
+fn v14_callers_at_work_notice_nothing_of_a_rotation() {
     let (disk, vault) = Disk::create(Settings::default());
     add_apps(&vault);
     store_many(&vault, 120);
@@ -105,9 +105,7 @@ fn v13_callers_at_work_notice_nothing_of_a_rotation() {
                         for user in (worker * 30)..(worker * 30 + 30) {
                             work(vault, me, user, round);
                         }
-                        let all = vault
-                            .list_tokens(me, &Filter::default(), None, 1000)
-                            .unwrap();
+                        let all = vault.list(me, &Filter::default(), 1000, None).unwrap();
                         assert!(all.tokens.len() >= 30, "a list is whole");
                     }
                 })
@@ -154,10 +152,10 @@ fn work(vault: &Vault, me: &Caller, user: usize, round: usize) {
     assert_eq!(value_of(vault, user), value);
 }
 
-/// Goal: V13 one rotation at a time, whoever asks. Method: eight ask at one moment; each one told
+/// Goal: V14 one rotation at a time, whoever asks. Method: eight ask at one moment; each one told
 /// yes is a term, the others are told what is under way.
 #[test]
-fn v13_of_rotations_at_one_time_one_begins() {
+fn v14_of_rotations_at_one_time_one_begins() {
     let (_disk, vault) = Disk::create(Settings::default());
     add_apps(&vault);
     store_many(&vault, 50);
@@ -185,10 +183,10 @@ fn v13_of_rotations_at_one_time_one_begins() {
     assert_eq!(term(&vault), 1 + begun);
 }
 
-/// Goal: V13 ten thousand records are resealed in bounded time, and fetches and stores are answered
+/// Goal: V14 ten thousand records are resealed in bounded time, and fetches and stores are answered
 /// meanwhile. Method: count what is answered before the rotation has ended.
 #[test]
-fn v13_ten_thousand_records_are_resealed_while_callers_are_served() {
+fn v14_ten_thousand_records_are_resealed_while_callers_are_served() {
     let (vault, _clock) = memory();
     store_many(&vault, 8000);
     store_many_more(&vault, 2000);
@@ -239,7 +237,7 @@ fn store_many_more(vault: &Vault, count: usize) {
 /// what opens it. Method: keys with every right but that one; then proofs, wrong and right, and the
 /// wait between.
 #[test]
-fn v13_rotating_takes_the_right_to_lock_and_slots_take_a_proof_besides() {
+fn v14_rotating_takes_the_right_to_lock_and_slots_take_a_proof_besides() {
     let (disk, vault) = Disk::create(Settings::default());
     let others = Action::ALL
         .into_iter()

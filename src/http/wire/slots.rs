@@ -84,7 +84,7 @@ impl SlotRequest {
     /// Checks it, and makes a recovery code where one is asked for.
     ///
     /// # Errors
-    /// [`Error::Invalid`], [`Error::Settings`] naming the field.
+    /// [`Error::Invalid`] naming the field.
     pub fn into_slot(self) -> Result<NewSlot> {
         let proof = Proof {
             current: self.current,
@@ -134,7 +134,7 @@ impl PassphraseRequest {
     /// What opens the vault now, the new passphrase, and its cost.
     ///
     /// # Errors
-    /// [`Error::Invalid`], [`Error::Settings`] naming the field.
+    /// [`Error::Invalid`] naming the field.
     pub fn into_change(self) -> Result<(Unlocker, Secret<String>, KdfParams)> {
         let proof = Proof {
             current: self.current,
@@ -161,7 +161,8 @@ pub struct MadeSlot<'a> {
 fn kdf(memory_mib: Option<u32>) -> Result<KdfParams> {
     let usual = KdfParams::DEFAULT;
     memory_mib.map_or(Ok(usual), |mib| {
-        KdfParams::new(mib.saturating_mul(1024), usual.passes(), usual.lanes())
+        let memory_kib = mib.saturating_mul(1024);
+        KdfParams::new(memory_kib, usual.passes(), usual.lanes()).map_err(wrong)
     })
 }
 
@@ -172,7 +173,12 @@ fn key_file(field: &'static str, text: &Secret<String>) -> Result<Unlocker> {
     let bytes = from_base64url(plain.expose()).map(Secret::new);
     let bytes = bytes
         .ok_or_else(|| Error::invalid(format!("`{field}` is the key file's content in base64")))?;
-    Unlocker::key_file(bytes)
+    Unlocker::key_file(bytes).map_err(wrong)
+}
+
+/// What is a setting of the operator's elsewhere is a field of the request here.
+fn wrong(error: Error) -> Error {
+    Error::Invalid(error.to_string())
 }
 
 #[cfg(test)]
@@ -212,7 +218,7 @@ mod tests {
         ] {
             let refused = read(&body).err();
             assert!(
-                matches!(refused, Some(Error::Invalid(_) | Error::Settings(_))),
+                matches!(refused, Some(Error::Invalid(_))),
                 "{body}: {refused:?}"
             );
         }

@@ -1,4 +1,4 @@
-//! Rotation on a disk that fails and in a process that dies (V13).
+//! Rotation on a disk that fails and in a process that dies (V14).
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
@@ -173,12 +173,12 @@ fn fault(vault: &Vault, term: u32, before: &BTreeMap<(&'static str, Vec<u8>), Ve
     String::new()
 }
 
-/// Goal: V13 a power cut at any write of a rotation loses nothing, and the rotation goes on by
+/// Goal: V14 a power cut at any write of a rotation loses nothing, and the rotation goes on by
 /// itself. Method: let the first, second, ... change of the disk fail and every later one, cut the
 /// power, open again with the same secret, wait for the end, look at everything; until a rotation
 /// meets no failure.
 #[test]
-fn v13_a_power_cut_at_any_write_of_a_rotation_loses_nothing_and_it_goes_on() {
+fn v14_a_power_cut_at_any_write_of_a_rotation_loses_nothing_and_it_goes_on() {
     let (mut cuts, mut resumed) = (0, 0);
     for changes in 0.. {
         let disk = Faulty::default();
@@ -213,7 +213,7 @@ fn v13_a_power_cut_at_any_write_of_a_rotation_loses_nothing_and_it_goes_on() {
 /// Goal: the harness above sees a fault. Method: after a rotation put one record's old bytes back,
 /// which has the right version, so that the ledger adds up; then a header with the old term.
 #[test]
-fn v13_the_harness_sees_an_old_record_and_an_old_header_put_back() {
+fn v14_the_harness_sees_an_old_record_and_an_old_header_put_back() {
     let disk = Faulty::default();
     let (vault, clock) = filled(&disk);
     let before = records(&vault);
@@ -248,10 +248,10 @@ fn v13_the_harness_sees_an_old_record_and_an_old_header_put_back() {
     assert!(matches!(refused, Some(Error::Damaged(_))), "{refused:?}");
 }
 
-/// Goal: V13 several old terms, as crashes may leave them, end in one walk. Method: begin terms
+/// Goal: V14 several old terms, as crashes may leave them, end in one walk. Method: begin terms
 /// behind the rotation's back, write under each, unlock anew.
 #[test]
-fn v13_several_old_terms_end_together() {
+fn v14_several_old_terms_end_together() {
     let disk = Faulty::default();
     let (vault, clock) = filled(&disk);
     for user in 0..3 {
@@ -265,11 +265,11 @@ fn v13_several_old_terms_end_together() {
     assert_eq!(fault(&vault, 4, &before), "");
 }
 
-/// Goal: V13 a full disk is waited for and said, writes that need none of it are answered, and it
+/// Goal: V14 a full disk is waited for and said, writes that need none of it are answered, and it
 /// ends by itself. Method: begin a term, fail the disk before the first
 /// batch; look; mend.
 #[test]
-fn v13_trouble_with_the_disk_is_said_and_waited_for() {
+fn v14_trouble_with_the_disk_is_said_and_waited_for() {
     let disk = Faulty::default();
     let (vault, _) = filled(&disk);
     let before = records(&vault);
@@ -287,11 +287,11 @@ fn v13_trouble_with_the_disk_is_said_and_waited_for() {
     assert_eq!(fault(&vault, 2, &before), "");
 }
 
-/// Goal: V13 a damaged record stops the end and nothing else: it does not spin, the old term stays,
+/// Goal: V14 a damaged record stops the end and nothing else: it does not spin, the old term stays,
 /// the rest is resealed, and it can be taken up again. Method: change a byte of one record in the
 /// file; rotate; mend it; rotate again.
 #[test]
-fn v13_a_damaged_record_keeps_the_old_term_and_is_told() {
+fn v14_a_damaged_record_keeps_the_old_term_and_is_told() {
     let disk = Faulty::default();
     let (vault, clock) = filled(&disk);
     let before = records(&vault);
@@ -379,10 +379,10 @@ fn hold(vault: &Vault) -> impl FnOnce() + use<> {
     }
 }
 
-/// Goal: V13 slots that change while a rotation begins or ends are not undone, nor is the rotation.
+/// Goal: V14 slots that change while a rotation begins or ends are not undone, nor is the rotation.
 /// Method: begin or end one while a slot is being prepared; both must be in the header.
 #[test]
-fn v13_a_slot_and_a_term_that_change_together_both_stay() {
+fn v14_a_slot_and_a_term_that_change_together_both_stay() {
     let disk = Faulty::default();
     let (vault, clock) = filled(&disk);
     let file = |byte| Unlocker::key_file(Secret::new(vec![byte; 32])).unwrap();
@@ -402,11 +402,11 @@ fn v13_a_slot_and_a_term_that_change_together_both_stay() {
     assert_eq!(vault.status().key_term.unwrap().number, 2);
 }
 
-/// Goal: V13 whoever read a record before the old term went can open it; afterwards nobody can.
+/// Goal: V14 whoever read a record before the old term went can open it; afterwards nobody can.
 /// Method: keep a permit over a whole rotation; the old term must open with it, and the rotation
 /// must not be over; let it go.
 #[test]
-fn v13_a_reader_at_work_keeps_the_old_term_until_it_is_done() {
+fn v14_a_reader_at_work_keeps_the_old_term_until_it_is_done() {
     let disk = Faulty::default();
     let (vault, _) = filled(&disk);
     let before = records(&vault);
@@ -430,10 +430,10 @@ fn v13_a_reader_at_work_keeps_the_old_term_until_it_is_done() {
     assert_eq!(fault(&vault, 2, &before), "");
 }
 
-/// Goal: V13 a lock in the middle waits for nothing but the batch, and the next unlock goes on.
+/// Goal: V14 a lock in the middle waits for nothing but the batch, and the next unlock goes on.
 /// Method: lock while the disk is in trouble, which would be waited for; unlock.
 #[test]
-fn v13_a_lock_in_the_middle_ends_the_worker_and_an_unlock_goes_on() {
+fn v14_a_lock_in_the_middle_ends_the_worker_and_an_unlock_goes_on() {
     let disk = Faulty::default();
     let (vault, _) = filled(&disk);
     let before = records(&vault);
