@@ -335,7 +335,7 @@ impl Permit {
         })
     }
 
-    /// [`Self::write`] for one of many steps of what is on record as a whole, and hands nothing out.
+    /// [`Self::write`] for a step of what is on record as a whole, and hands nothing out.
     ///
     /// # Errors
     /// [`Error::Busy`].

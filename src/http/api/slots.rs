@@ -21,11 +21,7 @@ pub(super) async fn add(app: &App, call: &Call) -> Result<Answer> {
         vault.with_proof(&caller, &new.current, slot)
     };
     let number = blocking(add).await?;
-    let recovery_code = code.as_ref().map(|code| code.expose().as_str());
-    Ok(ok(&MadeSlot {
-        number,
-        recovery_code,
-    }))
+    Ok(ok(&MadeSlot::of(number, code.as_ref())))
 }
 
 pub(super) async fn remove(app: &App, call: &Call) -> Result<Answer> {

@@ -151,11 +151,19 @@ impl PassphraseRequest {
 /// A slot that was made.
 #[derive(Serialize)]
 pub struct MadeSlot<'a> {
-    /// Names it.
-    pub number: u32,
-    /// The recovery code, shown this once.
+    number: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub recovery_code: Option<&'a str>,
+    recovery_code: Option<&'a str>,
+}
+
+impl<'a> MadeSlot<'a> {
+    /// Its number, and the recovery code where one was made, shown this once.
+    pub fn of(number: u32, recovery_code: Option<&'a Secret<String>>) -> Self {
+        Self {
+            number,
+            recovery_code: recovery_code.map(|code| code.expose().as_str()),
+        }
+    }
 }
 
 fn kdf(memory_mib: Option<u32>) -> Result<KdfParams> {
