@@ -13,7 +13,7 @@ use strongroom::vault::{
 
 use crate::support::*;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn ended(vault: &Vault) {
     let begun = Instant::now();
