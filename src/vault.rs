@@ -108,6 +108,8 @@ struct Inner {
     patience: Mutex<Patience>,
     refresh_paused: AtomicBool,
     rotator: Rotator,
+    /// Taken for the length of a verification of the trail.
+    verifying: Mutex<()>,
 }
 
 impl Vault {
@@ -121,6 +123,7 @@ impl Vault {
             patience: Mutex::default(),
             refresh_paused: AtomicBool::new(false),
             rotator: Rotator::default(),
+            verifying: Mutex::default(),
         }))
     }
 

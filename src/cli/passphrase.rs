@@ -400,7 +400,7 @@ impl Opener {
 
 fn open_locked(data: &Path) -> Result<Vault, Failure> {
     Vault::open(data, Settings::default(), Clock::system()).map_err(|error| match error {
-        Error::Conflict(_) => Failure::from(error).with_hint(
+        Error::InUse => Failure::from(error).with_hint(
             "the server that has it can do this: leave `--data` and STRONGROOM_DATA out; or stop \
              the server first",
         ),
