@@ -107,9 +107,9 @@ struct Inner {
     /// Taken for the length of a try: one at a time.
     patience: Mutex<Patience>,
     refresh_paused: AtomicBool,
+    rotator: Rotator,
     /// Taken for the length of a verification of the trail.
     verifying: Mutex<()>,
-    rotator: Rotator,
 }
 
 impl Vault {
@@ -122,8 +122,8 @@ impl Vault {
             directory: directory.map(Path::to_owned),
             patience: Mutex::default(),
             refresh_paused: AtomicBool::new(false),
-            verifying: Mutex::default(),
             rotator: Rotator::default(),
+            verifying: Mutex::default(),
         }))
     }
 

@@ -16,8 +16,8 @@
 //! It never: waits for a network, or grows its queue.
 
 mod books;
-mod trouble;
 mod reseal;
+mod trouble;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,8 +29,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use self::books::Books;
-use self::trouble::Trouble;
 pub(super) use self::reseal::{Batch, Ending, count, tables};
+use self::trouble::Trouble;
 use super::audit::Audit;
 use super::ledger::{self, Ledger};
 use super::receipt::Receipt;
@@ -276,7 +276,6 @@ impl Worker {
         }
         let store = &self.store;
         self.trouble.measured(|| store.reopen())?;
-        self.store.reopen()?;
         self.take_up_stored_terms()?;
         self.ledger = Ledger::read(&self.keys, &self.store.read()?)?;
         self.suspect = false;

@@ -129,7 +129,10 @@ async fn v14_a_passphrase_changed_while_it_serves_holds_after_a_restart() {
         "the old passphrase opens: {old:?}"
     );
     std::fs::write(&file, NEW).unwrap();
-    assert_eq!(home.serve(&[]).terminate(), Some(0));
+    let served = home.serve(&[]);
+    // Until it answers it may not hear signals yet.
+    assert_eq!(served.api().get("/v1/status").await.0, 200);
+    assert_eq!(served.terminate(), Some(0));
 }
 
 /// Goal: V14 slots are added and removed while it serves, and hold after a restart; a rotation is
