@@ -24,6 +24,7 @@ mod logging;
 mod misuse;
 mod output;
 mod passphrase;
+mod rotate;
 mod sandbox;
 mod secrets;
 mod serve;
@@ -70,6 +71,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Unlock(args) => wait(lock::unlock(args)),
         Command::Lock(args) => wait(lock::lock(args)),
         Command::Status(args) => wait(lock::status(args)),
+        Command::Rotate(args) => wait(rotate::run(args)),
         Command::App(command) => wait(app::run(command)),
         Command::Connect(args) => wait(connect::run(args)),
         Command::Token(command) => wait(token::run(command)),
@@ -79,7 +81,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
 }
 
 /// Runs a command that talks to a server.
-fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn wait<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -110,6 +110,26 @@ pub const STORE_HEAL_EVERY_MAX_OF_A_LARGE_FILE: Duration = Duration::from_secs(6
 /// Writes that may wait for the writer; more are told to come back.
 pub const WRITE_QUEUE_MAX: usize = 8192;
 
+// ---- key rotation -----------------------------------------------------------------------------
+
+/// Records resealed in one transaction: a write that waits behind it waits a few milliseconds.
+pub const RESEAL_BATCH_MAX: usize = 128;
+/// Bytes resealed in one transaction, the record that passes it included: the same for large ones.
+pub const RESEAL_BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// Records looked at in one transaction where few are to be resealed.
+pub const RESEAL_LOOK_MAX: usize = 4096;
+/// Walks through all records before a rotation says that it cannot end. One does, by design.
+pub const RESEAL_WALKS_MAX: u32 = 3;
+/// First pause of a rotation whose disk is in trouble; doubled for each further one.
+pub const ROTATION_PAUSE_FIRST: Duration = Duration::from_millis(250);
+/// Longest pause of a rotation between two tries.
+pub const ROTATION_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Pause between two looks at whether everybody who read before the old terms went is done.
+pub const ROTATION_LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Longest wait for them, after which the old terms are wiped all the same. A request ends within
+/// 90 s; a check of a large vault may read for minutes.
+pub const ROTATION_READERS_MAX: Duration = Duration::from_secs(600);
+
 // ---- audit ------------------------------------------------------------------------------------
 
 /// Longest audit entry, sealed, in bytes.
@@ -333,6 +353,8 @@ pub const CLIENT_POLL_FAILURES_MAX: u32 = 20;
 pub const CLIENT_CONNECT_WAIT_MAX: Duration = Duration::from_secs(3600 + 300);
 /// Pause between two looks at the audit trail while following it. Each look is itself on record.
 pub const CLIENT_FOLLOW_EVERY: Duration = Duration::from_secs(1);
+/// Pause between two looks at a key rotation.
+pub const CLIENT_ROTATION_EVERY: Duration = Duration::from_millis(200);
 /// Longest JSON file of grants given to `key add`, in bytes: what a request body may hold.
 pub const CLIENT_GRANTS_FILE_BYTES_MAX: usize = BODY_BYTES_MAX;
 

@@ -5,7 +5,7 @@
 //! they are durable ([`Receipt`]).
 //!
 //! It promises, beside what its rooms promise (V1 to V9 in `ledger`, `writer`, `access`, `renew`;
-//! A1 to A3 in `audit`):
+//! V14 in `rotation`; A1 to A3 in `audit`):
 //! * V10 A locked vault holds no key, and answers "locked" to everything but unlocking.
 //! * V11 Unlock tries go one at a time, each wrong one makes the next wait longer, and none locks
 //!   the owner out for ever.
@@ -29,6 +29,7 @@ mod lists;
 mod receipt;
 mod records;
 mod renew;
+mod rotation;
 mod slots;
 mod tokens;
 mod trail;
@@ -49,11 +50,13 @@ pub use self::links::{MadeLink, NewLink, NoWay, Returned, Vouched};
 pub use self::lists::{Filter, TokenPage};
 pub use self::receipt::Receipt;
 pub use self::renew::{Begin, Finish, Need, RefreshAsk, RefreshJob};
+pub use self::rotation::{KeyTerm, Rotation, RotationState};
 pub use self::slots::SlotInfo;
 pub use self::tokens::{Ask, Besides, Found, Handed};
 pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphrase};
 
 use self::access::Gate;
+use self::rotation::Rotator;
 use self::unlock::Patience;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -84,6 +87,10 @@ pub struct Status {
     pub keys_in_locked_memory: Option<bool>,
     /// Whether refreshing is paused, since the vault was copied from another host.
     pub refresh_paused: bool,
+    /// The key term that records are sealed under.
+    pub key_term: Option<KeyTerm>,
+    /// The rotation to that term, while records of an older one are left.
+    pub rotation: Option<Rotation>,
 }
 
 /// A token vault. Cheap to clone.
@@ -102,6 +109,7 @@ struct Inner {
     refresh_paused: AtomicBool,
     /// Taken for the length of a verification of the trail.
     verifying: Mutex<()>,
+    rotator: Rotator,
 }
 
 impl Vault {
@@ -115,6 +123,7 @@ impl Vault {
             patience: Mutex::default(),
             refresh_paused: AtomicBool::new(false),
             verifying: Mutex::default(),
+            rotator: Rotator::default(),
         }))
     }
 
@@ -131,10 +140,12 @@ impl Vault {
         let open = self.0.gate.status();
         Status {
             locked: open.is_none(),
-            epoch: open.map(|(epoch, _, _)| epoch),
-            audit_seq: open.map(|(_, seq, _)| seq),
-            keys_in_locked_memory: open.map(|(_, _, locked)| locked),
+            epoch: open.map(|(epoch, _, _, _)| epoch),
+            audit_seq: open.map(|(_, seq, _, _)| seq),
+            keys_in_locked_memory: open.map(|(_, _, locked, _)| locked),
             refresh_paused: self.0.refresh_paused.load(Ordering::Acquire),
+            key_term: open.map(|(_, _, _, term)| KeyTerm::from(term)),
+            rotation: open.and_then(|_| self.0.rotator.status()),
         }
     }
 

@@ -19,6 +19,7 @@ use super::init::InitArgs;
 use super::key::KeyCommand;
 use super::lock::{LockArgs, StatusArgs, UnlockArgs};
 use super::passphrase::PassphraseCommand;
+use super::rotate::RotateArgs;
 use super::token::TokenCommand;
 use crate::http::listen::ListenAddress;
 use crate::limits;
@@ -132,12 +133,21 @@ pub enum Command {
     /// Every secret handed out, every change and every refusal is on record, sealed and chained.
     /// Entries come oldest first.
     Audit(AuditArgs),
-    /// Look after the ways to unlock a vault, while its server is stopped.
+    /// Look after the ways to unlock a vault.
     ///
-    /// A vault has key slots: passphrases, the recovery code, key files. Any one of them unlocks
-    /// it.
+    /// A vault has key slots: passphrases, recovery codes, key files. Any one of them unlocks it.
+    /// Without `--data` (and STRONGROOM_DATA) the running server changes them, from this machine
+    /// and with an access key that may lock; with `--data` they are changed in the directory of a
+    /// stopped server. What opens the vault now is asked for either way.
     #[command(subcommand)]
     Passphrase(PassphraseCommand),
+    /// Put a new key in the place of the one that seals records, while the server serves.
+    ///
+    /// Every record is sealed anew in the background; then the old key goes and opens nothing any
+    /// more. Nobody has to wait meanwhile, and a restart goes on where it was. Passphrases, access
+    /// keys and tokens stay as they are. Backups made before stay readable with what opened the
+    /// vault then.
+    Rotate(RotateArgs),
     /// Run the sandbox OAuth provider alone.
     ///
     /// A complete OAuth provider for development and tests: a login and consent page, PKCE,

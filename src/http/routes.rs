@@ -30,6 +30,14 @@ pub enum Route {
     Unlock,
     /// Lock.
     Lock,
+    /// Make a key slot.
+    AddSlot,
+    /// Delete a key slot.
+    RemoveSlot,
+    /// Change the passphrase.
+    Passphrase,
+    /// Rotate the keys that seal records.
+    Rotate,
     /// List apps.
     Apps,
     /// Make an app.
@@ -132,7 +140,7 @@ const fn upload(method: Method, path: &'static str, entrance: Entrance, route: R
 }
 
 /// The table.
-pub static TABLE: [Row; 36] = {
+pub static TABLE: [Row; 40] = {
     use Entrance::{Key, Open, Page};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
@@ -143,6 +151,10 @@ pub static TABLE: [Row; 36] = {
         row(GET, "/v1/status", Key, Route::Status),
         row(POST, "/v1/unlock", Open, Route::Unlock),
         row(POST, "/v1/lock", Key, Route::Lock),
+        upload(POST, "/v1/slots", Key, Route::AddSlot),
+        upload(DELETE, "/v1/slots/{}", Key, Route::RemoveSlot),
+        upload(PUT, "/v1/passphrase", Key, Route::Passphrase),
+        row(POST, "/v1/rotate", Key, Route::Rotate),
         row(GET, "/v1/apps", Key, Route::Apps),
         row(POST, "/v1/apps", Key, Route::AddApp),
         row(GET, "/v1/apps/{}", Key, Route::App),

@@ -7,6 +7,7 @@
 pub mod apps;
 pub mod keys;
 pub mod links;
+pub mod slots;
 pub mod tokens;
 
 use std::time::Duration;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::access::Gate;
 use super::audit::Audit;
+use super::create::unfinished;
 use super::ledger::Ledger;
 use super::{Settings, Vault, keys};
 use crate::clock::{Clock, Timestamp};
@@ -24,7 +25,7 @@ use crate::store::Store;
 #[derive(Default)]
 pub(super) struct Patience {
     failures: u32,
-    not_before: Timestamp,
+    pub(super) not_before: Timestamp,
 }
 
 /// The store's file in the data directory.
@@ -40,6 +41,7 @@ impl Vault {
     /// another process has it, [`Error::Damaged`].
     pub fn open(directory: &Path, settings: Settings, clock: Clock) -> Result<Self> {
         check_directory(directory)?;
+        unfinished::check(directory)?;
         let trail = directory.join(AUDIT);
         if trail.symlink_metadata().is_ok() {
             check_directory(&trail)?;
@@ -67,7 +69,14 @@ impl Vault {
         if now < patience.not_before {
             return Err(Error::Busy(patience.not_before.since(now)));
         }
-        let stored = self.store().header()?;
+        let stored = match self.store().header() {
+            // Locked while its file was closed after an error: no writer is there to open it.
+            Err(Error::Storage(_)) => {
+                self.store().reopen()?;
+                self.store().header()?
+            }
+            other => other?,
+        };
         let header = Header::parse(&stored)?;
         let keys = match Keyring::unlock(&header, unlocker) {
             Ok(keys) => Arc::new(keys),
@@ -99,7 +108,8 @@ impl Vault {
                 // The ledger soon remembers a later entry: from here on the trail itself tells.
                 fault.map_or(Ok(()), |fault| permit.record(&fault, None))
             })
-            .and_then(|()| self.settle_in());
+            .and_then(|()| self.settle_in())
+            .and_then(|()| self.resume_rotation());
         if recorded.is_err() {
             // An unlock that cannot be put on record does not count.
             self.gate().shut();
@@ -138,6 +148,7 @@ impl Vault {
         let permit = self.gate().permit(caller, Action::Lock, &Target::vault())?;
         permit.record("locked", None)?;
         drop(permit);
+        self.0.rotator.stop();
         self.gate().shut();
         Ok(())
     }
@@ -147,13 +158,14 @@ impl Vault {
     /// # Errors
     /// [`Error::Storage`] where the last bytes could not be written.
     pub fn close(&self) -> Result<()> {
+        self.0.rotator.stop();
         self.gate().shut();
         self.store().close()
     }
 }
 
 impl Patience {
-    fn failed(&mut self, now: Timestamp) {
+    pub(super) fn failed(&mut self, now: Timestamp) {
         self.failures = self.failures.saturating_add(1);
         let doublings = self.failures.saturating_sub(1).min(16);
         let wait = limits::UNLOCK_DELAY_FIRST.saturating_mul(1 << doublings);

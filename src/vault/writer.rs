@@ -17,6 +17,7 @@
 
 mod books;
 mod trouble;
+mod reseal;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,7 @@ use tokio::sync::oneshot;
 
 use self::books::Books;
 use self::trouble::Trouble;
+pub(super) use self::reseal::{Batch, Ending, count, tables};
 use super::audit::Audit;
 use super::ledger::{self, Ledger};
 use super::receipt::Receipt;
@@ -259,7 +261,9 @@ impl Worker {
         ledger.epoch += 1;
         (ledger.audit_seq, ledger.audit_hash) = self.audit.durable_head();
         write.put_record(Records::Meta, ledger::KEY, &ledger.seal(&self.keys)?)?;
+        let terms = self.new_terms(&write, &ledger)?;
         write.commit()?;
+        terms.into_iter().for_each(|terms| self.keys.take_up(terms));
         self.trouble.is_over();
         self.epoch.store(ledger.epoch, Ordering::Release);
         self.ledger = ledger;
@@ -272,6 +276,8 @@ impl Worker {
         }
         let store = &self.store;
         self.trouble.measured(|| store.reopen())?;
+        self.store.reopen()?;
+        self.take_up_stored_terms()?;
         self.ledger = Ledger::read(&self.keys, &self.store.read()?)?;
         self.suspect = false;
         tracing::info!(epoch = self.ledger.epoch, "the store was opened anew");

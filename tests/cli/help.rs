@@ -2,7 +2,7 @@
 
 use super::support::{KEY, run, run_with};
 
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 37] = [
     "dev",
     "init",
     "serve",
@@ -33,8 +33,10 @@ const COMMANDS: [&str; 35] = [
     "passphrase set",
     "passphrase add",
     "passphrase add-key-file",
+    "passphrase add-recovery-code",
     "passphrase slots",
     "passphrase remove-slot",
+    "rotate",
     "sandbox",
     "completions",
     "",

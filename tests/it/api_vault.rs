@@ -23,9 +23,11 @@ async fn health_is_open_and_status_needs_any_key() {
     let expected = [
         "audit_seq",
         "epoch",
+        "key_term",
         "keys_in_locked_memory",
         "locked",
         "refresh_paused",
+        "rotation",
         "slots",
         "version",
     ];

@@ -12,7 +12,7 @@ use crate::http::app::{App, Call};
 use crate::http::wire::keys::{KeyRequest, KeyShape};
 use crate::http::wire::{ok, read, typed};
 use crate::secret::Secret;
-use crate::vault::{SlotInfo, Unlocker};
+use crate::vault::{KeyTerm, Rotation, SlotInfo, Unlocker};
 
 #[derive(Serialize)]
 struct Health {
@@ -28,6 +28,8 @@ struct StatusShape {
     audit_seq: Option<u64>,
     keys_in_locked_memory: Option<bool>,
     refresh_paused: bool,
+    key_term: Option<KeyTerm>,
+    rotation: Option<Rotation>,
     slots: Vec<SlotInfo>,
 }
 
@@ -55,14 +57,14 @@ pub(super) fn status(app: &App, call: &Call) -> Result<Answer> {
         audit_seq: status.audit_seq,
         keys_in_locked_memory: status.keys_in_locked_memory,
         refresh_paused: status.refresh_paused,
+        key_term: status.key_term,
+        rotation: status.rotation,
         slots: app.vault.slots()?,
     }))
 }
 
 pub(super) async fn unlock(app: &App, call: &Call) -> Result<Answer> {
-    if !call.peer.loopback_or_unix && !app.remote_unlock {
-        return Err(Error::Denied);
-    }
+    from_here(app, call)?;
     let typed = read::<UnlockRequest>(&call.body)?.passphrase;
     let typed = typed.ok_or_else(|| Error::invalid("`passphrase` is missing"))?;
     let (vault, from) = (app.vault.clone(), call.peer.address.clone());
@@ -111,8 +113,17 @@ pub(super) async fn verify_audit(app: &App, call: &Call) -> Result<Answer> {
     Ok(ok(&blocking(move || vault.verify_audit(&caller)).await?))
 }
 
+/// What opens the vault is taken from this machine alone, unless told otherwise.
+pub(super) fn from_here(app: &App, call: &Call) -> Result<()> {
+    if call.peer.loopback_or_unix || app.remote_unlock {
+        Ok(())
+    } else {
+        Err(Error::Denied)
+    }
+}
+
 /// Runs what takes long apart from who is served.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(work)
