@@ -94,6 +94,8 @@ pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// What opening may write to memory where the disk refuses writes, in bytes: opening a file of a
 /// million records writes less than a hundredth of that.
 pub const STORE_LAYER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Longest wait for reads that have begun when the file is opened anew: most take microseconds.
+pub const STORE_READERS_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Most writes in one commit. Beyond 100 a group gains little and its first waiter waits longer.
 pub const COMMIT_GROUP_MAX: usize = 256;
 /// First pause between two tries of a disk that goes on failing; doubled for each further one.

@@ -32,6 +32,7 @@ mod disk;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod file;
+mod readers;
 mod view;
 
 use std::path::Path;
@@ -42,6 +43,7 @@ use redb::{Database, Durability, ReadableDatabase, StorageBackend, TableDefiniti
 pub use self::view::{Read, Scan, View, Write};
 
 use self::disk::Disk;
+use self::readers::Readers;
 
 use crate::error::{Error, Result};
 use crate::limits;
@@ -134,6 +136,7 @@ pub struct Store {
     // Taken for writing only to open the file anew after an I/O error; held for lines, and never
     // while something waits.
     open: RwLock<Option<Open>>,
+    readers: Arc<Readers>,
 }
 
 /// The file as it is open.
@@ -189,6 +192,7 @@ impl Store {
         let store = Self {
             place: Place::Memory,
             open: RwLock::new(Some(open)),
+            readers: Arc::default(),
         };
         store.lay_out(header)?;
         Ok(store)
@@ -228,6 +232,7 @@ impl Store {
         Ok(Self {
             place: Place::Disk { file, cache_bytes },
             open: RwLock::new(Some(open)),
+            readers: Arc::default(),
         })
     }
 
@@ -242,6 +247,7 @@ impl Store {
             let what = "a store in memory cannot be opened again";
             return Err(Error::Storage(what.into()));
         };
+        self.readers.drained();
         // Closed first: its writes must not come behind those of the next. Its error is the one we
         // come from.
         drop(slot.take());
@@ -287,7 +293,10 @@ impl Store {
         let open = self.open.read().expect("no holder panics");
         let open = open.as_ref().ok_or_else(closed)?;
         let transaction = open.database.begin_read();
-        transaction.map(Read::new).map_err(view::storage)
+        let reading = self.readers.enter();
+        transaction
+            .map(|transaction| Read::new(transaction, reading))
+            .map_err(view::storage)
     }
 
     /// A transaction. There is one writer; a second one would wait.

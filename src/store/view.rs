@@ -6,6 +6,7 @@
 
 use redb::{ReadTransaction, ReadableTable, TableError, WriteTransaction};
 
+use super::readers::Reading;
 use super::{Definition, HEADER, HEADER_KEY, Index, Records};
 use crate::error::{Error, Result};
 use crate::seal::Sealed;
@@ -102,11 +103,14 @@ pub trait View {
 }
 
 /// A view of what was committed when it was made.
-pub struct Read(ReadTransaction);
+pub struct Read(
+    ReadTransaction,
+    #[expect(dead_code, reason = "counted for as long as it lives")] Reading,
+);
 
 impl Read {
-    pub(super) fn new(transaction: ReadTransaction) -> Self {
-        Self(transaction)
+    pub(super) fn new(transaction: ReadTransaction, reading: Reading) -> Self {
+        Self(transaction, reading)
     }
 
     pub(super) fn header(&self) -> Result<Option<Vec<u8>>> {
