@@ -98,6 +98,12 @@ pub const STORE_HEAL_EVERY: Duration = Duration::from_secs(1);
 /// Writes that may wait for the writer; more are told to come back.
 pub const WRITE_QUEUE_MAX: usize = 8192;
 
+// ---- the anchor ------------------------------------------------------------------------------
+
+/// A commit is on the anchor's disk at most this much later than the operating system has it: what
+/// a power cut may hide. A sync for each would slow every write to two disks.
+pub const ANCHOR_SYNC_EVERY: Duration = Duration::from_secs(1);
+
 // ---- audit ------------------------------------------------------------------------------------
 
 /// Longest audit entry, sealed, in bytes.

@@ -56,15 +56,18 @@ pub enum Purpose {
     State = 5,
     /// The ledger's multiset hash.
     Ledger = 6,
+    /// The anchor outside the vault.
+    Anchor = 9,
 }
 
-const PURPOSES: [(Purpose, &[u8]); 6] = [
+const PURPOSES: [(Purpose, &[u8]); 7] = [
     (Purpose::Index, b"strongroom 1 index"),
     (Purpose::Audit, b"strongroom 1 audit"),
     (Purpose::AccessKeys, b"strongroom 1 access keys"),
     (Purpose::Cookie, b"strongroom 1 console cookie"),
     (Purpose::State, b"strongroom 1 state"),
     (Purpose::Ledger, b"strongroom 1 ledger"),
+    (Purpose::Anchor, b"strongroom 1 anchor"),
 ];
 
 const ROOT: usize = 0;

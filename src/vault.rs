@@ -11,10 +11,12 @@
 //!   the owner out for ever.
 //! * V12 A vault that was copied to another host starts with refresh paused: two copies would spend
 //!   the same refresh tokens.
+//! * V14 (`anchor`) Where there is an anchor, an older state of the vault stays locked and says why.
 //!
 //! It never: waits for a network, or knows what a provider is.
 
 mod access;
+mod anchor;
 mod apps;
 mod audit;
 mod create;
@@ -37,8 +39,9 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+pub use self::anchor::AnchorStatus;
 pub use self::apps::{AppRemoval, AppSecrets, SecretChange, ShownApp};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
 pub use self::create::NewVault;
@@ -69,6 +72,10 @@ pub struct Settings {
     pub audit: AuditMode,
     /// Take a vault that was copied from another host for this host's own.
     pub accept_host: bool,
+    /// The file, elsewhere, that remembers the last commit; made where it does not exist yet.
+    pub anchor: Option<PathBuf>,
+    /// Take a vault that is older than its anchor, or does not fit it, as it is: once.
+    pub accept_rollback: bool,
 }
 
 /// What anybody who reaches the endpoint may know, and, unlocked, an operator.
@@ -84,6 +91,10 @@ pub struct Status {
     pub keys_in_locked_memory: Option<bool>,
     /// Whether refreshing is paused, since the vault was copied from another host.
     pub refresh_paused: bool,
+    /// How the anchor stands, where there is one.
+    pub anchor: Option<AnchorStatus>,
+    /// The code of what kept the vault locked when it was last to be unlocked, but for a wrong try.
+    pub locked_because: Option<&'static str>,
 }
 
 /// A token vault. Cheap to clone.
@@ -100,6 +111,10 @@ struct Inner {
     /// Taken for the length of a try: one at a time.
     patience: Mutex<Patience>,
     refresh_paused: AtomicBool,
+    /// The operator's word for what does not fit the anchor, not used yet.
+    accept_rollback: AtomicBool,
+    /// Why the last try to unlock failed though what was presented opens the vault.
+    locked_because: Mutex<Option<&'static str>>,
 }
 
 impl Vault {
@@ -108,10 +123,12 @@ impl Vault {
             gate: Gate::new(clock.clone()),
             store: Arc::new(store),
             clock,
+            accept_rollback: AtomicBool::new(settings.accept_rollback),
             settings,
             directory: directory.map(Path::to_owned),
             patience: Mutex::default(),
             refresh_paused: AtomicBool::new(false),
+            locked_because: Mutex::default(),
         }))
     }
 
@@ -132,7 +149,13 @@ impl Vault {
             audit_seq: open.map(|(_, seq, _)| seq),
             keys_in_locked_memory: open.map(|(_, _, locked)| locked),
             refresh_paused: self.0.refresh_paused.load(Ordering::Acquire),
+            anchor: self.gate().anchor_status(),
+            locked_because: *self.locked_because(),
         }
+    }
+
+    fn locked_because(&self) -> MutexGuard<'_, Option<&'static str>> {
+        self.0.locked_because.lock().expect("no holder panics")
     }
 
     /// True where refreshing is paused (V12).

@@ -121,8 +121,10 @@ fn show(status: &Value, json: bool) -> Result<(), Failure> {
             "audit_seq",
             "keys_in_locked_memory",
             "refresh_paused",
+            "locked_because",
         ],
     )?;
+    tell_of_rollback(status);
     if status["refresh_paused"] == json!(true) {
         output::note(
             "Refreshing is paused: this vault was copied from another host, and two copies would \
@@ -132,6 +134,22 @@ fn show(status: &Value, json: bool) -> Result<(), Failure> {
     match status["slots"].as_array() {
         Some(slots) => show_slots(slots),
         None => Ok(()),
+    }
+}
+
+fn tell_of_rollback(status: &Value) {
+    if status["locked_because"] == json!("rolled_back") {
+        output::note(
+            "The vault does not fit its anchor: an older copy was put in its place, or the anchor \
+             is gone. The server's log has the details. Where this copy is what you want: `serve \
+             --accept-rollback`, once.",
+        );
+    }
+    if status["anchor"]["behind"] == json!(true) {
+        output::note(
+            "The anchor's disk fails: what it holds is older than the vault. It is tried again \
+             every second.",
+        );
     }
 }
 

@@ -68,6 +68,9 @@ pub struct Opener {
     /// Open the vault with a key file.
     #[arg(long, value_name = "FILE", group = "opener")]
     pub key_file: Option<PathBuf>,
+    /// The vault's anchor, where it has one; see `strongroom help serve`.
+    #[arg(long, env = "STRONGROOM_ANCHOR", value_name = "PATH")]
+    pub anchor: Option<PathBuf>,
 }
 
 /// Arguments of `passphrase set`.
@@ -224,7 +227,7 @@ fn create_key_file(path: &Path) -> Result<(), Failure> {
 }
 
 fn slots(args: &SlotsArgs) -> Result<(), Failure> {
-    let vault = open_locked(&args.data)?;
+    let vault = open_locked(&args.data, None)?;
     let slots = closed(&vault, vault.slots())?;
     let slots: Vec<_> = slots.iter().map(|slot: &SlotInfo| json!(slot)).collect();
     if args.json {
@@ -255,7 +258,7 @@ impl Opener {
     /// Opens the vault's file, asks for what unlocks it, and unlocks it.
     fn open(&self, input: &mut Input) -> Result<Vault, Failure> {
         // The file first: nobody types a passphrase to learn that a server is running.
-        let vault = open_locked(&self.data)?;
+        let vault = open_locked(&self.data, self.anchor.clone())?;
         let unlocker = self.unlocker(input)?;
         vault.unlock(&unlocker, "command line")?;
         Ok(vault)
@@ -282,8 +285,12 @@ impl Opener {
     }
 }
 
-fn open_locked(data: &Path) -> Result<Vault, Failure> {
-    Vault::open(data, Settings::default(), Clock::system()).map_err(|error| match error {
+fn open_locked(data: &Path, anchor: Option<PathBuf>) -> Result<Vault, Failure> {
+    let settings = Settings {
+        anchor,
+        ..Settings::default()
+    };
+    Vault::open(data, settings, Clock::system()).map_err(|error| match error {
         Error::Conflict(_) => Failure::from(error).with_hint(
             "this works on a stopped server's data: stop the server, or use `strongroom status` to \
              see the slots",

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use super::anchor::{Anchor, AnchorStatus};
 use super::audit::{Audit, Entry};
 use super::ledger::Ledger;
 use super::receipt::Receipt;
@@ -41,6 +42,7 @@ pub(super) struct Open {
     keys: Arc<Keyring>,
     audit: Arc<Audit>,
     writer: Writer,
+    anchor: Option<Arc<Anchor>>,
     /// Every access key, so that a request costs no read of the store. Held for lines.
     access_keys: Arc<RwLock<HashMap<String, Arc<KeptKey>>>>,
 }
@@ -87,6 +89,7 @@ impl Gate {
         ledger: Ledger,
         audit: Audit,
         access_keys: HashMap<String, Arc<KeptKey>>,
+        anchor: Option<Arc<Anchor>>,
     ) -> Result<()> {
         let audit = Arc::new(audit);
         let writer = Writer::start(
@@ -94,11 +97,14 @@ impl Gate {
             Arc::clone(&keys),
             ledger,
             Arc::clone(&audit),
+            anchor.clone(),
+            self.clock.clone(),
         )?;
         let open = Open {
             keys,
             audit,
             writer,
+            anchor,
             access_keys: Arc::new(RwLock::new(access_keys)),
         };
         *self.open.write().expect("no holder panics") = Some(Arc::new(open));
@@ -112,6 +118,9 @@ impl Gate {
         if let Some(open) = open {
             open.writer.stop();
             open.audit.stop();
+            if let Some(anchor) = &open.anchor {
+                anchor.stop();
+            }
         }
     }
 
@@ -135,6 +144,12 @@ impl Gate {
             open.audit.last_seq(),
             open.keys.is_locked_in_memory(),
         ))
+    }
+
+    /// How the anchor stands, where there is one.
+    pub(super) fn anchor_status(&self) -> Option<AnchorStatus> {
+        let open = self.opened().ok()?;
+        open.anchor.as_ref().map(|anchor| anchor.status())
     }
 
     /// Makes a caller of a bearer token.

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::access::Gate;
+use super::anchor::Anchor;
 use super::audit::Audit;
 use super::ledger::Ledger;
 use super::{Settings, Vault, keys};
@@ -51,7 +52,7 @@ impl Vault {
     /// # Errors
     /// [`Error::UnlockFailed`] whatever does not fit; [`Error::Busy`] while another try is under
     /// way or the wait after a wrong one is not over; [`Error::Damaged`] where the records do not
-    /// add up.
+    /// add up; [`Error::RolledBack`] where they do not fit the anchor.
     pub fn unlock(&self, unlocker: &Unlocker, from: &str) -> Result<()> {
         let Ok(mut patience) = self.0.patience.try_lock() else {
             return Err(Error::Busy(Duration::from_secs(2)));
@@ -75,11 +76,30 @@ impl Vault {
                 return Err(error);
             }
         };
-        let ledger = Ledger::read(&keys, &self.store().read()?)?;
-        ledger.check_header(&stored)?;
-        ledger.verify(&keys, &self.store().read()?)?;
-        let fault = self.let_in(keys)?;
-        let outcome = match std::mem::take(&mut *patience).failures {
+        let outcome = self.unlock_with(keys, &stored, (&mut patience, from));
+        let why = outcome.as_ref().err().map(Error::code);
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "the vault stays locked");
+        }
+        *self.locked_because() = why;
+        outcome
+    }
+
+    /// Adds up the records, compares them with the anchor, and lets callers in.
+    fn unlock_with(
+        &self,
+        keys: Arc<Keyring>,
+        stored: &[u8],
+        (patience, from): (&mut Patience, &str),
+    ) -> Result<()> {
+        let view = self.store().read()?;
+        let (ledger, digest) = Ledger::read_with_digest(&keys, &view)?;
+        ledger.check_header(stored)?;
+        ledger.verify(&keys, &view)?;
+        drop(view);
+        let moored = self.moor(&keys, &ledger, digest)?;
+        let fault = self.let_in(keys, moored.anchor.clone())?;
+        let outcome = match std::mem::take(patience).failures {
             0 => "unlocked".to_owned(),
             failures => format!("unlocked after {failures} wrong tries"),
         };
@@ -93,7 +113,8 @@ impl Vault {
             .and_then(|permit| {
                 permit.record(&outcome, None)?;
                 // The ledger soon remembers a later entry: from here on the trail itself tells.
-                fault.map_or(Ok(()), |fault| permit.record(&fault, None))
+                fault.map_or(Ok(()), |fault| permit.record(&fault, None))?;
+                self.settle_anchor(&permit, moored)
             })
             .and_then(|()| self.settle_in());
         if recorded.is_err() {
@@ -104,7 +125,11 @@ impl Vault {
     }
 
     /// Opens the gate. What is wrong with the audit trail's end comes back.
-    pub(super) fn let_in(&self, keys: Arc<Keyring>) -> Result<Option<String>> {
+    pub(super) fn let_in(
+        &self,
+        keys: Arc<Keyring>,
+        anchor: Option<Arc<Anchor>>,
+    ) -> Result<Option<String>> {
         // V12: until the host is known, nothing is refreshed.
         self.0.refresh_paused.store(true, Ordering::Release);
         let directory = self
@@ -122,7 +147,15 @@ impl Vault {
         )?;
         let known = keys::load(&keys, &view)?;
         drop(view);
-        Gate::open(self.gate(), &self.0.store, keys, ledger, audit, known)?;
+        Gate::open(
+            self.gate(),
+            &self.0.store,
+            keys,
+            ledger,
+            audit,
+            known,
+            anchor,
+        )?;
         Ok(fault)
     }
 

@@ -14,6 +14,8 @@
 //! anew, and what was acknowledged is in it.
 //! It never: waits for a network, or grows its queue.
 
+mod books;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -23,12 +25,15 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use self::books::Books;
+use super::anchor::{Anchor, AnchorId};
 use super::audit::Audit;
-use super::ledger::{self, Counted, Ledger};
+use super::ledger::{self, Ledger};
 use super::receipt::Receipt;
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::seal::{Context, Header, Keyring, Sealed};
+use crate::seal::{Context, Header, Keyring, Sealed, digest};
 use crate::store::{Index, Records, Scan, Store, View, Write};
 
 /// Told how the commit went.
@@ -56,6 +61,8 @@ impl Writer {
         keys: Arc<Keyring>,
         ledger: Ledger,
         audit: Arc<Audit>,
+        anchor: Option<Arc<Anchor>>,
+        clock: Clock,
     ) -> Result<Self> {
         let (queue, messages) = sync_channel(limits::WRITE_QUEUE_MAX);
         let epoch = Arc::new(AtomicU64::new(ledger.epoch));
@@ -64,6 +71,8 @@ impl Writer {
             keys,
             ledger,
             audit,
+            anchor,
+            clock,
             epoch: Arc::clone(&epoch),
             suspect: false,
         };
@@ -135,6 +144,8 @@ struct Worker {
     keys: Arc<Keyring>,
     ledger: Ledger,
     audit: Arc<Audit>,
+    anchor: Option<Arc<Anchor>>,
+    clock: Clock,
     epoch: Arc<AtomicU64>,
     /// The last commit failed: the file is to be opened anew before anything else.
     suspect: bool,
@@ -237,11 +248,21 @@ impl Worker {
         }
         ledger.epoch += 1;
         (ledger.audit_seq, ledger.audit_hash) = self.audit.durable_head();
-        write.put_record(Records::Meta, ledger::KEY, &ledger.seal(&self.keys)?)?;
+        ledger.written_at = Some(self.clock.now());
+        let sealed = ledger.seal(&self.keys)?;
+        write.put_record(Records::Meta, ledger::KEY, &sealed)?;
         write.commit()?;
+        self.took(ledger, digest(&[sealed.as_bytes()]));
+        Ok(())
+    }
+
+    /// The ledger as it is on the disk now: what a killed process leaves, its anchor knows of.
+    fn took(&mut self, ledger: Ledger, digest: [u8; 32]) {
+        if let Some(anchor) = &self.anchor {
+            anchor.note(&self.keys, ledger.epoch, digest, self.clock.now());
+        }
         self.epoch.store(ledger.epoch, Ordering::Release);
         self.ledger = ledger;
-        Ok(())
     }
 
     fn heal(&mut self) -> Result<()> {
@@ -249,7 +270,8 @@ impl Worker {
             return Ok(());
         }
         self.store.reopen()?;
-        self.ledger = Ledger::read(&self.keys, &self.store.read()?)?;
+        let (ledger, digest) = Ledger::read_with_digest(&self.keys, &self.store.read()?)?;
+        self.took(ledger, digest);
         self.suspect = false;
         tracing::info!(epoch = self.ledger.epoch, "the store was opened anew");
         Ok(())
@@ -289,6 +311,7 @@ enum Change {
     PutEntry(Index, Vec<u8>, Vec<u8>),
     RemoveEntry(Index, Vec<u8>),
     Header(Vec<u8>),
+    Anchor(Option<AnchorId>),
 }
 
 /// What an operation works on: it reads, then stages changes.
@@ -348,6 +371,11 @@ impl Tx<'_> {
         self.staged.push(Change::Header(header.to_bytes()));
     }
 
+    /// Has the ledger name the anchor that holds it.
+    pub(super) fn set_anchor(&mut self, anchor: Option<AnchorId>) {
+        self.staged.push(Change::Anchor(anchor));
+    }
+
     /// How many records of `table` have keys that begin with `prefix`, counted up to `most`.
     pub(super) fn count(&self, table: Records, prefix: &[u8], most: usize) -> Result<usize> {
         let mut count = 0;
@@ -374,65 +402,10 @@ impl Tx<'_> {
                     books.ledger.set_header(&bytes);
                     books.write.put_header(&bytes)?;
                 }
+                Change::Anchor(anchor) => books.ledger.anchor = anchor,
             }
         }
         Ok(())
-    }
-}
-
-/// Writes, and keeps the ledger: what was there is counted out, what comes is counted in.
-struct Books<'a> {
-    write: &'a Write,
-    keys: &'a Keyring,
-    ledger: &'a mut Ledger,
-}
-
-impl Books<'_> {
-    fn put(&mut self, table: Records, key: &[u8], sealed: &Sealed) -> Result<()> {
-        self.count_out(table, key)?;
-        if table != Records::Meta {
-            let new = Counted::Record(table, key, sealed.version());
-            self.ledger.add(self.keys, new);
-        }
-        self.write.put_record(table, key, sealed)
-    }
-
-    fn remove(&mut self, table: Records, key: &[u8]) -> Result<()> {
-        self.count_out(table, key)?;
-        self.write.remove_record(table, key)
-    }
-
-    fn count_out(&mut self, table: Records, key: &[u8]) -> Result<()> {
-        if table != Records::Meta
-            && let Some(old) = self.write.record(table, key)?
-        {
-            let old = Counted::Record(table, key, old.version());
-            self.ledger.take(self.keys, old);
-        }
-        Ok(())
-    }
-
-    fn put_entry(&mut self, index: Index, key: &[u8], value: &[u8]) -> Result<()> {
-        let old = self.write.entry(index, key)?;
-        // A token that is stored again keeps most of its entries.
-        if old.as_deref() == Some(value) {
-            return Ok(());
-        }
-        if let Some(old) = &old {
-            self.ledger.take(self.keys, Counted::Entry(index, key, old));
-        }
-        self.ledger
-            .add(self.keys, Counted::Entry(index, key, value));
-        self.write.put_entry(index, key, value)
-    }
-
-    fn remove_entry(&mut self, index: Index, key: &[u8]) -> Result<()> {
-        let Some(old) = self.write.entry(index, key)? else {
-            return Ok(());
-        };
-        self.ledger
-            .take(self.keys, Counted::Entry(index, key, &old));
-        self.write.remove_entry(index, key)
     }
 }
 

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod anchor;
 mod audit;
 mod authority;
 mod choice;
@@ -18,5 +19,7 @@ mod owners;
 mod plan;
 mod readable;
 mod refresh;
+#[path = "../harness/seeded.rs"]
+mod seeded;
 mod slots;
 mod support;

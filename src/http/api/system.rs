@@ -18,6 +18,14 @@ use crate::vault::{SlotInfo, Unlocker};
 struct Health {
     locked: bool,
     version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locked_because: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct AnchorShape {
+    epoch: u64,
+    behind: bool,
 }
 
 #[derive(Serialize)]
@@ -28,6 +36,7 @@ struct StatusShape {
     audit_seq: Option<u64>,
     keys_in_locked_memory: Option<bool>,
     refresh_paused: bool,
+    anchor: Option<AnchorShape>,
     slots: Vec<SlotInfo>,
 }
 
@@ -39,9 +48,11 @@ struct UnlockRequest {
 }
 
 pub(super) fn health(app: &App) -> Answer {
+    let status = app.vault.status();
     ok(&Health {
-        locked: app.vault.status().locked,
+        locked: status.locked,
         version: env!("CARGO_PKG_VERSION"),
+        locked_because: status.locked_because.filter(|_| status.locked),
     })
 }
 
@@ -55,6 +66,10 @@ pub(super) fn status(app: &App, call: &Call) -> Result<Answer> {
         audit_seq: status.audit_seq,
         keys_in_locked_memory: status.keys_in_locked_memory,
         refresh_paused: status.refresh_paused,
+        anchor: status.anchor.map(|anchor| AnchorShape {
+            epoch: anchor.epoch,
+            behind: anchor.behind,
+        }),
         slots: app.vault.slots()?,
     }))
 }
