@@ -32,6 +32,7 @@ mod receipt;
 mod records;
 mod renew;
 mod slots;
+mod time;
 mod tokens;
 mod trail;
 mod unlock;
@@ -57,6 +58,7 @@ pub use self::tokens::{Ask, Besides, Found, Handed};
 pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphrase};
 
 use self::access::Gate;
+use self::time::Doubt;
 use self::unlock::Patience;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -95,6 +97,11 @@ pub struct Status {
     pub anchor: Option<AnchorStatus>,
     /// The code of what kept the vault locked when it was last to be unlocked, but for a wrong try.
     pub locked_because: Option<&'static str>,
+    /// How far the machine's clock is ahead of ours, in seconds; less than nothing where it was
+    /// set back while the process ran.
+    pub clock_off_s: i64,
+    /// How much earlier the clock was at unlock than when the vault was last written, in seconds.
+    pub clock_set_back_s: Option<u64>,
 }
 
 /// A token vault. Cheap to clone.
@@ -115,6 +122,8 @@ struct Inner {
     accept_rollback: AtomicBool,
     /// Why the last try to unlock failed though what was presented opens the vault.
     locked_because: Mutex<Option<&'static str>>,
+    /// What was written before the clock was found to be set back.
+    doubt: Mutex<Doubt>,
 }
 
 impl Vault {
@@ -129,6 +138,7 @@ impl Vault {
             patience: Mutex::default(),
             refresh_paused: AtomicBool::new(false),
             locked_because: Mutex::default(),
+            doubt: Mutex::default(),
         }))
     }
 
@@ -151,6 +161,8 @@ impl Vault {
             refresh_paused: self.0.refresh_paused.load(Ordering::Acquire),
             anchor: self.gate().anchor_status(),
             locked_because: *self.locked_because(),
+            clock_off_s: self.0.clock.off_s(),
+            clock_set_back_s: self.doubt().set_back_s(),
         }
     }
 

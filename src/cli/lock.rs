@@ -122,6 +122,8 @@ fn show(status: &Value, json: bool) -> Result<(), Failure> {
             "keys_in_locked_memory",
             "refresh_paused",
             "locked_because",
+            "clock_off_s",
+            "clock_set_back_s",
         ],
     )?;
     tell_of_rollback(status);

@@ -30,7 +30,9 @@ use crate::store::Store;
 fn count_stranger(strangers: &Mutex<Strangers>, now: Timestamp) -> Option<u64> {
     let mut strangers = strangers.lock().expect("no holder panics");
     strangers.since_last_entry += 1;
-    if now.since(strangers.last_entry_at) < STRANGERS_EVERY {
+    // A clock that was set back must not silence the trail until it has caught up.
+    let is_past = strangers.last_entry_at <= now;
+    if is_past && now.since(strangers.last_entry_at) < STRANGERS_EVERY {
         return None;
     }
     strangers.last_entry_at = now;

@@ -61,6 +61,8 @@ impl Vault {
             return Err(Error::AlreadyUnlocked);
         }
         let now = self.clock().now();
+        // A clock that was set back must not make a wait of seconds one of years (V11).
+        patience.not_before = patience.not_before.min(now.plus(limits::UNLOCK_DELAY_MAX));
         if now < patience.not_before {
             return Err(Error::Busy(patience.not_before.since(now)));
         }
@@ -98,7 +100,7 @@ impl Vault {
         ledger.verify(&keys, &view)?;
         drop(view);
         let moored = self.moor(&keys, &ledger, digest)?;
-        let fault = self.let_in(keys, moored.anchor.clone())?;
+        let (fault, set_back) = self.let_in(keys, moored.anchor.clone())?;
         let outcome = match std::mem::take(patience).failures {
             0 => "unlocked".to_owned(),
             failures => format!("unlocked after {failures} wrong tries"),
@@ -113,7 +115,9 @@ impl Vault {
             .and_then(|permit| {
                 permit.record(&outcome, None)?;
                 // The ledger soon remembers a later entry: from here on the trail itself tells.
-                fault.map_or(Ok(()), |fault| permit.record(&fault, None))?;
+                for told in fault.iter().chain(&set_back) {
+                    permit.record(told, None)?;
+                }
                 self.settle_anchor(&permit, moored)
             })
             .and_then(|()| self.settle_in());
@@ -124,12 +128,12 @@ impl Vault {
         recorded
     }
 
-    /// Opens the gate. What is wrong with the audit trail's end comes back.
+    /// Opens the gate. What is wrong with the audit trail's end comes back, and with the clock.
     pub(super) fn let_in(
         &self,
         keys: Arc<Keyring>,
         anchor: Option<Arc<Anchor>>,
-    ) -> Result<Option<String>> {
+    ) -> Result<(Option<String>, Option<String>)> {
         // V12: until the host is known, nothing is refreshed.
         self.0.refresh_paused.store(true, Ordering::Release);
         let directory = self
@@ -145,6 +149,7 @@ impl Vault {
             self.0.settings.audit,
             ledger.audit_head(),
         )?;
+        let set_back = self.doubt_clock(&ledger, &audit);
         let known = keys::load(&keys, &view)?;
         drop(view);
         Gate::open(
@@ -156,7 +161,7 @@ impl Vault {
             known,
             anchor,
         )?;
-        Ok(fault)
+        Ok((fault, set_back))
     }
 
     /// Locks the vault: what is queued is committed, then the keys are wiped.
@@ -176,6 +181,17 @@ impl Vault {
     /// # Errors
     /// [`Error::Storage`] where the last bytes could not be written.
     pub fn close(&self) -> Result<()> {
+        // The next start knows by it what time it must be at least. One that cannot be written is
+        // no reason to stay.
+        let closed = self
+            .gate()
+            .permit(&Caller::local(), Action::Lock, &Target::vault())
+            .and_then(|permit| permit.record("closed", None));
+        if let Err(error) = closed
+            && error != Error::Locked
+        {
+            tracing::warn!(%error, "that the vault is closed is not on record");
+        }
         self.gate().shut();
         self.store().close()
     }

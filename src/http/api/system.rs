@@ -37,6 +37,8 @@ struct StatusShape {
     keys_in_locked_memory: Option<bool>,
     refresh_paused: bool,
     anchor: Option<AnchorShape>,
+    clock_off_s: i64,
+    clock_set_back_s: Option<u64>,
     slots: Vec<SlotInfo>,
 }
 
@@ -70,6 +72,8 @@ pub(super) fn status(app: &App, call: &Call) -> Result<Answer> {
             epoch: anchor.epoch,
             behind: anchor.behind,
         }),
+        clock_off_s: status.clock_off_s,
+        clock_set_back_s: status.clock_set_back_s,
         slots: app.vault.slots()?,
     }))
 }
