@@ -201,8 +201,8 @@ pub const MIN_TTL_DEFAULT: Duration = Duration::from_secs(30);
 /// Longest `min_ttl_s` a caller may ask for.
 pub const MIN_TTL_MAX: Duration = Duration::from_secs(86_400);
 
-/// Two readings of one machine's clock that differ by more, in the wrong direction, are no wavering:
-/// the clock was set back between them.
+/// Two readings of one machine's clock that differ by more, in the wrong direction, are no
+/// wavering: the clock was set back between them.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// After a clock was set back what expires is refreshed within this long, and not all at once.
 pub const REDATE_SPREAD: Duration = Duration::from_secs(60);

@@ -11,7 +11,8 @@
 //!   the owner out for ever.
 //! * V12 A vault that was copied to another host starts with refresh paused: two copies would spend
 //!   the same refresh tokens.
-//! * V14 (`anchor`) Where there is an anchor, an older state of the vault stays locked and says why.
+//! * V14 (`anchor`) Where there is an anchor, an older state of the vault stays locked and says
+//!   why.
 //!
 //! It never: waits for a network, or knows what a provider is.
 

@@ -31,7 +31,7 @@ pub enum Exit {
     Pending = 9,
     /// A connect link ended and not every app on it is connected.
     NotConnected = 10,
-    /// The vault does not fit its anchor: an older copy was put in its place, or the anchor is gone.
+    /// The vault does not fit its anchor: an older copy is in its place, or the anchor is gone.
     RolledBack = 11,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! at unlock: ledger written at 12:00, the clock says 11:00
-//!            either it was wrong then (ends are an hour late) or it is wrong now (ends have passed)
+//!            either it was wrong then (ends are late) or it is wrong now (ends have passed)
 //! ```
 //! Nobody can tell which, so what expires and can be refreshed counts as over until it was: on
 //! demand at once, and by the schedule within a minute ([`Vault::redate`]).

@@ -215,9 +215,9 @@ fn use_it(served: &Served, home: &Home, wanted: &mut Wanted) {
     }
 }
 
-/// Goal: keys lie in the locked page alone while the vault is unlocked, and a locked server's memory
-/// holds nothing that was ever secret. Method: unlock over HTTP, store, fetch, reveal; take the keys
-/// from their page; scan all of the process's memory; lock; scan again.
+/// Goal: keys lie in the locked page alone while the vault is unlocked, and a locked server's
+/// memory holds nothing that was ever secret. Method: unlock over HTTP, store, fetch, reveal; take
+/// the keys from their page; scan all of the process's memory; lock; scan again.
 #[test]
 fn m1_a_locked_server_remembers_no_secret() {
     let home = Home::init();
