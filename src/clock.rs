@@ -1,7 +1,18 @@
 //! Time: one [`Timestamp`], one [`Clock`], and the only call to the system's time.
 //!
-//! It promises: within a run time never jumps. The wall clock is read once, at start; from then on
-//! the boot clock (which counts a suspended laptop's sleep, and no NTP step) carries it forward.
+//! ```text
+//! carried := the wall clock at start, carried on by the boot clock
+//! now     := carried, or the wall clock where that is more than 5 s ahead
+//! ```
+//! The boot clock counts a suspended laptop's sleep, and no NTP step. It does not count the time a
+//! virtual machine stood still: then the wall clock is right and we are late, and a token that has
+//! ended would pass for a valid one. So a wall clock that is set on is followed. One that is set
+//! back is not: whatever was stored keeps its order, and [`Clock::off_s`] tells. A restart takes
+//! the wall clock as it is.
+//!
+//! It promises: within a run time does not go back, but where a wall clock that was followed turns
+//! out wrong and is set right again; what is then stored "in the future" is for the readers to
+//! judge (`model/plan`).
 //! It never: sleeps a thread.
 
 use std::fmt;
@@ -97,19 +108,30 @@ enum Source {
 
 #[derive(Debug)]
 struct TestTime {
-    unix_ms: AtomicU64,
+    carried_ms: AtomicU64,
+    wall_ms: AtomicU64,
+    readings: AtomicU64,
     moved: Notify,
+}
+
+/// A wall clock is followed where it is further ahead than this. NTP slews what is less, and a
+/// token is handed out with more than this of life unless a caller asks for less.
+const STEP_MIN: Duration = Duration::from_secs(5);
+
+/// The present moment, of what the two clocks say.
+fn told(carried: Timestamp, wall: Timestamp) -> Timestamp {
+    if wall > carried.plus(STEP_MIN) {
+        wall
+    } else {
+        carried
+    }
 }
 
 impl Clock {
     /// The machine's clock, as it stands now and as the boot clock carries it on.
     pub fn system() -> Self {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let unix_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
         Self(Source::System {
-            wall_at_start: Timestamp::from_unix_ms(unix_ms),
+            wall_at_start: wall_clock(),
             boot_at_start: boot_clock(),
         })
     }
@@ -117,20 +139,47 @@ impl Clock {
     /// A clock that stands still until [`Clock::advance`] moves it.
     pub fn test(start: Timestamp) -> Self {
         Self(Source::Test(Arc::new(TestTime {
-            unix_ms: AtomicU64::new(start.0),
+            carried_ms: AtomicU64::new(start.0),
+            wall_ms: AtomicU64::new(start.0),
+            readings: AtomicU64::new(0),
             moved: Notify::new(),
         })))
     }
 
     /// The present moment.
     pub fn now(&self) -> Timestamp {
+        if let Source::Test(time) = &self.0 {
+            time.readings.fetch_add(1, Ordering::Relaxed);
+        }
+        told(self.carried(), self.wall())
+    }
+
+    fn carried(&self) -> Timestamp {
         match &self.0 {
             Source::System {
                 wall_at_start,
                 boot_at_start,
             } => wall_at_start.plus(boot_clock().saturating_sub(*boot_at_start)),
-            Source::Test(time) => Timestamp::from_unix_ms(time.unix_ms.load(Ordering::SeqCst)),
+            Source::Test(time) => Timestamp::from_unix_ms(time.carried_ms.load(Ordering::SeqCst)),
         }
+    }
+
+    fn wall(&self) -> Timestamp {
+        match &self.0 {
+            Source::System { .. } => wall_clock(),
+            Source::Test(time) => Timestamp::from_unix_ms(time.wall_ms.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// How far the machine's wall clock is ahead of this one, in seconds; less than nothing where
+    /// it was set back while the process ran. A restart takes the machine's.
+    pub fn off_s(&self) -> i64 {
+        seconds_ahead(self.wall(), self.now())
+    }
+
+    /// How far the wall clock was set on while the process ran, in seconds.
+    pub fn followed_s(&self) -> i64 {
+        seconds_ahead(self.now(), self.carried())
     }
 
     /// Moves a test clock on and wakes who sleeps on it.
@@ -142,7 +191,43 @@ impl Clock {
             panic!("only a test clock is moved by hand")
         };
         let span_ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-        time.unix_ms.fetch_add(span_ms, Ordering::SeqCst);
+        time.carried_ms.fetch_add(span_ms, Ordering::SeqCst);
+        time.wall_ms.fetch_add(span_ms, Ordering::SeqCst);
+        time.moved.notify_waiters();
+    }
+
+    /// How often a test clock was read: whoever goes round and round reads it each time.
+    ///
+    /// # Panics
+    /// On the system's clock.
+    pub fn readings(&self) -> u64 {
+        let Source::Test(time) = &self.0 else {
+            panic!("only a test clock counts")
+        };
+        time.readings.load(Ordering::Relaxed)
+    }
+
+    /// Sets a test clock, back too: as a restart finds the machine's clock.
+    ///
+    /// # Panics
+    /// On the system's clock.
+    pub fn set(&self, at: Timestamp) {
+        let Source::Test(time) = &self.0 else {
+            panic!("only a test clock is set by hand")
+        };
+        time.carried_ms.store(at.0, Ordering::SeqCst);
+        self.set_wall(at);
+    }
+
+    /// Sets the wall clock beside a test clock: a step while the process runs.
+    ///
+    /// # Panics
+    /// On the system's clock.
+    pub fn set_wall(&self, at: Timestamp) {
+        let Source::Test(time) = &self.0 else {
+            panic!("only a test clock is set by hand")
+        };
+        time.wall_ms.store(at.0, Ordering::SeqCst);
         time.moved.notify_waiters();
     }
 
@@ -162,6 +247,18 @@ impl Clock {
             },
         }
     }
+}
+
+fn seconds_ahead(one: Timestamp, other: Timestamp) -> i64 {
+    let whole = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    whole(one.since(other)) - whole(other.since(one))
+}
+
+fn wall_clock() -> Timestamp {
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_unix_ms(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn boot_clock() -> Duration {
@@ -187,6 +284,26 @@ mod tests {
         assert_eq!(Timestamp::from_unix_ms(u64::MAX), Timestamp::MAX);
         assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00Z");
         assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+
+    /// Goal: a wall clock that is set on is followed, one that is set back is told of, and one that
+    /// wavers moves nothing (R7). Method: the test clock's two hands.
+    #[test]
+    fn r7_a_wall_clock_is_followed_ahead_and_not_back() {
+        let start = Timestamp::from_unix_ms(1_800_000_000_000);
+        let hour = Duration::from_secs(3600);
+        let clock = Clock::test(start);
+        clock.set_wall(start.plus(STEP_MIN));
+        assert_eq!(clock.now(), start);
+        clock.set_wall(start.plus(hour));
+        assert_eq!((clock.now(), clock.off_s()), (start.plus(hour), 0));
+        assert_eq!(clock.followed_s(), 3600);
+        clock.set_wall(start.minus(hour));
+        assert_eq!((clock.now(), clock.off_s()), (start, -3600));
+        clock.advance(hour);
+        assert_eq!((clock.now(), clock.off_s()), (start.plus(hour), -3600));
+        clock.set(start.minus(hour));
+        assert_eq!((clock.now(), clock.off_s()), (start.minus(hour), 0));
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub enum Error {
     TooLarge(String),
     /// A stored thing does not authenticate or cannot be read. Never served, never repaired here.
     Damaged(String),
+    /// The vault's file is older than its anchor remembers, or does not fit it: the vault stays
+    /// locked until the operator decides.
+    RolledBack(String),
     /// The file was written by a newer version.
     TooNew(String),
     /// The disk failed or is full. Nothing was lost; what was asked was not done.
@@ -87,6 +90,7 @@ impl Error {
             Self::Busy(_) => "busy",
             Self::TooLarge(_) => "too_large",
             Self::Damaged(_) => "damaged",
+            Self::RolledBack(_) => "rolled_back",
             Self::TooNew(_) => "too_new",
             Self::Storage(_) => "storage",
             Self::OutcomeUnknown(_) => "outcome_unknown",
@@ -133,6 +137,10 @@ impl Error {
             Self::Damaged(_) => {
                 "stop writing to this vault, keep its files, and restore the last good copy"
             }
+            Self::RolledBack(_) => {
+                "find the newest copy and the anchor (`--anchor PATH`); where this one is what you \
+                 want, let it in once: `strongroom serve --accept-rollback`"
+            }
             Self::TooNew(_) => "use the version of strongroom that wrote it, or a later one",
             Self::Storage(_) => "look at the disk: free space, permissions, the system's log",
             Self::OutcomeUnknown(_) => "read it again: it was either stored whole or not at all",
@@ -159,6 +167,7 @@ impl fmt::Display for Error {
             | Self::Conflict(what)
             | Self::TooLarge(what)
             | Self::Damaged(what)
+            | Self::RolledBack(what)
             | Self::TooNew(what)
             | Self::Settings(what)
             | Self::Forbidden(what) => f.write_str(what),

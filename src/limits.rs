@@ -129,6 +129,11 @@ pub const ROTATION_LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Longest wait for them, after which the old terms are wiped all the same. A request ends within
 /// 90 s; a check of a large vault may read for minutes.
 pub const ROTATION_READERS_MAX: Duration = Duration::from_secs(600);
+// ---- the anchor ------------------------------------------------------------------------------
+
+/// A commit is on the anchor's disk at most this much later than the operating system has it: what
+/// a power cut may hide. A sync for each would slow every write to two disks.
+pub const ANCHOR_SYNC_EVERY: Duration = Duration::from_secs(1);
 
 // ---- audit ------------------------------------------------------------------------------------
 
@@ -229,6 +234,15 @@ pub const SCHEDULER_SLEEP_MAX: Duration = Duration::from_secs(30);
 pub const MIN_TTL_DEFAULT: Duration = Duration::from_secs(30);
 /// Longest `min_ttl_s` a caller may ask for.
 pub const MIN_TTL_MAX: Duration = Duration::from_secs(86_400);
+
+/// Two readings of one machine's clock that differ by more, in the wrong direction, are no
+/// wavering: the clock was set back between them.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
+/// After a clock was set back what expires is refreshed within this long, and not all at once.
+pub const REDATE_SPREAD: Duration = Duration::from_secs(60);
+/// Longest a record may tell anybody to wait: a back-off, or a `Retry-After` and its jitter. Told
+/// to wait longer, it was told by another clock.
+pub const REFRESH_PAUSE_MAX: Duration = Duration::from_secs(3600 + 180);
 
 // ---- connect ----------------------------------------------------------------------------------
 
@@ -374,4 +388,6 @@ const _: () = assert!(PROVIDER_CONNECT_TIMEOUT.as_secs() < PROVIDER_TIMEOUT.as_s
 const _: () = assert!(LINK_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(REFRESH_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(CLIENT_TIMEOUT.as_secs() > REQUEST_TIMEOUT.as_secs());
+const _: () = assert!(REFRESH_PAUSE_MAX.as_secs() >= BACKOFF_MAX.as_secs());
+const _: () = assert!(REFRESH_PAUSE_MAX.as_secs() >= RETRY_AFTER_MAX.as_secs() * 21 / 20);
 const _: () = assert!(CLIENT_CONNECT_WAIT_MAX.as_secs() > LINK_LIFE_MAX.as_secs());

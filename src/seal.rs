@@ -61,16 +61,22 @@ pub enum Purpose {
     State = 5,
     /// The ledger's multiset hash.
     Ledger = 6,
+    /// The anchor outside the vault.
+    Anchor = 9,
 }
 
-const PURPOSES: [(Purpose, &[u8]); 6] = [
+const PURPOSES: [(Purpose, &[u8]); 7] = [
     (Purpose::Index, b"strongroom 1 index"),
     (Purpose::Audit, b"strongroom 1 audit"),
     (Purpose::AccessKeys, b"strongroom 1 access keys"),
     (Purpose::Cookie, b"strongroom 1 console cookie"),
     (Purpose::State, b"strongroom 1 state"),
     (Purpose::Ledger, b"strongroom 1 ledger"),
+    (Purpose::Anchor, b"strongroom 1 anchor"),
 ];
+
+/// The deepest stack that making and opening keys takes, and some more, in bytes.
+const STACK_BYTES: usize = 128 * 1024;
 
 const ROOT: usize = 0;
 const HEADER_MAC: usize = 7;
@@ -94,6 +100,14 @@ impl Keyring {
         kdf: KdfParams,
         now: Timestamp,
     ) -> Result<(Self, Header)> {
+        let made = Self::make(slots, kdf, now);
+        memory::wipe_stack::<STACK_BYTES>();
+        made
+    }
+
+    // Never inlined, so that its frames lie where the stack is wiped.
+    #[inline(never)]
+    fn make(slots: &[(&Unlocker, &str)], kdf: KdfParams, now: Timestamp) -> Result<(Self, Header)> {
         let vault_id = random();
         let root = Zeroizing::new(random::<32>());
         let mut keyring = Self::from_root(&vault_id, &root)?;
@@ -121,6 +135,13 @@ impl Keyring {
     /// # Errors
     /// [`Error::UnlockFailed`] whatever does not fit; [`Error::Settings`] for want of memory.
     pub fn unlock(header: &Header, unlocker: &Unlocker) -> Result<Self> {
+        let opened = Self::try_unlock(header, unlocker);
+        memory::wipe_stack::<STACK_BYTES>();
+        opened
+    }
+
+    #[inline(never)]
+    fn try_unlock(header: &Header, unlocker: &Unlocker) -> Result<Self> {
         let mut root = None;
         let candidates = header
             .slots

@@ -11,10 +11,13 @@
 //!   the owner out for ever.
 //! * V12 A vault that was copied to another host starts with refresh paused: two copies would spend
 //!   the same refresh tokens.
+//! * V14 (`anchor`) Where there is an anchor, an older state of the vault stays locked and says
+//!   why.
 //!
 //! It never: waits for a network, or knows what a provider is.
 
 mod access;
+mod anchor;
 mod apps;
 mod audit;
 mod create;
@@ -31,6 +34,7 @@ mod records;
 mod renew;
 mod rotation;
 mod slots;
+mod time;
 mod tokens;
 mod trail;
 mod unlock;
@@ -38,8 +42,9 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+pub use self::anchor::AnchorStatus;
 pub use self::apps::{AppRemoval, AppSecrets, SecretChange, ShownApp};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
 pub use self::create::NewVault;
@@ -57,6 +62,7 @@ pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphr
 
 use self::access::Gate;
 use self::rotation::Rotator;
+use self::time::Doubt;
 use self::unlock::Patience;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -72,6 +78,10 @@ pub struct Settings {
     pub audit: AuditMode,
     /// Take a vault that was copied from another host for this host's own.
     pub accept_host: bool,
+    /// The file, elsewhere, that remembers the last commit; made where it does not exist yet.
+    pub anchor: Option<PathBuf>,
+    /// Take a vault that is older than its anchor, or does not fit it, as it is: once.
+    pub accept_rollback: bool,
 }
 
 /// What anybody who reaches the endpoint may know, and, unlocked, an operator.
@@ -91,6 +101,15 @@ pub struct Status {
     pub key_term: Option<KeyTerm>,
     /// The rotation to that term, while records of an older one are left.
     pub rotation: Option<Rotation>,
+    /// How the anchor stands, where there is one.
+    pub anchor: Option<AnchorStatus>,
+    /// The code of what kept the vault locked when it was last to be unlocked, but for a wrong try.
+    pub locked_because: Option<&'static str>,
+    /// How far the machine's clock is ahead of ours, in seconds; less than nothing where it was
+    /// set back while the process ran.
+    pub clock_off_s: i64,
+    /// How much earlier the clock was at unlock than when the vault was last written, in seconds.
+    pub clock_set_back_s: Option<u64>,
 }
 
 /// A token vault. Cheap to clone.
@@ -110,6 +129,12 @@ struct Inner {
     rotator: Rotator,
     /// Taken for the length of a verification of the trail.
     verifying: Mutex<()>,
+    /// The operator's word for what does not fit the anchor, not used yet.
+    accept_rollback: AtomicBool,
+    /// Why the last try to unlock failed though what was presented opens the vault.
+    locked_because: Mutex<Option<&'static str>>,
+    /// What was written before the clock was found to be set back.
+    doubt: Mutex<Doubt>,
 }
 
 impl Vault {
@@ -118,12 +143,15 @@ impl Vault {
             gate: Gate::new(clock.clone()),
             store: Arc::new(store),
             clock,
+            accept_rollback: AtomicBool::new(settings.accept_rollback),
             settings,
             directory: directory.map(Path::to_owned),
             patience: Mutex::default(),
             refresh_paused: AtomicBool::new(false),
             rotator: Rotator::default(),
             verifying: Mutex::default(),
+            locked_because: Mutex::default(),
+            doubt: Mutex::default(),
         }))
     }
 
@@ -146,7 +174,15 @@ impl Vault {
             refresh_paused: self.0.refresh_paused.load(Ordering::Acquire),
             key_term: open.map(|(_, _, _, term)| KeyTerm::from(term)),
             rotation: open.and_then(|_| self.0.rotator.status()),
+            anchor: self.gate().anchor_status(),
+            locked_because: *self.locked_because(),
+            clock_off_s: self.0.clock.off_s(),
+            clock_set_back_s: self.doubt().set_back_s(),
         }
+    }
+
+    fn locked_because(&self) -> MutexGuard<'_, Option<&'static str>> {
+        self.0.locked_because.lock().expect("no holder panics")
     }
 
     /// True where refreshing is paused (V12).

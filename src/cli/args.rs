@@ -208,7 +208,8 @@ pub struct SandboxArgs {
   strongroom serve --data /var/lib/strongroom --passphrase-file /run/credentials/vault \\
       --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem \\
       --public-url https://vault.example.com
-  strongroom serve --data ./vault --listen unix:/run/strongroom/socket")]
+  strongroom serve --data ./vault --listen unix:/run/strongroom/socket
+  strongroom serve --data ./vault --anchor /mnt/other/vault.anchor")]
 pub struct ServeArgs {
     /// The data directory that `init` made.
     #[arg(long, env = "STRONGROOM_DATA", value_name = "DIR")]
@@ -252,6 +253,15 @@ pub struct ServeArgs {
     /// Take a vault that was copied from another host for this host's own, and refresh its tokens.
     #[arg(long)]
     pub accept_host: bool,
+    /// File elsewhere, best on another disk, that remembers the last commit; made where missing.
+    ///
+    /// With it an older copy of the vault that is put in its place is noticed: it stays locked and
+    /// says why. Once a vault has an anchor it is not unlocked without.
+    #[arg(long, env = "STRONGROOM_ANCHOR", value_name = "PATH")]
+    pub anchor: Option<PathBuf>,
+    /// Let an older or restored copy of the vault in, once; it is put on record.
+    #[arg(long)]
+    pub accept_rollback: bool,
     /// Most connections at one time; fewer where the system allows too few open files.
     #[arg(long, value_name = "N", default_value_t = limits::CONNECTIONS_MAX, value_parser = seats)]
     pub connections_max: usize,

@@ -33,6 +33,8 @@ pub enum Exit {
     NotConnected = 10,
     /// Another process has the vault's files.
     InUse = 11,
+    /// The vault does not fit its anchor: an older copy is in its place, or the anchor is gone.
+    RolledBack = 12,
 }
 
 /// The list of exit codes, for `--help`.
@@ -49,7 +51,8 @@ Exit codes:
    8  a person has to connect the app again (reconnect_required)
    9  a person is connecting the app right now; ask again (pending)
   10  a connect link ended and not every app on it is connected
-  11  the vault's files are in use by another process";
+  11  the vault's files are in use by another process
+  12  the vault is older than its anchor, or does not fit it (rolled_back)";
 
 /// Why a command did not do what it was asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -125,6 +128,7 @@ impl Exit {
             "unauthenticated" | "denied" | "unlock_failed" => Self::Denied,
             "not_found" => Self::NotFound,
             "in_use" => Self::InUse,
+            "rolled_back" => Self::RolledBack,
             "busy" | "shutting_down" | "provider_unavailable" | "unavailable" => Self::Unavailable,
             _ => Self::Failed,
         }
@@ -162,6 +166,7 @@ mod tests {
             Exit::Pending,
             Exit::NotConnected,
             Exit::InUse,
+            Exit::RolledBack,
         ];
         for exit in all {
             let line = format!("\n  {:2}  ", exit as u8);

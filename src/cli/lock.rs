@@ -122,8 +122,12 @@ fn show(status: &Value, json: bool) -> Result<(), Failure> {
             "keys_in_locked_memory",
             "refresh_paused",
             "key_term",
+            "locked_because",
+            "clock_off_s",
+            "clock_set_back_s",
         ],
     )?;
+    tell_of_rollback(status);
     if status["refresh_paused"] == json!(true) {
         output::note(
             "Refreshing is paused: this vault was copied from another host, and two copies would \
@@ -153,6 +157,22 @@ fn show_rotation(status: &Value) -> Result<(), Failure> {
         output::note(error);
     }
     Ok(())
+}
+
+fn tell_of_rollback(status: &Value) {
+    if status["locked_because"] == json!("rolled_back") {
+        output::note(
+            "The vault does not fit its anchor: an older copy was put in its place, or the anchor \
+             is gone. The server's log has the details. Where this copy is what you want: `serve \
+             --accept-rollback`, once.",
+        );
+    }
+    if status["anchor"]["behind"] == json!(true) {
+        output::note(
+            "The anchor's disk fails: what it holds is older than the vault. It is tried again \
+             every second.",
+        );
+    }
 }
 
 /// Prints key slots as a table.

@@ -106,6 +106,9 @@ pub struct Opener {
     /// Open the vault with a key file.
     #[arg(long, value_name = "FILE", group = "opener")]
     pub key_file: Option<PathBuf>,
+    /// The vault's anchor, where it has one; see `strongroom help serve`.
+    #[arg(long, env = "STRONGROOM_ANCHOR", value_name = "PATH")]
+    pub anchor: Option<PathBuf>,
 }
 
 /// Arguments of `passphrase set`.
@@ -321,7 +324,7 @@ fn slots(args: &SlotsArgs) -> Result<(), Failure> {
     let slots = match &args.which.data {
         None => super::wait(online::slots(&args.which))?,
         Some(data) => {
-            let vault = open_locked(data)?;
+            let vault = open_locked(data, None)?;
             let slots = closed(&vault, vault.slots())?;
             slots.iter().map(|slot: &SlotInfo| json!(slot)).collect()
         }
@@ -371,7 +374,7 @@ impl Opener {
     /// Opens the vault's file, asks for what unlocks it, and unlocks it.
     fn open(&self, data: &Path, input: &mut Input) -> Result<Vault, Failure> {
         // The file first: nobody types a passphrase to learn that a server is running.
-        let vault = open_locked(data)?;
+        let vault = open_locked(data, self.anchor.clone())?;
         let unlocker = self.unlocker(input)?;
         vault.unlock(&unlocker, "command line")?;
         Ok(vault)
@@ -398,8 +401,12 @@ impl Opener {
     }
 }
 
-fn open_locked(data: &Path) -> Result<Vault, Failure> {
-    Vault::open(data, Settings::default(), Clock::system()).map_err(|error| match error {
+fn open_locked(data: &Path, anchor: Option<PathBuf>) -> Result<Vault, Failure> {
+    let settings = Settings {
+        anchor,
+        ..Settings::default()
+    };
+    Vault::open(data, settings, Clock::system()).map_err(|error| match error {
         Error::InUse => Failure::from(error).with_hint(
             "the server that has it can do this: leave `--data` and STRONGROOM_DATA out; or stop \
              the server first",

@@ -1,7 +1,8 @@
 //! `strongroom serve`: a vault from its directory, on its addresses, until told to end.
 //!
 //! It promises: a passphrase or key file that does not open the vault ends the start, with what is
-//! wrong; without one the server starts locked and says how to unlock it.
+//! wrong; without one the server starts locked and says how to unlock it. A vault that does not fit
+//! its anchor starts locked too, and says why: its clients are told "locked", not nothing.
 //! It never: keeps what unlocked the vault.
 
 use super::args::{AuditChoice, ServeArgs};
@@ -10,6 +11,7 @@ use super::failure::Failure;
 use super::secrets::{read_file, read_text_file};
 use super::server::{Server, Settings, block_on};
 use crate::clock::Clock;
+use crate::error::Error;
 use crate::http::listen::Tls;
 use crate::provider::egress::EgressSettings;
 use crate::provider::proxy::ProxySettings;
@@ -26,12 +28,18 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
             AuditChoice::Strict => AuditMode::Strict,
         },
         accept_host: args.accept_host,
+        anchor: args.anchor.clone(),
+        accept_rollback: args.accept_rollback,
     };
     let shares = Shares::of_the_system(args.connections_max, args.listen.len())?;
     let unlocker = unlocker(&args)?;
     let vault = Vault::open(&args.data, settings, Clock::system())?;
     if let Some(unlocker) = unlocker {
-        vault.unlock(&unlocker, "start")?;
+        match vault.unlock(&unlocker, "start") {
+            // The vault has said why, in the log.
+            Err(error @ Error::RolledBack(_)) => tracing::error!("{}", error.hint()),
+            other => other?,
+        }
     }
     let status = vault.status();
     if status.refresh_paused {

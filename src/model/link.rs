@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::url::WebUrl;
 use super::{Account, AppId, LinkId, Owner, Scopes, TokenId};
 use crate::clock::Timestamp;
+use crate::limits;
 
 /// How the person is proven to be the one who was asked.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -179,7 +180,9 @@ impl Link {
         if self.apps.iter().all(decided) {
             return LinkStatus::Finished;
         }
-        if now >= self.expires_at {
+        // Made later than now: the clock was set back, and nobody can tell how long ago that was.
+        let is_from_later = self.created_at > now.plus(limits::CLOCK_SKEW);
+        if now >= self.expires_at || is_from_later {
             return LinkStatus::Expired;
         }
         if self.browser_hash.is_some() {

@@ -9,6 +9,9 @@
 //!                             to max(expiry - ahead, that + ahead / 4)
 //! after n fails := min(5 s * 2^(n-1), 1 h), between half and whole of it, not before Retry-After;
 //!                  for a caller who asks: 30 s at most, not before Retry-After
+//! set back      := obtained later than now, by more than a minute, or written before a clock was
+//!                  found to be set back: its end says nothing; where it can be refreshed it counts
+//!                  as over, and where it cannot it lasts from when it was written, not from now
 //! ```
 //!
 //! It promises: tokens born together do not fall due together; a margin never exceeds the token's
@@ -98,6 +101,29 @@ fn backoff(failures: u32) -> Duration {
         .min(limits::BACKOFF_MAX)
 }
 
+/// The moment by which the end of a record is to be judged. `in_doubt_since` is when it was last
+/// known to be written, where the clock was set back since: then nobody can tell what `expires_at`
+/// means by the clock of now.
+pub fn judged_at(record: &Record, now: Timestamp, in_doubt_since: Option<Timestamp>) -> Timestamp {
+    let obtained_later = Some(record.obtained_at).filter(|at| *at > now.plus(limits::CLOCK_SKEW));
+    let Some(known) = in_doubt_since.max(obtained_later) else {
+        return now;
+    };
+    let is_renewable = record.state == TokenState::Active && record.has_refresh_token;
+    match record.expires_at {
+        None => now,
+        Some(_) if is_renewable => Timestamp::MAX,
+        Some(_) => known.max(now),
+    }
+}
+
+/// Before when the schedule has no refresh tried; `None` where one may be tried. A pause that is
+/// longer than any we set was set by a clock that has been set back since.
+pub fn pause(record: &Record, now: Timestamp) -> Option<Timestamp> {
+    let until = record.not_before?;
+    (until <= now.plus(limits::REFRESH_PAUSE_MAX)).then_some(until)
+}
+
 /// True where a record waits because of our own back-off, not because a provider said so.
 pub fn waits_by_itself(record: &Record) -> bool {
     match (record.not_before, &record.last_refresh_error) {
@@ -107,10 +133,12 @@ pub fn waits_by_itself(record: &Record) -> bool {
 }
 
 /// Before when not even a caller who asks has a refresh tried; `None` where one may be tried.
-pub fn wait_of_callers(record: &Record) -> Option<Timestamp> {
-    let until = record.not_before?;
+pub fn wait_of_callers(record: &Record, now: Timestamp) -> Option<Timestamp> {
+    let until = pause(record, now)?;
     let failed_at = record.last_refresh_error.as_ref().map(|error| error.at);
     Some(match failed_at.filter(|_| waits_by_itself(record)) {
+        // It failed by a clock that has been set back since: long ago, as far as anybody can tell.
+        Some(failed_at) if failed_at > now.plus(limits::CLOCK_SKEW) => return None,
         Some(failed_at) => until.min(failed_at.plus(limits::RETRY_FOR_CALLERS)),
         None => until,
     })
@@ -118,7 +146,10 @@ pub fn wait_of_callers(record: &Record) -> Option<Timestamp> {
 
 /// True where a forced refresh would come right after a refresh: what that brought is the answer.
 pub fn is_just_refreshed(record: &Record, now: Timestamp) -> bool {
-    let age = record.last_refreshed_at.map(|at| now.since(at));
+    let age = record
+        .last_refreshed_at
+        .filter(|at| *at <= now.plus(limits::CLOCK_SKEW))
+        .map(|at| now.since(at));
     age.is_some_and(|age| age < limits::FORCED_REFRESH_EVERY)
 }
 

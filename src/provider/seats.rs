@@ -92,8 +92,12 @@ impl Seats {
         }
         let host = hosts.entry(name.to_owned()).or_insert_with(|| Host {
             seats: Arc::new(Semaphore::new(limits::PROVIDER_CALLS_PER_HOST_MAX)),
-            not_before: now,
+            not_before: Timestamp::default(),
         });
+        // Asked to wait by a clock that has been set back since: nobody waits for it to come again.
+        if host.not_before > now.plus(limits::RETRY_AFTER_MAX) {
+            host.not_before = Timestamp::default();
+        }
         let wait = host.not_before.since(now);
         if wait.is_zero() {
             return Ok(host.seats.clone());

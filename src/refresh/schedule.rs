@@ -9,6 +9,8 @@
 //! It never: holds a lock or a transaction while it waits, or looks for due tokens without a
 //! reason.
 
+mod watch;
+
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::pin;
@@ -63,6 +65,12 @@ type Landed = (Option<Due>, Landing);
 struct Desk {
     /// Interrupted refreshes were looked for since the vault was unlocked.
     recovered: bool,
+    /// The clock was set back: what it dated is to be dated anew.
+    is_to_redate: bool,
+    /// The latest moment seen.
+    seen: Timestamp,
+    /// How far the machine's clock was off when it was last told of, in seconds.
+    told_off_s: (i64, i64),
     forgot_at: Timestamp,
     /// Trouble with the store is waited out until then.
     held_until: Timestamp,
@@ -86,6 +94,9 @@ impl Desk {
     fn new() -> Self {
         Self {
             recovered: false,
+            is_to_redate: false,
+            seen: Timestamp::default(),
+            told_off_s: (0, 0),
             forgot_at: Timestamp::default(),
             held_until: Timestamp::default(),
             is_to_look: true,
@@ -264,6 +275,8 @@ impl Refresher {
     /// Does what is to be done now; the moment to look again comes back.
     async fn attend(&self, desk: &mut Desk) -> Timestamp {
         let now = self.clock().now();
+        desk.at(now);
+        desk.watch(self.clock().off_s(), self.clock().followed_s());
         let later = now.plus(limits::SCHEDULER_SLEEP_MAX);
         if self.vault().status().locked || self.vault().is_refresh_paused() {
             desk.forget();
@@ -290,6 +303,12 @@ impl Refresher {
         if !desk.recovered {
             self.recover(desk)?;
             desk.recovered = true;
+            desk.is_to_redate |= self.vault().status().clock_set_back_s.is_some();
+        }
+        if desk.is_to_redate {
+            let count = self.vault().redate(&Caller::scheduler()).await?;
+            tracing::info!(count, "what the clock had dated is dated anew");
+            desk.is_to_redate = false;
         }
         self.hasten().await?;
         if now.since(desk.forgot_at) >= FORGET_EVERY {

@@ -2,7 +2,7 @@
 //!
 //! It promises: its pages are not written to a core dump and not inherited by a forked child; they
 //! are locked out of swap where the system's limit allows, and [`KeyPage::is_locked`] says whether;
-//! they are wiped before they go back to the system.
+//! they are wiped before they go back to the system. What made the keys leaves none on its stack.
 //! It never: grows or moves.
 
 use memmap2::{Advice, MmapMut, MmapOptions};
@@ -14,6 +14,15 @@ use crate::error::{Error, Result};
 pub(super) struct KeyPage {
     page: MmapMut,
     locked: bool,
+}
+
+/// Overwrites the stack below its caller: values that were moved leave copies there, which no
+/// wiping type knows of.
+#[inline(never)]
+pub(super) fn wipe_stack<const BYTES: usize>() {
+    let mut stack = [0_u8; BYTES];
+    // Whoever looks into the box would see zeros: so they are written, and here.
+    std::hint::black_box(&mut stack);
 }
 
 /// Keys that fit a page.

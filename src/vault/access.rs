@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Duration;
 
+use super::anchor::{Anchor, AnchorStatus};
 use super::audit::{Audit, Entry};
 use super::ledger::Ledger;
 use super::receipt::Receipt;
@@ -29,7 +30,9 @@ use crate::store::Store;
 fn count_stranger(strangers: &Mutex<Strangers>, now: Timestamp) -> Option<u64> {
     let mut strangers = strangers.lock().expect("no holder panics");
     strangers.since_last_entry += 1;
-    if now.since(strangers.last_entry_at) < STRANGERS_EVERY {
+    // A clock that was set back must not silence the trail until it has caught up.
+    let is_past = strangers.last_entry_at <= now;
+    if is_past && now.since(strangers.last_entry_at) < STRANGERS_EVERY {
         return None;
     }
     strangers.last_entry_at = now;
@@ -41,6 +44,7 @@ pub(super) struct Open {
     keys: Arc<Keyring>,
     audit: Arc<Audit>,
     writer: Arc<Writer>,
+    anchor: Option<Arc<Anchor>>,
     /// Every access key, so that a request costs no read of the store. Held for lines.
     access_keys: Arc<RwLock<HashMap<String, Arc<KeptKey>>>>,
 }
@@ -87,6 +91,7 @@ impl Gate {
         ledger: Ledger,
         audit: Audit,
         access_keys: HashMap<String, Arc<KeptKey>>,
+        anchor: Option<Arc<Anchor>>,
     ) -> Result<()> {
         let audit = Arc::new(audit);
         let writer = Writer::start(
@@ -94,11 +99,14 @@ impl Gate {
             Arc::clone(&keys),
             ledger,
             Arc::clone(&audit),
+            anchor.clone(),
+            self.clock.clone(),
         )?;
         let open = Open {
             keys,
             audit,
             writer: Arc::new(writer),
+            anchor,
             access_keys: Arc::new(RwLock::new(access_keys)),
         };
         *self.open.write().expect("no holder panics") = Some(Arc::new(open));
@@ -112,6 +120,9 @@ impl Gate {
         if let Some(open) = open {
             open.writer.stop();
             open.audit.stop();
+            if let Some(anchor) = &open.anchor {
+                anchor.stop();
+            }
         }
     }
 
@@ -127,6 +138,7 @@ impl Gate {
             keys: Arc::clone(&old.keys),
             audit: Arc::clone(&old.audit),
             writer: Arc::clone(&old.writer),
+            anchor: old.anchor.clone(),
             access_keys: Arc::clone(&old.access_keys),
         }));
         Ok(Arc::downgrade(&old))
@@ -154,6 +166,12 @@ impl Gate {
             open.keys.is_locked_in_memory(),
             open.keys.current_term(),
         ))
+    }
+
+    /// How the anchor stands, where there is one.
+    pub(super) fn anchor_status(&self) -> Option<AnchorStatus> {
+        let open = self.opened().ok()?;
+        open.anchor.as_ref().map(|anchor| anchor.status())
     }
 
     /// Makes a caller of a bearer token.

@@ -18,7 +18,8 @@ use super::unlock::{AUDIT, FILE, check_directory};
 use super::{Settings, Vault};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::seal::{KdfParams, Keyring, RecoveryCode, Unlocker};
+use crate::model::access::{Action, Caller, Target};
+use crate::seal::{KdfParams, Keyring, RecoveryCode, Unlocker, digest};
 use crate::secret::Secret;
 use crate::store::{Records, Store};
 
@@ -138,9 +139,16 @@ impl Vault {
         let write = self.store().write()?;
         let mut ledger = Ledger::default();
         ledger.set_header(&write.header()?);
-        write.put_record(Records::Meta, ledger::KEY, &ledger.seal(&keys)?)?;
+        let sealed = ledger.seal(&keys)?;
+        write.put_record(Records::Meta, ledger::KEY, &sealed)?;
         write.commit()?;
-        self.let_in(keys)?;
+        let moored = self.moor(&keys, &ledger, digest(&[sealed.as_bytes()]))?;
+        self.let_in(keys, moored.anchor.clone())?;
+        let permit = self
+            .gate()
+            .permit(&Caller::local(), Action::Lock, &Target::vault())?;
+        self.settle_anchor(&permit, moored)?;
+        drop(permit);
         self.settle_in()?;
         self.first_key()
     }

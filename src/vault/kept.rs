@@ -213,6 +213,17 @@ pub(super) fn put(
     old_due: Option<Timestamp>,
 ) -> Result<()> {
     let due = plan::due_at(record, chance());
+    put_due(tx, place, (record, cold), old_due, due)
+}
+
+/// [`put`], with the moment it falls due.
+pub(super) fn put_due(
+    tx: &mut Tx<'_>,
+    place: &TokenKey,
+    (record, cold): (&Record, &Cold),
+    old_due: Option<Timestamp>,
+    due: Option<Timestamp>,
+) -> Result<()> {
     if let Some(old) = old_due {
         tx.remove_entry(Index::Due, &due_key(old, place));
     }

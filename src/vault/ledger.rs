@@ -12,7 +12,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::anchor::AnchorId;
 use super::audit::Head;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::seal::{Context, Keyring, Purpose, Sealed, digest};
 use crate::secret::{base64url, from_base64url};
@@ -66,6 +68,10 @@ pub(super) struct Ledger {
     pub(super) audit_hash: [u8; 32],
     /// The hash of the header as it was last written.
     header: [u8; 32],
+    /// The anchor that holds it.
+    pub(super) anchor: Option<AnchorId>,
+    /// When it was last written, by the clock of that time; `None` in older files.
+    pub(super) written_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -77,6 +83,10 @@ struct Stored {
     audit_seq: u64,
     audit_hash: String,
     header: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    anchor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    written_at: Option<Timestamp>,
 }
 
 impl Ledger {
@@ -145,6 +155,8 @@ impl Ledger {
             audit_seq: self.audit_seq,
             audit_hash: base64url(&self.audit_hash),
             header: base64url(&self.header),
+            anchor: self.anchor.map(|id| base64url(&id)),
+            written_at: self.written_at,
         };
         let plain = serde_json::to_vec(&stored).expect("plain data");
         let context = Context {
@@ -160,6 +172,14 @@ impl Ledger {
     /// # Errors
     /// [`Error::Damaged`] where it is gone or does not authenticate.
     pub(super) fn read(keys: &Keyring, view: &impl View) -> Result<Self> {
+        Self::read_with_digest(keys, view).map(|(ledger, _)| ledger)
+    }
+
+    /// [`Self::read`], and the hash of its sealed bytes, which no other commit shares.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(super) fn read_with_digest(keys: &Keyring, view: &impl View) -> Result<(Self, [u8; 32])> {
         let damaged = || Error::Damaged("the vault's ledger is missing or cannot be read".into());
         let sealed = view.record(Records::Meta, KEY)?.ok_or_else(damaged)?;
         let plain = keys.open(Records::Meta.name(), KEY, &sealed, 0)?;
@@ -169,7 +189,11 @@ impl Ledger {
                 .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
                 .ok_or_else(damaged)
         };
-        Ok(Self {
+        let anchor = stored.anchor.map(|text| {
+            let bytes = from_base64url(&text).and_then(|bytes| AnchorId::try_from(bytes).ok());
+            bytes.ok_or_else(damaged)
+        });
+        let ledger = Self {
             epoch: stored.epoch,
             next_version: stored.next_version,
             count: stored.count,
@@ -177,7 +201,10 @@ impl Ledger {
             audit_seq: stored.audit_seq,
             audit_hash: hash(&stored.audit_hash)?,
             header: hash(&stored.header)?,
-        })
+            anchor: anchor.transpose()?,
+            written_at: stored.written_at,
+        };
+        Ok((ledger, digest(&[sealed.as_bytes()])))
     }
 
     /// The last audit entry known to be on the disk.

@@ -213,7 +213,8 @@ impl Vault {
             tx.view()
                 .scan_records(Records::Links, b"", None, &mut |place, sealed| {
                     let link = open(tx.keys(), place, &sealed)?.link;
-                    if link.expires_at.plus(limits::LINK_MEMORY) <= now {
+                    let is_from_later = link.created_at > now.plus(limits::LINK_MEMORY);
+                    if link.expires_at.plus(limits::LINK_MEMORY) <= now || is_from_later {
                         old.push(link);
                     }
                     Ok(if old.len() < limits::COMMIT_GROUP_MAX {

@@ -17,6 +17,7 @@ use super::index::{Indexer, TokenKey};
 use super::kept::{Kept, find, open_cold, put, read};
 use super::receipt::Receipt;
 use super::records::{Intent, decode, encode};
+use super::time::Doubt;
 use super::tokens::holds;
 use super::writer::Tx;
 use crate::clock::Timestamp;
@@ -99,20 +100,23 @@ pub enum Need {
 }
 
 impl Need {
-    fn is_met(self, kept: &Kept, now: Timestamp) -> bool {
+    fn is_met(self, kept: &Kept, now: Timestamp, doubt: Doubt) -> bool {
         match self {
             Self::Asked | Self::Interrupted => false,
             Self::Due => kept.due.is_none_or(|due| due > now),
-            Self::Lasting(min_ttl) => plan::lasts(&kept.record, now, min_ttl),
+            Self::Lasting(min_ttl) => {
+                let at = doubt.judged_at(&kept.record, kept.sealed.version(), now);
+                plan::lasts(&kept.record, at, min_ttl)
+            }
             Self::Forced => plan::is_just_refreshed(&kept.record, now),
         }
     }
 
-    fn wait(self, record: &Record) -> Option<Timestamp> {
+    fn wait(self, record: &Record, now: Timestamp) -> Option<Timestamp> {
         match self {
-            Self::Due => record.not_before,
+            Self::Due => plan::pause(record, now),
             Self::Asked | Self::Interrupted | Self::Lasting(_) | Self::Forced => {
-                plan::wait_of_callers(record)
+                plan::wait_of_callers(record, now)
             }
         }
     }
@@ -172,6 +176,7 @@ impl Vault {
         let now = self.clock().now();
         // V12: two copies would spend the same refresh token.
         let paused = self.is_refresh_paused();
+        let doubt = self.doubt();
         permit.write_as("refresh begins", Some(ask.id), move |tx| {
             // Read again inside the transaction: the permit was given on an older view.
             let Some(kept) = read(tx, &kept.place)?.filter(|kept| kept.record.id == ask.id) else {
@@ -188,8 +193,11 @@ impl Vault {
             let is_met = match &ask.rejected {
                 Some(rejected) if holds(record, rejected) => false,
                 // The stored one is another: it will do, unless it has ended since.
-                Some(_) if need == Need::Asked => record.is_fresh(now, Duration::ZERO),
-                _ => need.is_met(&kept, now),
+                Some(_) if need == Need::Asked => {
+                    let at = doubt.judged_at(record, kept.sealed.version(), now);
+                    record.is_fresh(at, Duration::ZERO)
+                }
+                _ => need.is_met(&kept, now, doubt),
             };
             if is_met {
                 return Ok(Begin::Newer);
@@ -197,7 +205,10 @@ impl Vault {
             if record.state != TokenState::Active {
                 return Ok(Begin::Hopeless);
             }
-            if let Some(not_before) = need.wait(record).filter(|not_before| *not_before > now) {
+            if let Some(not_before) = need
+                .wait(record, now)
+                .filter(|not_before| *not_before > now)
+            {
                 return Ok(Begin::Wait(not_before));
             }
             begin(tx, &kept, now)
@@ -220,6 +231,7 @@ impl Vault {
         let by = caller.name();
         let (place, version, id) = (job.place, job.version, job.id);
         let was_uncertain = job.uncertain;
+        let doubt = self.doubt();
         let default_s = job.default_lifetime_s();
         permit.write_as(&word_for(&verdict), Some(id), move |tx| {
             let Some(kept) = read(tx, &place)? else {
@@ -248,6 +260,7 @@ impl Vault {
                     not_before,
                     uncertain,
                 } => {
+                    doubt.settle(&mut record, version, now);
                     record.last_refresh_error = Some(error);
                     record.failures = record.failures.saturating_add(1);
                     record.not_before = Some(not_before);

@@ -137,9 +137,10 @@ impl Vault {
             permit.record(&outcome, Some(id))?;
             Ok(Found::Reconnect(id, reason))
         };
-        let is_valid = record.is_fresh(now, Duration::ZERO);
+        let judged_at = self.doubt().judged_at(&record, sealed.version(), now);
+        let is_valid = record.is_fresh(judged_at, Duration::ZERO);
         let stale = Found::Stale(id, record.expires_at.filter(|_| is_valid));
-        match fit(&record, ask.scopes.as_ref(), now, ask.min_ttl) {
+        match fit(&record, ask.scopes.as_ref(), judged_at, ask.min_ttl) {
             Fit::ExactFresh | Fit::WiderFresh => match renewal(&record, besides, now) {
                 Renewal::Needless => {
                     let refresh_token = match ask.with_refresh_token {
@@ -198,6 +199,7 @@ impl Vault {
     ) -> Result<Option<(TokenKey, Sealed, Record)>> {
         let prefix = Indexer(permit.keys()).of_owner(&ask.app, &ask.owner);
         let mut best: Option<(TokenKey, Sealed, Record, Fit)> = None;
+        let doubt = self.doubt();
         self.store()
             .read()?
             .scan_records(Records::Tokens, &prefix, None, &mut |key, sealed| {
@@ -209,7 +211,8 @@ impl Vault {
                 if other_account || !may(&record.granted) {
                     return Ok(Scan::Go);
                 }
-                let fits = fit(&record, ask.scopes.as_ref(), now, ask.min_ttl);
+                let judged_at = doubt.judged_at(&record, sealed.version(), now);
+                let fits = fit(&record, ask.scopes.as_ref(), judged_at, ask.min_ttl);
                 let better = best.as_ref().is_none_or(|(_, _, best, best_fit)| {
                     fits < *best_fit || (fits == *best_fit && record.obtained_at > best.obtained_at)
                 });

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::access::Gate;
+use super::anchor::Anchor;
 use super::audit::Audit;
 use super::create::unfinished;
 use super::ledger::Ledger;
@@ -57,7 +58,7 @@ impl Vault {
     /// # Errors
     /// [`Error::UnlockFailed`] whatever does not fit; [`Error::Busy`] while another try is under
     /// way or the wait after a wrong one is not over; [`Error::Damaged`] where the records do not
-    /// add up.
+    /// add up; [`Error::RolledBack`] where they do not fit the anchor.
     pub fn unlock(&self, unlocker: &Unlocker, from: &str) -> Result<()> {
         let Ok(mut patience) = self.0.patience.try_lock() else {
             return Err(Error::Busy(Duration::from_secs(2)));
@@ -66,6 +67,8 @@ impl Vault {
             return Err(Error::AlreadyUnlocked);
         }
         let now = self.clock().now();
+        // A clock that was set back must not make a wait of seconds one of years (V11).
+        patience.not_before = patience.not_before.min(now.plus(limits::UNLOCK_DELAY_MAX));
         if now < patience.not_before {
             return Err(Error::Busy(patience.not_before.since(now)));
         }
@@ -88,11 +91,30 @@ impl Vault {
                 return Err(error);
             }
         };
-        let ledger = Ledger::read(&keys, &self.store().read()?)?;
-        ledger.check_header(&stored)?;
-        ledger.verify(&keys, &self.store().read()?)?;
-        let fault = self.let_in(keys)?;
-        let outcome = match std::mem::take(&mut *patience).failures {
+        let outcome = self.unlock_with(keys, &stored, (&mut patience, from));
+        let why = outcome.as_ref().err().map(Error::code);
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "the vault stays locked");
+        }
+        *self.locked_because() = why;
+        outcome
+    }
+
+    /// Adds up the records, compares them with the anchor, and lets callers in.
+    fn unlock_with(
+        &self,
+        keys: Arc<Keyring>,
+        stored: &[u8],
+        (patience, from): (&mut Patience, &str),
+    ) -> Result<()> {
+        let view = self.store().read()?;
+        let (ledger, digest) = Ledger::read_with_digest(&keys, &view)?;
+        ledger.check_header(stored)?;
+        ledger.verify(&keys, &view)?;
+        drop(view);
+        let moored = self.moor(&keys, &ledger, digest)?;
+        let (fault, set_back) = self.let_in(keys, moored.anchor.clone())?;
+        let outcome = match std::mem::take(patience).failures {
             0 => "unlocked".to_owned(),
             failures => format!("unlocked after {failures} wrong tries"),
         };
@@ -106,7 +128,10 @@ impl Vault {
             .and_then(|permit| {
                 permit.record(&outcome, None)?;
                 // The ledger soon remembers a later entry: from here on the trail itself tells.
-                fault.map_or(Ok(()), |fault| permit.record(&fault, None))
+                for told in fault.iter().chain(&set_back) {
+                    permit.record(told, None)?;
+                }
+                self.settle_anchor(&permit, moored)
             })
             .and_then(|()| self.settle_in())
             .and_then(|()| self.resume_rotation());
@@ -117,8 +142,12 @@ impl Vault {
         recorded
     }
 
-    /// Opens the gate. What is wrong with the audit trail's end comes back.
-    pub(super) fn let_in(&self, keys: Arc<Keyring>) -> Result<Option<String>> {
+    /// Opens the gate. What is wrong with the audit trail's end comes back, and with the clock.
+    pub(super) fn let_in(
+        &self,
+        keys: Arc<Keyring>,
+        anchor: Option<Arc<Anchor>>,
+    ) -> Result<(Option<String>, Option<String>)> {
         // V12: until the host is known, nothing is refreshed.
         self.0.refresh_paused.store(true, Ordering::Release);
         let directory = self
@@ -134,10 +163,19 @@ impl Vault {
             self.0.settings.audit,
             ledger.audit_head(),
         )?;
+        let set_back = self.doubt_clock(&ledger, &audit);
         let known = keys::load(&keys, &view)?;
         drop(view);
-        Gate::open(self.gate(), &self.0.store, keys, ledger, audit, known)?;
-        Ok(fault)
+        Gate::open(
+            self.gate(),
+            &self.0.store,
+            keys,
+            ledger,
+            audit,
+            known,
+            anchor,
+        )?;
+        Ok((fault, set_back))
     }
 
     /// Locks the vault: what is queued is committed, then the keys are wiped.
@@ -159,6 +197,17 @@ impl Vault {
     /// [`Error::Storage`] where the last bytes could not be written.
     pub fn close(&self) -> Result<()> {
         self.0.rotator.stop();
+        // The next start knows by it what time it must be at least. One that cannot be written is
+        // no reason to stay.
+        let closed = self
+            .gate()
+            .permit(&Caller::local(), Action::Lock, &Target::vault())
+            .and_then(|permit| permit.record("closed", None));
+        if let Err(error) = closed
+            && error != Error::Locked
+        {
+            tracing::warn!(%error, "that the vault is closed is not on record");
+        }
         self.gate().shut();
         self.store().close()
     }

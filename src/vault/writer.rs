@@ -31,12 +31,14 @@ use tokio::sync::oneshot;
 use self::books::Books;
 pub(super) use self::reseal::{Batch, Ending, count, tables};
 use self::trouble::Trouble;
+use super::anchor::{Anchor, AnchorId};
 use super::audit::Audit;
 use super::ledger::{self, Ledger};
 use super::receipt::Receipt;
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::seal::{Context, Header, Keyring, Sealed};
+use crate::seal::{Context, Header, Keyring, Sealed, digest};
 use crate::store::{Index, Records, Scan, Store, View, Write};
 
 /// Told how the commit went.
@@ -64,6 +66,8 @@ impl Writer {
         keys: Arc<Keyring>,
         ledger: Ledger,
         audit: Arc<Audit>,
+        anchor: Option<Arc<Anchor>>,
+        clock: Clock,
     ) -> Result<Self> {
         let (queue, messages) = sync_channel(limits::WRITE_QUEUE_MAX);
         let epoch = Arc::new(AtomicU64::new(ledger.epoch));
@@ -73,6 +77,8 @@ impl Writer {
             keys,
             ledger,
             audit,
+            anchor,
+            clock,
             epoch: Arc::clone(&epoch),
             suspect,
             trouble: Trouble::default(),
@@ -145,6 +151,8 @@ struct Worker {
     keys: Arc<Keyring>,
     ledger: Ledger,
     audit: Arc<Audit>,
+    anchor: Option<Arc<Anchor>>,
+    clock: Clock,
     epoch: Arc<AtomicU64>,
     /// The last commit failed, or the disk refused writes when the file was opened: it is to be
     /// opened anew before anything else.
@@ -260,14 +268,24 @@ impl Worker {
         }
         ledger.epoch += 1;
         (ledger.audit_seq, ledger.audit_hash) = self.audit.durable_head();
-        write.put_record(Records::Meta, ledger::KEY, &ledger.seal(&self.keys)?)?;
+        ledger.written_at = Some(self.clock.now());
+        let sealed = ledger.seal(&self.keys)?;
+        write.put_record(Records::Meta, ledger::KEY, &sealed)?;
         let terms = self.new_terms(&write, &ledger)?;
         write.commit()?;
         terms.into_iter().for_each(|terms| self.keys.take_up(terms));
         self.trouble.is_over();
+        self.took(ledger, digest(&[sealed.as_bytes()]));
+        Ok(())
+    }
+
+    /// The ledger as it is on the disk now: what a killed process leaves, its anchor knows of.
+    fn took(&mut self, ledger: Ledger, digest: [u8; 32]) {
+        if let Some(anchor) = &self.anchor {
+            anchor.note(&self.keys, ledger.epoch, digest, self.clock.now());
+        }
         self.epoch.store(ledger.epoch, Ordering::Release);
         self.ledger = ledger;
-        Ok(())
     }
 
     fn heal(&mut self) -> Result<()> {
@@ -277,7 +295,8 @@ impl Worker {
         let store = &self.store;
         self.trouble.measured(|| store.reopen())?;
         self.take_up_stored_terms()?;
-        self.ledger = Ledger::read(&self.keys, &self.store.read()?)?;
+        let (ledger, digest) = Ledger::read_with_digest(&self.keys, &self.store.read()?)?;
+        self.took(ledger, digest);
         self.suspect = false;
         tracing::info!(epoch = self.ledger.epoch, "the store was opened anew");
         Ok(())
@@ -317,6 +336,7 @@ enum Change {
     PutEntry(Index, Vec<u8>, Vec<u8>),
     RemoveEntry(Index, Vec<u8>),
     Header(Vec<u8>),
+    Anchor(Option<AnchorId>),
 }
 
 /// What an operation works on: it reads, then stages changes.
@@ -376,6 +396,11 @@ impl Tx<'_> {
         self.staged.push(Change::Header(header.to_bytes()));
     }
 
+    /// Has the ledger name the anchor that holds it.
+    pub(super) fn set_anchor(&mut self, anchor: Option<AnchorId>) {
+        self.staged.push(Change::Anchor(anchor));
+    }
+
     /// How many records of `table` have keys that begin with `prefix`, counted up to `most`.
     pub(super) fn count(&self, table: Records, prefix: &[u8], most: usize) -> Result<usize> {
         let mut count = 0;
@@ -402,6 +427,7 @@ impl Tx<'_> {
                     books.ledger.set_header(&bytes);
                     books.write.put_header(&bytes)?;
                 }
+                Change::Anchor(anchor) => books.ledger.anchor = anchor,
             }
         }
         Ok(())

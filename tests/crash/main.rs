@@ -5,9 +5,11 @@
 //! | a connection outlives kill -9 in mid-refresh where the provider has a grace (issue item 8) | `refresh` |
 //! | without a grace it says `interrupted_refresh`, never `revoked` | `refresh` |
 //! | V14 a rotation of the keys goes on after kill -9, and slots change while it serves | `rotation` |
+//! | a killed process loses no commit of its anchor; an older file is noticed (F4) | `anchor` |
 //! | the command line does the main job against a served vault | `commands` |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod anchor;
 #[path = "../it/browser.rs"]
 #[allow(
     dead_code,

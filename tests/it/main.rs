@@ -6,6 +6,7 @@
 //! | a provider that misbehaves (issue item 7; R5, R8) | `misbehaviour` |
 //! | storms of callers (issue item 3; R1) | `storm` |
 //! | the scheduler by the test clock (R3, R4, R9) | `schedule` |
+//! | clocks that jump, across a restart, in a run, in mid-refresh (R7 of the catalogue) | `clocks` |
 //! | forced refresh, what is handed out, revocation (R6, R7, R9, O9) | `forced` |
 //! | the refresh protocol cut at its joints (R2, R4, R5) | `intents` |
 //! | C1: nobody is sent to a provider before the proof (O3, T27) | `connect_proof`, `connect_state` |
@@ -33,6 +34,7 @@ mod authorization_bytes;
 mod browser;
 mod canary;
 mod canary_story;
+mod clocks;
 mod connect_life;
 mod connect_pages;
 mod connect_proof;

@@ -22,6 +22,8 @@ pub struct Setup {
     pub timeout: Duration,
     pub rotation: Rotation,
     pub life: Duration,
+    /// The provider's time, where it is not ours.
+    pub truth: Option<Clock>,
 }
 
 pub const WITH_GRACE: Rotation = Rotation::On {
@@ -38,6 +40,7 @@ impl Default for Setup {
             timeout: PATIENCE,
             rotation: WITH_GRACE,
             life: Duration::from_secs(3600),
+            truth: None,
         }
     }
 }
@@ -80,7 +83,7 @@ impl Rig {
             settings.rotation = setup.rotation;
             settings.access_token_life = setup.life;
         };
-        let outside = Outside::with(&clock, change).await;
+        let outside = Outside::with(setup.truth.as_ref().unwrap_or(&clock), change).await;
         let NewHome {
             home,
             directory,

@@ -12,16 +12,16 @@ use strongroom::vault::{Filter, KdfParams, NewLink, RefreshAsk, Settings, Vault}
 use crate::support::*;
 
 type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
-type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+pub type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 /// A key and what is to stand there; `None` is nothing.
-type Change<'a> = (&'a [u8], Option<&'a [u8]>);
+pub type Change<'a> = (&'a [u8], Option<&'a [u8]>);
 
 fn table(name: &'static str) -> Table {
     TableDefinition::new(name)
 }
 
 /// Every entry of a table.
-fn rows(disk: &Disk, name: &'static str) -> Rows {
+pub fn rows(disk: &Disk, name: &'static str) -> Rows {
     let database = Database::open(disk.file()).unwrap();
     let read = database.begin_read().unwrap();
     let table = read.open_table(table(name)).unwrap();
@@ -32,7 +32,7 @@ fn rows(disk: &Disk, name: &'static str) -> Rows {
 }
 
 /// Writes entries.
-fn write(disk: &Disk, name: &'static str, changes: &[Change<'_>]) {
+pub fn write(disk: &Disk, name: &'static str, changes: &[Change<'_>]) {
     let database = Database::open(disk.file()).unwrap();
     let write = database.begin_write().unwrap();
     {
@@ -49,7 +49,7 @@ fn write(disk: &Disk, name: &'static str, changes: &[Change<'_>]) {
 
 /// A vault with at least one record in every counted table and three tokens, closed; and a copy of
 /// it from before its tokens were stored again.
-fn young_and_old() -> (Disk, Disk) {
+pub fn young_and_old() -> (Disk, Disk) {
     let (disk, vault) = Disk::create(Settings::default());
     let me = Caller::local();
     add_apps(&vault);
@@ -97,7 +97,7 @@ fn young_and_old() -> (Disk, Disk) {
     (young, disk)
 }
 
-fn is_noticed(disk: &Disk, what: &str) {
+pub fn is_noticed(disk: &Disk, what: &str) {
     match disk.unlocked() {
         Err(Error::Damaged(why)) => {
             assert!(why.contains("do not add up"), "{what}: {why}");
@@ -107,7 +107,7 @@ fn is_noticed(disk: &Disk, what: &str) {
     }
 }
 
-const COUNTED: [&str; 5] = ["tokens", "apps", "keys", "links", "intents"];
+pub const COUNTED: [&str; 5] = ["tokens", "apps", "keys", "links", "intents"];
 
 /// Goal: what is missing, doubled or exchanged shows. Method: in each counted table: remove a
 /// record, copy one to a key that was free, overwrite one with another, exchange two.

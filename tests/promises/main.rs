@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod anchor;
 mod audit;
 mod authority;
 mod choice;
@@ -19,5 +20,7 @@ mod plan;
 mod readable;
 mod refresh;
 mod rotation;
+#[path = "../harness/seeded.rs"]
+mod seeded;
 mod slots;
 mod support;

@@ -99,6 +99,13 @@ pub const DOORS: &[Door] = &[
         ..CLOSED
     },
     Door {
+        signs: &[Sign::Root("zeroizing_alloc")],
+        may: &["main.rs"],
+        in_tests: true,
+        instead: "the allocator is the program's choice, not the library's",
+        ..CLOSED
+    },
+    Door {
         signs: &[Sign::Root("oauth2")],
         may: &["provider.rs"],
         in_tests: true,

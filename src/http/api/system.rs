@@ -18,6 +18,14 @@ use crate::vault::{KeyTerm, Rotation, SlotInfo, Unlocker};
 struct Health {
     locked: bool,
     version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locked_because: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct AnchorShape {
+    epoch: u64,
+    behind: bool,
 }
 
 #[derive(Serialize)]
@@ -30,6 +38,9 @@ struct StatusShape {
     refresh_paused: bool,
     key_term: Option<KeyTerm>,
     rotation: Option<Rotation>,
+    anchor: Option<AnchorShape>,
+    clock_off_s: i64,
+    clock_set_back_s: Option<u64>,
     slots: Vec<SlotInfo>,
 }
 
@@ -41,9 +52,11 @@ struct UnlockRequest {
 }
 
 pub(super) fn health(app: &App) -> Answer {
+    let status = app.vault.status();
     ok(&Health {
-        locked: app.vault.status().locked,
+        locked: status.locked,
         version: env!("CARGO_PKG_VERSION"),
+        locked_because: status.locked_because.filter(|_| status.locked),
     })
 }
 
@@ -59,6 +72,12 @@ pub(super) fn status(app: &App, call: &Call) -> Result<Answer> {
         refresh_paused: status.refresh_paused,
         key_term: status.key_term,
         rotation: status.rotation,
+        anchor: status.anchor.map(|anchor| AnchorShape {
+            epoch: anchor.epoch,
+            behind: anchor.behind,
+        }),
+        clock_off_s: status.clock_off_s,
+        clock_set_back_s: status.clock_set_back_s,
         slots: app.vault.slots()?,
     }))
 }

@@ -38,7 +38,16 @@ impl Bench {
         let (audit, _) =
             Audit::open(Arc::clone(&keys), None, AuditMode::Grouped, Head::default()).unwrap();
         let shared = Arc::clone(&store);
-        let writer = Writer::start(shared, Arc::clone(&keys), ledger, Arc::new(audit)).unwrap();
+        let clock = crate::clock::Clock::test(crate::clock::Timestamp::default());
+        let writer = Writer::start(
+            shared,
+            Arc::clone(&keys),
+            ledger,
+            Arc::new(audit),
+            None,
+            clock,
+        )
+        .unwrap();
         Self {
             disk,
             keys,
