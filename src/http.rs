@@ -16,5 +16,7 @@ pub mod pace;
 mod pages;
 pub mod panics;
 pub mod routes;
+mod seats;
 pub mod serve;
+mod who;
 pub mod wire;

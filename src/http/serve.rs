@@ -1,8 +1,8 @@
 //! The server: connections in, requests to one handler, answers out, and an orderly end.
 //!
 //! It promises:
-//! 1. a seat is taken before a connection is accepted, and goes with it; who finds none waits in
-//!    the backlog;
+//! 1. a connection takes a seat and keeps it to its end; who finds none gets that of whoever lets
+//!    us wait longest (`seats`), and waits in the backlog only where all are at work;
 //! 2. a connection that says nothing, handshakes, asks or reads too slowly is closed in a stated
 //!    time, an idle one included;
 //! 3. a handler that panics or takes too long costs one answer and never the server;
@@ -12,6 +12,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +26,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -39,6 +40,7 @@ use crate::http::guard::HostRule;
 use crate::http::listen::{Listener, Tls};
 use crate::http::pace::Paced;
 use crate::http::panics;
+use crate::http::seats::{Seat, Seats, Sitter};
 use crate::limits;
 
 /// Headers that only a proxy adds: who comes with one is not on this machine, whatever the socket
@@ -60,6 +62,22 @@ pub struct Peer {
     pub loopback_or_unix: bool,
     /// The connection is under our TLS.
     pub tls: bool,
+    /// The socket's other end.
+    pub end: End,
+}
+
+/// The other end of a connection, as the system tells it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum End {
+    /// A Unix socket, and the user who opened it.
+    Unix(Option<u32>),
+    /// Both ends of a TCP connection.
+    Tcp {
+        /// Our address and port.
+        ours: Option<SocketAddr>,
+        /// The peer's.
+        theirs: SocketAddr,
+    },
 }
 
 /// How to serve. [`ServeSettings::new`] takes everything but the hosts from `limits`.
@@ -119,8 +137,7 @@ where
         return Err(Error::Settings(what.to_owned()));
     }
     panics::hide_payloads();
-    let seats_max = settings.connections_max.min(Semaphore::MAX_PERMITS);
-    let seats = Arc::new(Semaphore::new(seats_max));
+    let seats = Seats::new(settings.connections_max);
     let drain_max = settings.drain_max;
     let proxied_unix = settings.behind_proxy && !listeners.iter().any(is_tcp);
     let server = Arc::new(Server {
@@ -132,25 +149,28 @@ where
     let mut open = JoinSet::new();
     let mut doors = Doors::new(listeners);
     let mut shutdown = pin!(shutdown);
+    // Outlives the wait for a seat, which is dropped and begun anew.
+    let mut in_hand = None;
+    let mut number = 0;
     loop {
         let next = async {
-            let seat = Arc::clone(&seats).acquire_owned().await;
-            (
-                seat.expect("the seats are never closed"),
-                doors.accept().await,
-            )
+            if in_hand.is_none() {
+                in_hand = Some(doors.accept().await);
+            }
+            seats.take(number).await
         };
         tokio::select! {
             biased;
             () = &mut shutdown => break,
             Some(_) = open.join_next() => {}
-            (seat, stream) = next => {
+            seat = next => if let Some(stream) = in_hand.take() {
+                number += 1;
                 let server = Arc::clone(&server);
                 open.spawn(server.attend(stream, seat, told.clone()));
-            }
+            },
         }
     }
-    drop(doors);
+    drop((doors, in_hand));
     // No receiver is left where no connection is open.
     let _ = ending.send(true);
     let drained = timeout(drain_max, async {
@@ -184,20 +204,25 @@ where
     F: Future<Output = Answer> + Send + 'static,
 {
     /// Carries one connection from its first byte to its last. The seat goes when this ends.
-    async fn attend(
-        self: Arc<Self>,
-        stream: Stream,
-        _seat: OwnedSemaphorePermit,
-        mut told: watch::Receiver<bool>,
-    ) {
+    async fn attend(self: Arc<Self>, stream: Stream, seat: Seat, told: watch::Receiver<bool>) {
+        tokio::select! {
+            () = self.meet(stream, &seat.sitter, told) => {}
+            () = seat.sitter.told_to_leave() => {
+                tracing::debug!("a connection that waited for its peer gave its seat up");
+            }
+        }
+    }
+
+    async fn meet(&self, stream: Stream, sitter: &Arc<Sitter>, mut told: watch::Receiver<bool>) {
         match stream {
             Stream::Unix(stream) => {
                 let peer = Peer {
                     address: "unix".to_owned(),
                     loopback_or_unix: !self.proxied_unix,
                     tls: false,
+                    end: End::Unix(stream.peer_cred().ok().map(|who| who.uid())),
                 };
-                self.converse(stream, peer, told).await;
+                self.converse(stream, peer, sitter, told).await;
             }
             Stream::Tcp(stream, from) => {
                 let peer = Peer {
@@ -205,16 +230,20 @@ where
                     loopback_or_unix: from.ip().to_canonical().is_loopback()
                         && !self.settings.behind_proxy,
                     tls: self.settings.tls.is_some(),
+                    end: End::Tcp {
+                        ours: stream.local_addr().ok(),
+                        theirs: from,
+                    },
                 };
                 // Answers are small and whole: waiting to fill a packet would only delay them.
                 if stream.set_nodelay(true).is_err() {
                     return;
                 }
                 let Some(tls) = &self.settings.tls else {
-                    return self.converse(stream, peer, told).await;
+                    return self.converse(stream, peer, sitter, told).await;
                 };
                 if let Some(stream) = self.shake_hands(tls, stream, &mut told).await {
-                    self.converse(stream, peer, told).await;
+                    self.converse(stream, peer, sitter, told).await;
                 }
             }
         }
@@ -244,18 +273,29 @@ where
     }
 
     /// Speaks HTTP/1 until either side ends it.
-    async fn converse<I>(self: &Arc<Self>, io: I, peer: Peer, mut told: watch::Receiver<bool>)
-    where
+    async fn converse<I>(
+        &self,
+        io: I,
+        peer: Peer,
+        sitter: &Arc<Sitter>,
+        mut told: watch::Receiver<bool>,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let unread = Arc::new(AtomicBool::new(false));
         let io = Paced::new(io, self.settings.answer_timeout, Arc::clone(&unread));
-        let server = Arc::clone(self);
-        let handler = service_fn(move |request| {
-            let server = Arc::clone(&server);
-            let unread = Arc::clone(&unread);
+        let unread = &unread;
+        let handler = service_fn(|mut request: Request<Incoming>| {
             let peer = local_only_without_a_proxy(peer.clone(), request.headers());
-            async move { Ok::<_, Infallible>(server.handle(request, peer, &unread).await) }
+            request.extensions_mut().insert(AtSeat(Arc::clone(sitter)));
+            async move {
+                if request.body().is_end_stream() {
+                    is_whole(request.extensions()).await;
+                }
+                let answer = self.handle(request, peer, unread).await;
+                sitter.waits();
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = http1::Builder::new()
             // Without a timer hyper's time-outs have no effect.
@@ -323,6 +363,21 @@ where
         let close = HeaderValue::from_static("close");
         answer.headers_mut().insert(CONNECTION, close);
         answer
+    }
+}
+
+/// The seat that a request came from, among its extensions.
+#[derive(Clone)]
+struct AtSeat(Arc<Sitter>);
+
+/// Says that nothing more of a request is to come, so that its connection keeps its seat. Does not
+/// return where the seat has been given up: the connection ends then.
+pub(crate) async fn is_whole(of: &http::Extensions) {
+    if let Some(AtSeat(sitter)) = of.get() {
+        sitter.has_asked();
+        if !sitter.works() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -7,25 +7,17 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::access::Gate;
 use super::audit::Audit;
 use super::ledger::Ledger;
+use super::line::{Source, Turn};
 use super::{Settings, Vault, keys};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::limits;
 use crate::model::access::{Action, Caller, Target};
 use crate::seal::{Header, Keyring, Unlocker};
 use crate::store::Store;
-
-/// How long the next unlock try waits.
-#[derive(Default)]
-pub(super) struct Patience {
-    failures: u32,
-    not_before: Timestamp,
-}
 
 /// The store's file in the data directory.
 pub(super) const FILE: &str = "vault.redb";
@@ -45,23 +37,28 @@ impl Vault {
         Ok(Self::assemble(store, Some(directory), settings, clock))
     }
 
-    /// Unlocks the vault. Takes as long as the key derivation was made to take; not to be called on
-    /// a thread that serves others.
+    /// Unlocks the vault for the program it is embedded in. Takes as long as the key derivation was
+    /// made to take; not to be called on a thread that serves others.
     ///
     /// # Errors
     /// [`Error::UnlockFailed`] whatever does not fit; [`Error::Busy`] while another try is under
     /// way or the wait after a wrong one is not over; [`Error::Damaged`] where the records do not
     /// add up.
     pub fn unlock(&self, unlocker: &Unlocker, from: &str) -> Result<()> {
-        let Ok(mut patience) = self.0.patience.try_lock() else {
-            return Err(Error::Busy(Duration::from_secs(2)));
-        };
         if self.gate().is_open() {
             return Err(Error::AlreadyUnlocked);
         }
-        let now = self.clock().now();
-        if now < patience.not_before {
-            return Err(Error::Busy(patience.not_before.since(now)));
+        let turn = self.0.line.at_once(Source::Here, self.clock().now())?;
+        self.unlock_in_turn(turn, unlocker, from)
+    }
+
+    /// Unlocks the vault for whoever has waited for a turn. Takes as long as [`Vault::unlock`].
+    ///
+    /// # Errors
+    /// Those of [`Vault::unlock`] but [`Error::Busy`].
+    pub fn unlock_in_turn(&self, turn: Turn, unlocker: &Unlocker, from: &str) -> Result<()> {
+        if self.gate().is_open() {
+            return Err(Error::AlreadyUnlocked);
         }
         let stored = self.store().header()?;
         let header = Header::parse(&stored)?;
@@ -69,8 +66,8 @@ impl Vault {
             Ok(keys) => Arc::new(keys),
             Err(error) => {
                 if error == Error::UnlockFailed {
-                    patience.failed(self.clock().now());
-                    tracing::warn!(from, failures = patience.failures, "a wrong unlock try");
+                    let failures = self.0.line.failed(&turn, self.clock().now());
+                    tracing::warn!(from, failures, "a wrong unlock try");
                 }
                 return Err(error);
             }
@@ -79,7 +76,7 @@ impl Vault {
         ledger.check_header(&stored)?;
         ledger.verify(&keys, &self.store().read()?)?;
         let fault = self.let_in(keys)?;
-        let outcome = match std::mem::take(&mut *patience).failures {
+        let outcome = match self.0.line.opened(&turn) {
             0 => "unlocked".to_owned(),
             failures => format!("unlocked after {failures} wrong tries"),
         };
@@ -145,15 +142,6 @@ impl Vault {
     pub fn close(&self) -> Result<()> {
         self.gate().shut();
         self.store().close()
-    }
-}
-
-impl Patience {
-    fn failed(&mut self, now: Timestamp) {
-        self.failures = self.failures.saturating_add(1);
-        let doublings = self.failures.saturating_sub(1).min(16);
-        let wait = limits::UNLOCK_DELAY_FIRST.saturating_mul(1 << doublings);
-        self.not_before = now.plus(wait.min(limits::UNLOCK_DELAY_MAX));
     }
 }
 
