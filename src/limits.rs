@@ -241,8 +241,10 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 /// Connections at one time, unless set lower.
 pub const CONNECTIONS_MAX: usize = 1024;
+/// Connections that wait to be accepted, per TCP address; the system may allow fewer.
+pub const BACKLOG: u32 = 1024;
 /// A connection keeps its seat at least this long after it came or was answered: what it asks is on
-/// its way, also from another continent's side of a proxy.
+/// its way.
 pub const SEAT_GRACE: Duration = Duration::from_millis(100);
 /// Longest wait for a peer to take what it is sent, counted from the moment it first stalls.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
