@@ -7,8 +7,8 @@
 //! It promises, beside what its rooms promise (V1 to V9 in `ledger`, `writer`, `access`, `renew`;
 //! A1 to A3 in `audit`):
 //! * V10 A locked vault holds no key, and answers "locked" to everything but unlocking.
-//! * V11 Unlock tries go one at a time, each wrong one makes the next of its source wait longer, and
-//!   none locks the owner out for ever (`line`).
+//! * V11 Unlock tries go one at a time, each wrong one makes the next of its source wait longer,
+//!   and none locks the owner out for ever (`line`).
 //! * V12 A vault that was copied to another host starts with refresh paused: two copies would spend
 //!   the same refresh tokens.
 //!

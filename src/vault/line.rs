@@ -16,7 +16,7 @@
 //!    [`limits::UNLOCK_DELAY_MAX`]; nobody is locked out for ever;
 //! 3. a source that is not delayed waits for at most as many tries as there are places in line,
 //!    and never longer than [`limits::UNLOCK_WAIT_MAX`];
-//! 4. who could read the vault's file anyway, and guess without us, is never delayed and goes first;
+//! 4. who could read the vault's file, and guess without us, is never delayed and goes first;
 //! 5. a bounded line, and a bounded memory of sources.
 //!
 //! It never: looks at a passphrase.

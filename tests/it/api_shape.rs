@@ -334,11 +334,8 @@ async fn n4_a_wrong_body_is_refused_and_never_quoted() {
             .admin
             .raw(method, path, &headers, extra.into_bytes())
             .await;
-        assert!(
-            answer.body.contains("does not belong here; known: "),
-            "{answer:?}"
-        );
-        assert!(!answer.body.contains("no_such_field"), "{answer:?}");
+        let told = answer.body.contains("does not belong here; known: ");
+        assert!(told && !answer.body.contains("no_such"), "{answer:?}");
     }
     let (_, after) = scene.admin.get("/v1/status").await;
     assert_eq!(before["epoch"], after["epoch"], "nothing was stored");

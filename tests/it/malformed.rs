@@ -2,7 +2,7 @@
 //!
 //! | catalogue row N4 | here |
 //! |---|---|
-//! | depth 10,000; as many keys as the limit takes; duplicates; surrogates; NaN; huge numbers; BOM | `corpus` |
+//! | depth 10,000; as many keys as the limit takes; duplicates; surrogates; NaN; huge numbers; BOM | `monsters`, `bent` |
 //! | wrong types, unknown fields, each field | `api_shape::n4_a_wrong_body_is_refused_and_never_quoted` |
 //! | 400 with a fixed text, no echo, connection usable | `refused` |
 //! | cut and bent bodies, by chance | `n4_a_body_cut_or_bent_by_chance_is_answered_and_never_quoted` |
@@ -75,8 +75,8 @@ impl Line {
     }
 }
 
-/// Bodies that are right for no route: what each is, and its bytes.
-fn corpus(room: usize) -> Vec<(&'static str, Vec<u8>)> {
+/// Bodies as deep, wide and long as a route takes: what each is, and its bytes.
+fn monsters(room: usize) -> Vec<(&'static str, Vec<u8>)> {
     let text = |text: String| text.into_bytes();
     let keys = |same: bool| {
         let mut all = String::from("{");
@@ -95,12 +95,6 @@ fn corpus(room: usize) -> Vec<(&'static str, Vec<u8>)> {
             close.repeat(10_000)
         ))
     };
-    let mut wide = vec![0xff, 0xfe];
-    wide.extend(
-        format!("{{\"{CANARY}\":1}}")
-            .encode_utf16()
-            .flat_map(u16::to_le_bytes),
-    );
     vec![
         ("lists ten thousand deep", deep("[", "]")),
         (
@@ -109,6 +103,20 @@ fn corpus(room: usize) -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("as many keys as fit", keys(false)),
         ("one key as often as it fits", keys(true)),
+    ]
+}
+
+/// Bodies that are no JSON, or none that a text or number of ours could be.
+fn bent() -> Vec<(&'static str, Vec<u8>)> {
+    let text = |text: String| text.into_bytes();
+    let field = |value: &str| text(format!("{{\"{CANARY}\":{value}}}"));
+    let mut wide = vec![0xff, 0xfe];
+    wide.extend(
+        format!("{{\"{CANARY}\":1}}")
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes),
+    );
+    vec![
         ("a lone high surrogate", field("\"\\ud800\"")),
         ("a lone low surrogate", field("\"\\udc00\"")),
         (
@@ -175,7 +183,7 @@ async fn n4_malformed_json_is_refused_on_every_route_with_a_fixed_text() {
     let mut texts = BTreeSet::new();
     let (_, before) = scene.admin.get("/v1/status").await;
     for (method, path, _) in bodies() {
-        for (what, body) in corpus(64 * 1024) {
+        for (what, body) in monsters(64 * 1024).into_iter().chain(bent()) {
             let what = format!("{method} {path}: {what}");
             texts.insert(refused(line.ask(method, path, &body).await, &what));
         }

@@ -24,7 +24,7 @@ async fn crawl(mut io: TcpStream, host: String, number: usize) {
         odd if odd % 2 == 1 => "GET / HTTP/1.1\r\nX: ".to_owned(),
         _ => String::new(),
     };
-    let takes_answers = number % 30 != 0;
+    let takes_answers = !number.is_multiple_of(30);
     let _ = io.write_all(beginning.as_bytes()).await;
     let mut scrap = [0; 256];
     loop {
