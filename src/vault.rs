@@ -37,8 +37,8 @@ mod unlock;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 pub use self::apps::{AppRemoval, AppSecrets, SecretChange, ShownApp};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
@@ -102,6 +102,8 @@ struct Inner {
     /// Who may try to unlock, and when.
     line: Arc<Line>,
     refresh_paused: AtomicBool,
+    /// Taken for the length of a verification of the trail.
+    verifying: Mutex<()>,
 }
 
 impl Vault {
@@ -114,6 +116,7 @@ impl Vault {
             directory: directory.map(Path::to_owned),
             line: Arc::default(),
             refresh_paused: AtomicBool::new(false),
+            verifying: Mutex::default(),
         }))
     }
 

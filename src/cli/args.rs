@@ -242,7 +242,7 @@ pub struct ServeArgs {
     /// Take a vault that was copied from another host for this host's own, and refresh its tokens.
     #[arg(long)]
     pub accept_host: bool,
-    /// Most connections at one time.
+    /// Most connections at one time; fewer where the system allows too few open files.
     #[arg(long, value_name = "N", default_value_t = limits::CONNECTIONS_MAX, value_parser = seats)]
     pub connections_max: usize,
     /// Let other machines unlock and lock the vault too, not this one alone.

@@ -21,7 +21,7 @@ use crate::http::body::{ContentType, content_type, parse_form, read_body};
 use crate::http::guard::{Door, HostRule};
 use crate::http::routes::{self, Entrance, Lookup};
 use crate::http::serve::Peer;
-use crate::http::{api, pages, serve, wire};
+use crate::http::{api, pages, wire};
 use crate::model::access::Caller;
 use crate::refresh::Refresher;
 use crate::secret::Secret;
@@ -157,7 +157,6 @@ impl App {
             Ok(body) => body,
             Err(error) => return before_body(explain(&error)),
         };
-        serve::is_whole(&head.extensions).await;
         if !body.is_empty()
             && door == Door::Api
             && let Err(error) = require_json(&head.headers)

@@ -1,8 +1,8 @@
 //! The server: connections in, requests to one handler, answers out, and an orderly end.
 //!
 //! It promises:
-//! 1. a connection takes a seat and keeps it to its end; who finds none gets that of whoever lets
-//!    us wait longest (`seats`), and waits in the backlog only where all are at work;
+//! 1. a seat is taken before a connection is accepted, and goes with it; who finds none waits in
+//!    the backlog, and silent connections are closed for them;
 //! 2. a connection that says nothing, handshakes, asks or reads too slowly is closed in a stated
 //!    time, an idle one included;
 //! 3. a handler that panics or takes too long costs one answer and never the server;
@@ -40,7 +40,7 @@ use crate::http::guard::HostRule;
 use crate::http::listen::{Listener, Tls};
 use crate::http::pace::Paced;
 use crate::http::panics;
-use crate::http::seats::{Seat, Seats, Sitter};
+use crate::http::room::{Room, Seat};
 use crate::limits;
 
 /// Headers that only a proxy adds: who comes with one is not on this machine, whatever the socket
@@ -137,7 +137,7 @@ where
         return Err(Error::Settings(what.to_owned()));
     }
     panics::hide_payloads();
-    let seats = Seats::new(settings.connections_max);
+    let room = Room::new(settings.connections_max);
     let drain_max = settings.drain_max;
     let proxied_unix = settings.behind_proxy && !listeners.iter().any(is_tcp);
     let server = Arc::new(Server {
@@ -149,28 +149,20 @@ where
     let mut open = JoinSet::new();
     let mut doors = Doors::new(listeners);
     let mut shutdown = pin!(shutdown);
-    // Outlives the wait for a seat, which is dropped and begun anew.
-    let mut in_hand = None;
-    let mut number = 0;
     loop {
-        let next = async {
-            if in_hand.is_none() {
-                in_hand = Some(doors.accept().await);
-            }
-            seats.take(number).await
-        };
+        let next = async { (room.seat().await, doors.accept().await) };
         tokio::select! {
             biased;
             () = &mut shutdown => break,
             Some(_) = open.join_next() => {}
-            seat = next => if let Some(stream) = in_hand.take() {
-                number += 1;
+            (seat, stream) = next => {
+                seat.is_taken_now();
                 let server = Arc::clone(&server);
                 open.spawn(server.attend(stream, seat, told.clone()));
-            },
+            }
         }
     }
-    drop((doors, in_hand));
+    drop(doors);
     // No receiver is left where no connection is open.
     let _ = ending.send(true);
     let drained = timeout(drain_max, async {
@@ -204,16 +196,7 @@ where
     F: Future<Output = Answer> + Send + 'static,
 {
     /// Carries one connection from its first byte to its last. The seat goes when this ends.
-    async fn attend(self: Arc<Self>, stream: Stream, seat: Seat, told: watch::Receiver<bool>) {
-        tokio::select! {
-            () = self.meet(stream, &seat.sitter, told) => {}
-            () = seat.sitter.told_to_leave() => {
-                tracing::debug!("a connection that waited for its peer gave its seat up");
-            }
-        }
-    }
-
-    async fn meet(&self, stream: Stream, sitter: &Arc<Sitter>, mut told: watch::Receiver<bool>) {
+    async fn attend(self: Arc<Self>, stream: Stream, seat: Seat, mut told: watch::Receiver<bool>) {
         match stream {
             Stream::Unix(stream) => {
                 let peer = Peer {
@@ -222,7 +205,7 @@ where
                     tls: false,
                     end: End::Unix(stream.peer_cred().ok().map(|who| who.uid())),
                 };
-                self.converse(stream, peer, sitter, told).await;
+                self.converse(stream, peer, &seat, told).await;
             }
             Stream::Tcp(stream, from) => {
                 let peer = Peer {
@@ -240,10 +223,10 @@ where
                     return;
                 }
                 let Some(tls) = &self.settings.tls else {
-                    return self.converse(stream, peer, sitter, told).await;
+                    return self.converse(stream, peer, &seat, told).await;
                 };
-                if let Some(stream) = self.shake_hands(tls, stream, &mut told).await {
-                    self.converse(stream, peer, sitter, told).await;
+                if let Some(stream) = self.shake_hands(tls, stream, &seat, &mut told).await {
+                    self.converse(stream, peer, &seat, told).await;
                 }
             }
         }
@@ -253,11 +236,13 @@ where
         &self,
         tls: &Tls,
         stream: TcpStream,
+        seat: &Seat,
         told: &mut watch::Receiver<bool>,
     ) -> Option<TlsStream<TcpStream>> {
         let handshake = TlsAcceptor::from(tls.config()).accept(stream);
         tokio::select! {
             () = end(told) => None,
+            () = seat.asked_to_leave() => None,
             shaken = timeout(self.settings.head_timeout, handshake) => match shaken {
                 Ok(Ok(stream)) => Some(stream),
                 Ok(Err(why)) => {
@@ -274,26 +259,25 @@ where
 
     /// Speaks HTTP/1 until either side ends it.
     async fn converse<I>(
-        &self,
+        self: &Arc<Self>,
         io: I,
         peer: Peer,
-        sitter: &Arc<Sitter>,
+        seat: &Seat,
         mut told: watch::Receiver<bool>,
     ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let unread = Arc::new(AtomicBool::new(false));
         let io = Paced::new(io, self.settings.answer_timeout, Arc::clone(&unread));
-        let unread = &unread;
-        let handler = service_fn(|mut request: Request<Incoming>| {
+        let (server, bell) = (Arc::clone(self), seat.bell());
+        let handler = service_fn(move |request| {
+            let server = Arc::clone(&server);
+            let unread = Arc::clone(&unread);
+            let served = bell.ring();
             let peer = local_only_without_a_proxy(peer.clone(), request.headers());
-            request.extensions_mut().insert(AtSeat(Arc::clone(sitter)));
             async move {
-                if request.body().is_end_stream() {
-                    is_whole(request.extensions()).await;
-                }
-                let answer = self.handle(request, peer, unread).await;
-                sitter.waits();
+                let answer = server.handle(request, peer, &unread).await;
+                drop(served);
                 Ok::<_, Infallible>(answer)
             }
         });
@@ -310,6 +294,14 @@ where
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = end(&mut told) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+            () = seat.asked_to_leave() => {
+                if !seat.has_asked() {
+                    return tracing::debug!("a silent connection made room for the next");
+                }
+                // Its last answer may still be on its way.
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -363,21 +355,6 @@ where
         let close = HeaderValue::from_static("close");
         answer.headers_mut().insert(CONNECTION, close);
         answer
-    }
-}
-
-/// The seat that a request came from, among its extensions.
-#[derive(Clone)]
-struct AtSeat(Arc<Sitter>);
-
-/// Says that nothing more of a request is to come, so that its connection keeps its seat. Does not
-/// return where the seat has been given up: the connection ends then.
-pub(crate) async fn is_whole(of: &http::Extensions) {
-    if let Some(AtSeat(sitter)) = of.get() {
-        sitter.has_asked();
-        if !sitter.works() {
-            std::future::pending::<()>().await;
-        }
     }
 }
 
