@@ -9,7 +9,11 @@ use crate::secret::Secret;
 use crate::vault::Settings;
 
 #[path = "../../../tests/harness/seeded.rs"]
-#[allow(dead_code, reason = "shared with harnesses that use all of it")]
+#[allow(
+    dead_code,
+    clippy::duplicate_mod,
+    reason = "shared with harnesses, some of them in this crate"
+)]
 mod seeded;
 
 use seeded::Seeded;
