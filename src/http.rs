@@ -18,4 +18,5 @@ pub mod panics;
 mod room;
 pub mod routes;
 pub mod serve;
+mod who;
 pub mod wire;

@@ -150,6 +150,17 @@ pub const AUDIT_FSYNC_EVERY: Duration = Duration::from_millis(50);
 pub const UNLOCK_DELAY_FIRST: Duration = Duration::from_millis(500);
 /// Longest wait between unlock tries. Never a lock-out for ever: the owner's next try counts.
 pub const UNLOCK_DELAY_MAX: Duration = Duration::from_secs(30);
+/// Tries to unlock that wait for the one under way: a derivation takes about a second each.
+pub const UNLOCK_LINE_MAX: usize = 8;
+/// Longest wait in that line: with the derivation that follows it stays under a request's life.
+pub const UNLOCK_WAIT_MAX: Duration = Duration::from_secs(60);
+/// A source that kept quiet for this long after its delay is a new one: whoever mistyped last night
+/// does not begin today with half a minute.
+pub const UNLOCK_FORGIVEN_AFTER: Duration = Duration::from_secs(15 * 60);
+/// Sources whose wrong tries are remembered. To push one out takes this many derivations.
+pub const UNLOCK_SOURCES_MAX: usize = 1024;
+/// Lines of the system's table of TCP connections that are read to learn whose one is.
+pub const TCP_TABLE_LINES_MAX: usize = 200_000;
 
 // ---- the way out ------------------------------------------------------------------------------
 
@@ -167,6 +178,8 @@ pub const PROVIDER_TEXT_CHARS_MAX: usize = 200;
 pub const PROVIDER_CODE_CHARS_MAX: usize = 64;
 /// Longest `Retry-After` we honour; a provider that says ten years is asked again in an hour.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// Most `Retry-After` fields of one answer that are read: one of the provider, one of each proxy.
+pub const RETRY_AFTER_FIELDS_MAX: usize = 8;
 /// Calls to one provider host at one time.
 pub const PROVIDER_CALLS_PER_HOST_MAX: usize = 16;
 /// Calls to all providers at one time. Sixteen hosts that hang do not hold up the others.
@@ -280,6 +293,8 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 /// Connections at one time, unless set lower.
 pub const CONNECTIONS_MAX: usize = 1024;
+/// Connections that wait to be accepted, per TCP address; the system may allow fewer.
+pub const BACKLOG: u32 = 1024;
 /// Where every connection is taken and somebody waits, one that has said nothing for this long is
 /// closed. Long enough for a handshake and a request from another continent.
 pub const SILENCE_IN_A_FULL_HOUSE: Duration = Duration::from_millis(500);
@@ -385,6 +400,7 @@ const _: () = assert!(DESCRIPTORS_MIN >= DESCRIPTORS_OURS + 4 * DESCRIPTORS_PER_
 const _: () = assert!(LANE_REFRESHES_MAX < REFRESHES_MAX && REFRESHES_MAX < FLIGHTS_MAX);
 const _: () = assert!(PROVIDER_TIMEOUT.as_secs() < DRAIN_MAX.as_secs());
 const _: () = assert!(PROVIDER_CONNECT_TIMEOUT.as_secs() < PROVIDER_TIMEOUT.as_secs());
+const _: () = assert!(UNLOCK_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(LINK_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(REFRESH_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(CLIENT_TIMEOUT.as_secs() > REQUEST_TIMEOUT.as_secs());

@@ -7,8 +7,8 @@
 //! It promises, beside what its rooms promise (V1 to V9 in `ledger`, `writer`, `access`, `renew`;
 //! V14 in `rotation`; A1 to A3 in `audit`):
 //! * V10 A locked vault holds no key, and answers "locked" to everything but unlocking.
-//! * V11 Unlock tries go one at a time, each wrong one makes the next wait longer, and none locks
-//!   the owner out for ever.
+//! * V11 Unlock tries go one at a time, each wrong one makes the next of its source wait longer,
+//!   and none locks the owner out for ever (`line`).
 //! * V12 A vault that was copied to another host starts with refresh paused: two copies would spend
 //!   the same refresh tokens.
 //! * V14 (`anchor`) Where there is an anchor, an older state of the vault stays locked and says
@@ -27,6 +27,7 @@ mod index;
 mod kept;
 mod keys;
 mod ledger;
+mod line;
 mod links;
 mod lists;
 mod receipt;
@@ -51,6 +52,7 @@ pub use self::create::NewVault;
 pub use self::due::{Due, Lane, Pick, Place};
 pub use self::kept::{Doomed, NewCredential, NewToken};
 pub use self::keys::NewKey;
+pub use self::line::{Source, Turn};
 pub use self::links::{MadeLink, NewLink, NoWay, Returned, Vouched};
 pub use self::lists::{Filter, TokenPage};
 pub use self::receipt::Receipt;
@@ -63,7 +65,7 @@ pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphr
 use self::access::Gate;
 use self::rotation::Rotator;
 use self::time::Doubt;
-use self::unlock::Patience;
+use self::line::Line;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::model::Scopes;
@@ -123,8 +125,8 @@ struct Inner {
     settings: Settings,
     /// The data directory; `None` for a vault without files.
     directory: Option<PathBuf>,
-    /// Taken for the length of a try: one at a time.
-    patience: Mutex<Patience>,
+    /// Who may try to unlock, and when.
+    line: Arc<Line>,
     refresh_paused: AtomicBool,
     rotator: Rotator,
     /// Taken for the length of a verification of the trail.
@@ -146,7 +148,7 @@ impl Vault {
             accept_rollback: AtomicBool::new(settings.accept_rollback),
             settings,
             directory: directory.map(Path::to_owned),
-            patience: Mutex::default(),
+            line: Arc::default(),
             refresh_paused: AtomicBool::new(false),
             rotator: Rotator::default(),
             verifying: Mutex::default(),

@@ -70,7 +70,8 @@ pub async fn unlock(args: UnlockArgs) -> Result<(), Failure> {
         // The server says "too much at one time" of everything that has to wait.
         Err(failure) if failure.code == "busy" => {
             return Err(failure.with_hint(
-                "after a wrong try the next one has to wait a little longer each time",
+                "after a wrong try the next one has to wait a little longer each time; whoever the \
+                 server runs as does not wait over a Unix socket (serve --listen unix:PATH)",
             ));
         }
         Err(failure) => return Err(failure),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 
 use crate::error::{Error, Result};
 use crate::limits;
@@ -143,16 +143,25 @@ impl Drop for SocketFile {
 pub async fn bind(address: &ListenAddress) -> Result<Listener> {
     let failed = |why: io::Error| Error::Settings(format!("cannot listen on {address}: {why}"));
     match address {
-        ListenAddress::Tcp(tcp) => {
-            let listener = TcpListener::bind(tcp).await.map_err(failed)?;
-            Ok(Listener::Tcp(listener))
-        }
+        ListenAddress::Tcp(tcp) => bind_tcp(*tcp).map(Listener::Tcp).map_err(failed),
         ListenAddress::Unix(path) => {
             clear_the_place(path).await?;
             let (listener, file) = bind_unix(path).map_err(failed)?;
             Ok(Listener::Unix(file, listener))
         }
     }
+}
+
+/// As `TcpListener::bind` does it, with a backlog of our own: where it overflows, a client waits a
+/// second for the next try of its system's, and one that says nothing never learns of it.
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(limits::BACKLOG)
 }
 
 /// Removes a socket that a killed process left behind, and nothing else.

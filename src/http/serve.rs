@@ -12,6 +12,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,6 +62,22 @@ pub struct Peer {
     pub loopback_or_unix: bool,
     /// The connection is under our TLS.
     pub tls: bool,
+    /// The socket's other end.
+    pub end: End,
+}
+
+/// The other end of a connection, as the system tells it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum End {
+    /// A Unix socket, and the user who opened it.
+    Unix(Option<u32>),
+    /// Both ends of a TCP connection.
+    Tcp {
+        /// Our address and port.
+        ours: Option<SocketAddr>,
+        /// The peer's.
+        theirs: SocketAddr,
+    },
 }
 
 /// How to serve. [`ServeSettings::new`] takes everything but the hosts from `limits`.
@@ -186,6 +203,7 @@ where
                     address: "unix".to_owned(),
                     loopback_or_unix: !self.proxied_unix,
                     tls: false,
+                    end: End::Unix(stream.peer_cred().ok().map(|who| who.uid())),
                 };
                 self.converse(stream, peer, &seat, told).await;
             }
@@ -195,6 +213,10 @@ where
                     loopback_or_unix: from.ip().to_canonical().is_loopback()
                         && !self.settings.behind_proxy,
                     tls: self.settings.tls.is_some(),
+                    end: End::Tcp {
+                        ours: stream.local_addr().ok(),
+                        theirs: from,
+                    },
                 };
                 // Answers are small and whole: waiting to fill a packet would only delay them.
                 if stream.set_nodelay(true).is_err() {

@@ -99,7 +99,7 @@ pub fn read_grant(answer: &Answer, separator: &str, now: Timestamp) -> Result<Gr
         if !is_usable(credential) {
             return Err(lost(
                 "credential_unusable",
-                "the answer holds a token that is too long or has control characters",
+                "the answer holds a token that is too long or is no plain text",
             ));
         }
     }
@@ -281,7 +281,10 @@ fn take_text(fields: &mut Fields, name: &str) -> Option<Secret<String>> {
 /// Longer tokens cannot be stored, and a control character would break every header it is put in.
 fn is_usable(credential: &Secret<String>) -> bool {
     let text = credential.expose();
-    text.len() <= limits::CREDENTIAL_BYTES_MAX && !text.chars().any(char::is_control)
+    // U+FFFD stands where the answer was not UTF-8: what was meant is not known, and the token kept
+    // in its place would never work.
+    let is_text = |c: char| !c.is_control() && c != char::REPLACEMENT_CHARACTER;
+    text.len() <= limits::CREDENTIAL_BYTES_MAX && text.chars().all(is_text)
 }
 
 fn token_type(fields: &Fields) -> String {

@@ -255,9 +255,17 @@ const BY_DESCRIPTION: &[(&str, &str, Meaning)] = &[
     ),
 ];
 
-/// Reads a `Retry-After` field: seconds, or a date. At most [`limits::RETRY_AFTER_MAX`]; `None` for
-/// what is neither, negative or past.
-pub fn read_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+/// Reads `Retry-After` fields, one a line: seconds, or a date. Of several the longest counts, since
+/// a proxy may have added its own. At most [`limits::RETRY_AFTER_MAX`]; `None` for what is neither,
+/// negative or past.
+pub fn read_retry_after(fields: &str, now: Timestamp) -> Option<Duration> {
+    fields
+        .lines()
+        .filter_map(|field| read_wait(field, now))
+        .max()
+}
+
+fn read_wait(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         Duration::from_secs(text.parse().unwrap_or(u64::MAX))

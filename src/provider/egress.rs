@@ -265,10 +265,16 @@ fn head(response: &reqwest::Response) -> Answer {
         let text = value.and_then(|value| value.to_str().ok());
         text.unwrap_or_default().to_owned()
     };
+    let retry_after = response.headers().get_all(http::header::RETRY_AFTER);
+    let retry_after: Vec<&str> = retry_after
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .take(limits::RETRY_AFTER_FIELDS_MAX)
+        .collect();
     Answer {
         status: response.status().as_u16(),
         content_type: field(http::header::CONTENT_TYPE),
-        retry_after: field(http::header::RETRY_AFTER),
+        retry_after: retry_after.join("\n"),
         body: Err(Unread::Broken),
     }
 }

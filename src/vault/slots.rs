@@ -7,12 +7,11 @@
 //! stolen takes nothing over.
 //! It never: leaves a vault without a way in, or undoes a rotation of the keys beside it.
 
-use std::time::Duration;
 
 use serde::Serialize;
 
 use super::Vault;
-use super::unlock::Patience;
+use super::line::Source;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::model::access::{Action, Caller, Target};
@@ -119,22 +118,18 @@ impl Vault {
         change: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         let permit = self.gate().permit(caller, Action::Lock, &Target::vault())?;
-        let Ok(mut patience) = self.0.patience.try_lock() else {
-            return Err(Error::Busy(Duration::from_secs(2)));
-        };
-        let now = self.clock().now();
-        if now < patience.not_before {
-            return Err(Error::Busy(patience.not_before.since(now)));
-        }
+        // Whoever has the right `lock` is one source: a stolen key gets no fresh patience.
+        let turn = self.0.line.at_once(Source::Here, self.clock().now())?;
         let header = own_header(permit.keys(), &self.store().header()?)?;
         if let Err(error) = Keyring::unlock(&header, current) {
             if error == Error::UnlockFailed {
-                patience.failed(self.clock().now());
+                self.0.line.failed(&turn, self.clock().now());
                 permit.record("refused: what opens the vault was not presented", None)?;
             }
             return Err(error);
         }
-        *patience = Patience::default();
+        self.0.line.opened(&turn);
+        drop(turn);
         drop(permit);
         change()
     }

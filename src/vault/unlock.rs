@@ -7,27 +7,19 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::access::Gate;
 use super::anchor::Anchor;
 use super::audit::Audit;
 use super::create::unfinished;
 use super::ledger::Ledger;
+use super::line::{Source, Turn};
 use super::{Settings, Vault, keys};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::limits;
 use crate::model::access::{Action, Caller, Target};
 use crate::seal::{Header, Keyring, Unlocker};
 use crate::store::Store;
-
-/// How long the next unlock try waits.
-#[derive(Default)]
-pub(super) struct Patience {
-    failures: u32,
-    pub(super) not_before: Timestamp,
-}
 
 /// The store's file in the data directory.
 pub(super) const FILE: &str = "vault.redb";
@@ -52,25 +44,28 @@ impl Vault {
         Ok(Self::assemble(store, Some(directory), settings, clock))
     }
 
-    /// Unlocks the vault. Takes as long as the key derivation was made to take; not to be called on
-    /// a thread that serves others.
+    /// Unlocks the vault for the program it is embedded in. Takes as long as the key derivation was
+    /// made to take; not to be called on a thread that serves others.
     ///
     /// # Errors
     /// [`Error::UnlockFailed`] whatever does not fit; [`Error::Busy`] while another try is under
     /// way or the wait after a wrong one is not over; [`Error::Damaged`] where the records do not
     /// add up; [`Error::RolledBack`] where they do not fit the anchor.
     pub fn unlock(&self, unlocker: &Unlocker, from: &str) -> Result<()> {
-        let Ok(mut patience) = self.0.patience.try_lock() else {
-            return Err(Error::Busy(Duration::from_secs(2)));
-        };
         if self.gate().is_open() {
             return Err(Error::AlreadyUnlocked);
         }
-        let now = self.clock().now();
-        // A clock that was set back must not make a wait of seconds one of years (V11).
-        patience.not_before = patience.not_before.min(now.plus(limits::UNLOCK_DELAY_MAX));
-        if now < patience.not_before {
-            return Err(Error::Busy(patience.not_before.since(now)));
+        let turn = self.0.line.at_once(Source::Here, self.clock().now())?;
+        self.unlock_in_turn(turn, unlocker, from)
+    }
+
+    /// Unlocks the vault for whoever has waited for a turn. Takes as long as [`Vault::unlock`].
+    ///
+    /// # Errors
+    /// Those of [`Vault::unlock`] but [`Error::Busy`].
+    pub fn unlock_in_turn(&self, turn: Turn, unlocker: &Unlocker, from: &str) -> Result<()> {
+        if self.gate().is_open() {
+            return Err(Error::AlreadyUnlocked);
         }
         let stored = match self.store().header() {
             // Locked while its file was closed after an error: no writer is there to open it.
@@ -85,13 +80,13 @@ impl Vault {
             Ok(keys) => Arc::new(keys),
             Err(error) => {
                 if error == Error::UnlockFailed {
-                    patience.failed(self.clock().now());
-                    tracing::warn!(from, failures = patience.failures, "a wrong unlock try");
+                    let failures = self.0.line.failed(&turn, self.clock().now());
+                    tracing::warn!(from, failures, "a wrong unlock try");
                 }
                 return Err(error);
             }
         };
-        let outcome = self.unlock_with(keys, &stored, (&mut patience, from));
+        let outcome = self.unlock_with(keys, &stored, (&turn, from));
         let why = outcome.as_ref().err().map(Error::code);
         if let Err(error) = &outcome {
             tracing::error!(%error, "the vault stays locked");
@@ -105,7 +100,7 @@ impl Vault {
         &self,
         keys: Arc<Keyring>,
         stored: &[u8],
-        (patience, from): (&mut Patience, &str),
+        (turn, from): (&Turn, &str),
     ) -> Result<()> {
         let view = self.store().read()?;
         let (ledger, digest) = Ledger::read_with_digest(&keys, &view)?;
@@ -114,7 +109,7 @@ impl Vault {
         drop(view);
         let moored = self.moor(&keys, &ledger, digest)?;
         let (fault, set_back) = self.let_in(keys, moored.anchor.clone())?;
-        let outcome = match std::mem::take(patience).failures {
+        let outcome = match self.0.line.opened(turn) {
             0 => "unlocked".to_owned(),
             failures => format!("unlocked after {failures} wrong tries"),
         };
@@ -210,15 +205,6 @@ impl Vault {
         }
         self.gate().shut();
         self.store().close()
-    }
-}
-
-impl Patience {
-    pub(super) fn failed(&mut self, now: Timestamp) {
-        self.failures = self.failures.saturating_add(1);
-        let doublings = self.failures.saturating_sub(1).min(16);
-        let wait = limits::UNLOCK_DELAY_FIRST.saturating_mul(1 << doublings);
-        self.not_before = now.plus(wait.min(limits::UNLOCK_DELAY_MAX));
     }
 }
 

@@ -5,8 +5,13 @@
 //! | the main job, end to end (issue item 2) | `story` |
 //! | a provider that misbehaves (issue item 7; R5, R8) | `misbehaviour` |
 //! | storms of callers (issue item 3; R1) | `storm` |
+//! | nobody gets an old token after the new was acknowledged (R1) | `acknowledged` |
 //! | the scheduler by the test clock (R3, R4, R9) | `schedule` |
 //! | clocks that jump, across a restart, in a run, in mid-refresh (R7 of the catalogue) | `clocks` |
+//! | outages of every kind, thousands of tokens, `Retry-After` (R3, R4) | `outage` |
+//! | grants that are odd (R5) | `odd_answers` |
+//! | malformed JSON on every route (N4) | `malformed` |
+//! | guessing at passphrase and access keys (N7, T18) | `guessing` |
 //! | forced refresh, what is handed out, revocation (R6, R7, R9, O9) | `forced` |
 //! | the refresh protocol cut at its joints (R2, R4, R5) | `intents` |
 //! | C1: nobody is sent to a provider before the proof (O3, T27) | `connect_proof`, `connect_state` |
@@ -22,6 +27,7 @@
 //! | no secret in log, error, page, panic, audit or file (issue item 6, M3) | `canary`, `canary_story` |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod acknowledged;
 mod api_apps;
 mod api_keys;
 mod api_removal;
@@ -41,12 +47,19 @@ mod connect_proof;
 mod connect_provider;
 mod connect_state;
 mod forced;
+mod guessing;
 mod intents;
 mod long_lists;
+mod malformed;
 mod misbehaviour;
+mod odd_answers;
+mod outage;
 mod rig;
 mod scene;
 mod schedule;
+#[path = "../harness/seeded.rs"]
+#[allow(dead_code, reason = "shared with harnesses that use all of it")]
+mod seeded;
 mod storm;
 mod story;
 mod support;

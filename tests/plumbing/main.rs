@@ -7,6 +7,8 @@
 )]
 
 mod alone;
+mod framing;
 mod listening;
 mod serving;
+mod slow;
 mod support;

@@ -215,6 +215,8 @@ pub const DOORS: &[Door] = &[
         // The writer's waiters may await the fsync; what they wait for is no network.
         // A walk over many records gives way now and then.
         but: &[
+            ("vault/line.rs", "tokio::sync::oneshot"),
+            ("vault/line.rs", "tokio::select"),
             ("vault/receipt.rs", "tokio::sync::oneshot"),
             ("vault/writer.rs", "tokio::sync::oneshot"),
             ("vault/lists.rs", "tokio::task::yield_now"),

@@ -9,6 +9,7 @@ use super::limit;
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
+use crate::http::who;
 use crate::http::wire::keys::{KeyRequest, KeyShape};
 use crate::http::wire::{ok, read, typed};
 use crate::secret::Secret;
@@ -86,8 +87,11 @@ pub(super) async fn unlock(app: &App, call: &Call) -> Result<Answer> {
     from_here(app, call)?;
     let typed = read::<UnlockRequest>(&call.body)?.passphrase;
     let typed = typed.ok_or_else(|| Error::invalid("`passphrase` is missing"))?;
+    let peer = call.peer.clone();
+    let source = blocking(move || Ok(who::source(&peer))).await?;
+    let turn = app.vault.turn_to_unlock(source).await?;
     let (vault, from) = (app.vault.clone(), call.peer.address.clone());
-    blocking(move || vault.unlock(&Unlocker::from_typed(typed), &from)).await?;
+    blocking(move || vault.unlock_in_turn(turn, &Unlocker::from_typed(typed), &from)).await?;
     app.refresher.notice();
     Ok(ok(&serde_json::json!({ "locked": false })))
 }

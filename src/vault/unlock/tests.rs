@@ -1,6 +1,7 @@
 //! The header while the vault is open (S4).
 
 use super::*;
+use crate::clock::Timestamp;
 use crate::seal::KdfParams;
 use crate::secret::Secret;
 
