@@ -9,14 +9,17 @@
 //! * V10 A locked vault holds no key, and answers "locked" to everything but unlocking.
 //! * V11 Unlock tries go one at a time, each wrong one makes the next wait longer, and none locks
 //!   the owner out for ever.
-//! * V12 A vault that was copied to another host starts with refresh paused: two copies would spend
-//!   the same refresh tokens.
+//! * V12 A vault that was copied to another host, or restored from a backup, starts with refresh
+//!   paused: two copies would spend the same refresh tokens.
+//! * V13, V14 A backup is whole, and a restore is whole or not there (`backup`, `restore`).
 //!
 //! It never: waits for a network, or knows what a provider is.
 
 mod access;
 mod apps;
 mod audit;
+mod backup;
+mod check;
 mod create;
 mod due;
 mod host;
@@ -29,6 +32,7 @@ mod lists;
 mod receipt;
 mod records;
 mod renew;
+mod restore;
 mod slots;
 mod tokens;
 mod trail;
@@ -41,19 +45,25 @@ use std::sync::{Arc, Mutex};
 
 pub use self::apps::{AppRemoval, AppSecrets, SecretChange, ShownApp};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
+pub use self::backup::{Backup, BackupState};
+pub use self::check::{Problem, Report};
 pub use self::create::NewVault;
 pub use self::due::{Due, Lane, Pick, Place};
+pub use self::host::Pause;
 pub use self::kept::{Doomed, NewCredential, NewToken};
 pub use self::keys::NewKey;
 pub use self::links::{MadeLink, NewLink, NoWay, Returned, Vouched};
 pub use self::lists::{Filter, TokenPage};
 pub use self::receipt::Receipt;
 pub use self::renew::{Begin, Finish, Need, RefreshAsk, RefreshJob};
+pub use self::restore::Restored;
 pub use self::slots::SlotInfo;
 pub use self::tokens::{Ask, Besides, Found, Handed};
 pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphrase};
+pub use crate::store::Progress;
 
 use self::access::Gate;
+use self::backup::Desk;
 use self::unlock::Patience;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -69,6 +79,9 @@ pub struct Settings {
     pub audit: AuditMode,
     /// Take a vault that was copied from another host for this host's own.
     pub accept_host: bool,
+    /// Take a vault that is older than the last one seen, such as one restored from a backup, for
+    /// the one to go on with.
+    pub accept_rollback: bool,
 }
 
 /// What anybody who reaches the endpoint may know, and, unlocked, an operator.
@@ -82,8 +95,10 @@ pub struct Status {
     pub audit_seq: Option<u64>,
     /// Whether the keys are locked out of swap.
     pub keys_in_locked_memory: Option<bool>,
-    /// Whether refreshing is paused, since the vault was copied from another host.
+    /// Whether refreshing is paused (V12).
     pub refresh_paused: bool,
+    /// Why, where it is.
+    pub refresh_paused_because: Option<Pause>,
 }
 
 /// A token vault. Cheap to clone.
@@ -100,6 +115,8 @@ struct Inner {
     /// Taken for the length of a try: one at a time.
     patience: Mutex<Patience>,
     refresh_paused: AtomicBool,
+    pause: Mutex<Option<Pause>>,
+    backups: Desk,
 }
 
 impl Vault {
@@ -112,6 +129,8 @@ impl Vault {
             directory: directory.map(Path::to_owned),
             patience: Mutex::default(),
             refresh_paused: AtomicBool::new(false),
+            pause: Mutex::default(),
+            backups: Desk::default(),
         }))
     }
 
@@ -131,7 +150,8 @@ impl Vault {
             epoch: open.map(|(epoch, _, _)| epoch),
             audit_seq: open.map(|(_, seq, _)| seq),
             keys_in_locked_memory: open.map(|(_, _, locked)| locked),
-            refresh_paused: self.0.refresh_paused.load(Ordering::Acquire),
+            refresh_paused: self.is_refresh_paused(),
+            refresh_paused_because: self.pause().filter(|_| self.is_refresh_paused()),
         }
     }
 

@@ -31,6 +31,8 @@ pub enum Exit {
     Pending = 9,
     /// A connect link ended and not every app on it is connected.
     NotConnected = 10,
+    /// A vault or backup is damaged.
+    Damaged = 11,
 }
 
 /// The list of exit codes, for `--help`.
@@ -46,7 +48,8 @@ Exit codes:
    7  a person has to connect the app first (connect_required)
    8  a person has to connect the app again (reconnect_required)
    9  a person is connecting the app right now; ask again (pending)
-  10  a connect link ended and not every app on it is connected";
+  10  a connect link ended and not every app on it is connected
+  11  a vault or backup is damaged";
 
 /// Why a command did not do what it was asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -121,6 +124,7 @@ impl Exit {
             "locked" => Self::Locked,
             "unauthenticated" | "denied" | "unlock_failed" => Self::Denied,
             "not_found" => Self::NotFound,
+            "damaged" => Self::Damaged,
             "busy" | "shutting_down" | "provider_unavailable" | "unavailable" => Self::Unavailable,
             _ => Self::Failed,
         }
@@ -157,6 +161,7 @@ mod tests {
             Exit::ReconnectRequired,
             Exit::Pending,
             Exit::NotConnected,
+            Exit::Damaged,
         ];
         for exit in all {
             let line = format!("\n  {:2}  ", exit as u8);

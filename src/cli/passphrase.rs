@@ -56,6 +56,14 @@ pub struct Opener {
     /// The data directory of a stopped server.
     #[arg(long, env = "STRONGROOM_DATA", value_name = "DIR")]
     pub data: PathBuf,
+    /// What opens it.
+    #[command(flatten)]
+    pub with: Unlocking,
+}
+
+/// What opens a vault.
+#[derive(Args, Clone, Debug)]
+pub struct Unlocking {
     /// File with the current passphrase (`-`: standard input); without it you are asked.
     #[arg(long, value_name = "FILE", group = "opener")]
     pub passphrase_file: Option<PathBuf>,
@@ -256,12 +264,30 @@ impl Opener {
     fn open(&self, input: &mut Input) -> Result<Vault, Failure> {
         // The file first: nobody types a passphrase to learn that a server is running.
         let vault = open_locked(&self.data)?;
-        let unlocker = self.unlocker(input)?;
+        let unlocker = self.with.unlocker(input)?;
         vault.unlock(&unlocker, "command line")?;
         Ok(vault)
     }
+}
 
-    fn unlocker(&self, input: &mut Input) -> Result<Unlocker, Failure> {
+/// Opens and unlocks a stopped server's vault.
+///
+/// # Errors
+/// As for every command of `passphrase`.
+pub fn open_unlocked(data: &Path, with: &Unlocking) -> Result<Vault, Failure> {
+    let opener = Opener {
+        data: data.to_owned(),
+        with: with.clone(),
+    };
+    opener.open(&mut Input::default())
+}
+
+impl Unlocking {
+    /// Reads or asks for what opens the vault.
+    ///
+    /// # Errors
+    /// Wrong use, where it cannot be what it is said to be.
+    pub fn unlocker(&self, input: &mut Input) -> Result<Unlocker, Failure> {
         if let Some(path) = &self.key_file {
             return key_file(path);
         }
@@ -302,7 +328,10 @@ fn key_file(path: &Path) -> Result<Unlocker, Failure> {
 }
 
 /// Closes the vault whatever came before; the first failure of the two is the one that counts.
-fn closed<T>(vault: &Vault, result: crate::error::Result<T>) -> Result<T, Failure> {
+///
+/// # Errors
+/// The first of the two.
+pub fn closed<T>(vault: &Vault, result: crate::error::Result<T>) -> Result<T, Failure> {
     let closing = vault.close();
     let value = result?;
     closing?;

@@ -25,6 +25,7 @@ pub async fn dispatch(app: &App, route: Route, call: Call) -> Result<Answer> {
         Route::Status => system::status(app, &call),
         Route::Unlock => system::unlock(app, &call).await,
         Route::Lock => system::lock(app, &call).await,
+        Route::Backup => system::backup(app, &call).await,
         Route::Keys => system::keys(app, &call),
         Route::AddKey => system::add_key(app, &call).await,
         Route::RemoveKey => system::remove_key(app, &call).await,

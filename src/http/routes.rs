@@ -30,6 +30,8 @@ pub enum Route {
     Unlock,
     /// Lock.
     Lock,
+    /// Write a backup.
+    Backup,
     /// List apps.
     Apps,
     /// Make an app.
@@ -130,7 +132,7 @@ const fn upload(method: Method, path: &'static str, entrance: Entrance, route: R
 }
 
 /// The table.
-pub static TABLE: [Row; 36] = {
+pub static TABLE: [Row; 37] = {
     use Entrance::{Key, Open, Page};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
@@ -141,6 +143,7 @@ pub static TABLE: [Row; 36] = {
         row(GET, "/v1/status", Key, Route::Status),
         row(POST, "/v1/unlock", Open, Route::Unlock),
         row(POST, "/v1/lock", Key, Route::Lock),
+        row(POST, "/v1/backup", Key, Route::Backup),
         row(GET, "/v1/apps", Key, Route::Apps),
         row(POST, "/v1/apps", Key, Route::AddApp),
         row(GET, "/v1/apps/{}", Key, Route::App),

@@ -158,7 +158,7 @@ fn make_files(directory: &Path, header: &[u8], made: &mut Made) -> Result<Store>
 }
 
 /// Makes the data directory, or finds it empty. True where it was made.
-fn make_directory(directory: &Path) -> Result<bool> {
+pub(super) fn make_directory(directory: &Path) -> Result<bool> {
     match DirBuilder::new().mode(0o700).create(directory) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

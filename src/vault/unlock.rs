@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::access::Gate;
 use super::audit::Audit;
 use super::ledger::Ledger;
+use super::restore::refuse_unfinished;
 use super::{Settings, Vault, keys};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
@@ -40,6 +41,7 @@ impl Vault {
     /// another process has it, [`Error::Damaged`].
     pub fn open(directory: &Path, settings: Settings, clock: Clock) -> Result<Self> {
         check_directory(directory)?;
+        refuse_unfinished(directory)?;
         let store = Store::open(&directory.join(FILE))?;
         Header::parse(&store.header()?)?;
         Ok(Self::assemble(store, Some(directory), settings, clock))
@@ -135,6 +137,7 @@ impl Vault {
         permit.record("locked", None)?;
         drop(permit);
         self.gate().shut();
+        self.0.backups.join();
         Ok(())
     }
 
@@ -144,6 +147,7 @@ impl Vault {
     /// [`Error::Storage`] where the last bytes could not be written.
     pub fn close(&self) -> Result<()> {
         self.gate().shut();
+        self.0.backups.join();
         self.store().close()
     }
 }

@@ -92,6 +92,13 @@ pub const DOORS: &[Door] = &[
         ..CLOSED
     },
     Door {
+        signs: &[Sign::Root("indicatif")],
+        may: &["cli/progress.rs"],
+        in_tests: true,
+        instead: "`cli/progress.rs` shows how far something is",
+        ..CLOSED
+    },
+    Door {
         signs: &[Sign::Root("memmap2")],
         may: &["seal/*"],
         in_tests: true,

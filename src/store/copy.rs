@@ -1,0 +1,158 @@
+//! Copies of a store: record by record from a view of one that is in use, and byte by byte from a
+//! file that is not.
+//!
+//! It promises: D4 a copy holds exactly what one view saw, sealed bytes as they are; it is made
+//! exclusively, readable by its owner alone, and on the disk with its name before a copy returns;
+//! a copy that failed is taken away.
+//! It never: holds up the writer or another reader. A view keeps the pages it saw from being used
+//! again, so that the source grows while a copy is made and writes go on.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::sync::RwLock;
+
+use redb::{ReadableTableMetadata, TableError};
+
+use super::view::storage;
+use super::{Definition, HEADER, Index, Place, Read, Records, Scan, Store, View, file, on_file};
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// Told how much is done of how much; an error ends what it watches.
+pub type Progress<'p> = dyn FnMut(u64, u64) -> Result<()> + 'p;
+
+impl Read {
+    /// How many entries all tables hold together.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the disk fails.
+    pub fn entries(&self) -> Result<u64> {
+        let mut entries = 0;
+        for table in tables() {
+            entries += match self.transaction().open_table(table) {
+                Ok(table) => table.len().map_err(storage)?,
+                Err(TableError::TableDoesNotExist(_)) => 0,
+                Err(error) => return Err(storage(error)),
+            };
+        }
+        Ok(entries)
+    }
+
+    /// Copies everything this view sees into a new file, which is closed then. How many entries
+    /// there are comes back.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where the file exists; [`Error::Storage`] where the disk refuses; what
+    /// `progress` answers.
+    pub fn copy_to(&self, path: &Path, progress: &mut Progress<'_>) -> Result<u64> {
+        let file = file::create(path)?;
+        let copied = on_file(file)
+            .and_then(|database| {
+                let target = Store {
+                    place: Place::File(path.to_owned()),
+                    database: RwLock::new(Some(database)),
+                };
+                let entries = self.fill(&target, progress)?;
+                target.close()?;
+                Ok(entries)
+            })
+            .and_then(|entries| {
+                file::sync(path)?;
+                file::sync_directory_of(path)?;
+                Ok(entries)
+            });
+        copied.inspect_err(|_| file::take_away(path))
+    }
+
+    fn fill(&self, target: &Store, progress: &mut Progress<'_>) -> Result<u64> {
+        let total = self.entries()?;
+        let mut done = 0;
+        let write = target.write()?;
+        write.create_tables()?;
+        write.commit()?;
+        for table in tables() {
+            let mut after: Option<Vec<u8>> = None;
+            loop {
+                progress(done, total)?;
+                let write = target.write()?;
+                let (mut some, mut bytes) = (0, 0);
+                let mut last = None;
+                self.visit(table, b"", after.as_deref(), &mut |key, value| {
+                    write.insert(table, key, value)?;
+                    some += 1;
+                    bytes += key.len() + value.len();
+                    last = Some(key.to_vec());
+                    let full = some == limits::COPY_CHUNK_RECORDS_MAX
+                        || bytes >= limits::COPY_CHUNK_BYTES_MAX;
+                    Ok(if full { Scan::Stop } else { Scan::Go })
+                })?;
+                write.commit()?;
+                done += some as u64;
+                match last {
+                    Some(_) => after = last,
+                    None => break,
+                }
+            }
+        }
+        progress(done, total)?;
+        Ok(done)
+    }
+}
+
+/// Every table, the header's first.
+fn tables() -> impl Iterator<Item = Definition> {
+    let records = Records::COUNTED.into_iter().chain([Records::Meta]);
+    std::iter::once(HEADER)
+        .chain(records.map(Records::definition))
+        .chain(Index::ALL.into_iter().map(Index::definition))
+}
+
+/// Copies a file that no process of ours has open for writing, byte by byte, into a new one.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is none; [`Error::Settings`] where it is no file of ours;
+/// [`Error::Conflict`] where it is in use, or the new one exists; [`Error::Storage`]; what
+/// `progress` answers.
+pub fn copy_file(from: &Path, to: &Path, progress: &mut Progress<'_>) -> Result<()> {
+    let mut source = file::open_to_read(from)?;
+    let trouble =
+        |error: std::io::Error| Error::Storage(format!("cannot copy {}: {error}", from.display()));
+    let total = source.metadata().map_err(trouble)?.len();
+    let mut target = file::create(to)?;
+    let mut copy = || {
+        let mut buffer = vec![0; limits::COPY_BUFFER_BYTES];
+        let mut done = 0;
+        loop {
+            progress(done, total.max(done))?;
+            let some = source.read(&mut buffer).map_err(trouble)?;
+            if some == 0 {
+                break;
+            }
+            target.write_all(&buffer[..some]).map_err(trouble)?;
+            done += some as u64;
+        }
+        target.sync_all().map_err(trouble)?;
+        file::sync_directory_of(to)
+    };
+    copy().inspect_err(|_| file::take_away(to))
+}
+
+/// Gives a finished file its name, which nothing may have: never puts it in another's place.
+///
+/// # Errors
+/// [`Error::Conflict`] where the name is taken; [`Error::Storage`].
+pub fn publish(from: &Path, to: &Path) -> Result<()> {
+    file::rename_to_free(from, to)?;
+    file::sync_directory_of(to).inspect_err(|_| file::take_away(to))
+}
+
+/// Makes the names in a directory durable.
+///
+/// # Errors
+/// [`Error::Storage`].
+pub fn sync_directory(directory: &Path) -> Result<()> {
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| Error::Storage(format!("cannot sync {}: {error}", directory.display())))
+}
