@@ -97,7 +97,8 @@ pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
 pub const COMMIT_GROUP_MAX: usize = 256;
 /// Records of one transaction of a copy that is being made: a copy takes the memory of one of them.
 pub const COPY_CHUNK_RECORDS_MAX: usize = 1024;
-/// Bytes of one transaction of a copy, within one record: a thousand of the longest would be 512 MiB.
+/// Bytes of one transaction of a copy, within one record: a thousand of the longest would be
+/// 512 MiB.
 pub const COPY_CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes read at one time where a file is copied as it is.
 pub const COPY_BUFFER_BYTES: usize = 1024 * 1024;

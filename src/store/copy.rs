@@ -156,3 +156,151 @@ pub fn sync_directory(directory: &Path) -> Result<()> {
         .and_then(|directory| directory.sync_all())
         .map_err(|error| Error::Storage(format!("cannot sync {}: {error}", directory.display())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seal::Sealed;
+    use crate::store::faulty::Faulty;
+
+    const HEADER_BYTES: &[u8] = b"a header";
+
+    /// A record of `length` bytes that has the shape of one.
+    fn record(version: u64, length: u32) -> Sealed {
+        let mut bytes = vec![1, 0, 0, 0, 0];
+        bytes.extend_from_slice(&version.to_le_bytes());
+        bytes.push(1);
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.resize(bytes.len() + length as usize, 7);
+        Sealed::parse(&bytes).unwrap()
+    }
+
+    /// A store with `records` records, some of them long, and as many index entries.
+    fn filled(records: u64) -> Store {
+        let store = Store::in_memory(HEADER_BYTES).unwrap();
+        let write = store.write().unwrap();
+        for number in 0..records {
+            let key = number.to_be_bytes();
+            let length = if number % 50 == 0 { 100_000 } else { 40 };
+            let sealed = record(number, length);
+            write.put_record(Records::Tokens, &key, &sealed).unwrap();
+            write.put_entry(Index::Owners, &key, b"").unwrap();
+        }
+        write
+            .put_record(Records::Meta, b"ledger", &record(1, 9))
+            .unwrap();
+        write.commit().unwrap();
+        store
+    }
+
+    fn all(view: &Read) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut found = Vec::new();
+        for table in tables() {
+            let mut keep = |key: &[u8], value: &[u8]| {
+                found.push((key.to_vec(), value.to_vec()));
+                Ok(Scan::Go)
+            };
+            view.visit(table, b"", None, &mut keep).unwrap();
+        }
+        found
+    }
+
+    /// Goal: D4 a copy is what the view saw, whatever was written since. Method: more records than
+    /// one transaction takes, in number and in bytes; change the source while it is copied.
+    #[test]
+    fn d4_a_copy_is_what_its_view_saw() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("copy");
+        let store = filled(3_000);
+        let view = store.read().unwrap();
+        let seen = all(&view);
+        let mut last = (0, 0);
+        let copied = view.copy_to(&path, &mut |done, total| {
+            let write = store.write()?;
+            write.remove_record(Records::Tokens, &done.to_be_bytes())?;
+            write.commit()?;
+            assert!(done >= last.0 && done <= total);
+            last = (done, total);
+            Ok(())
+        });
+        assert_eq!(copied, Ok(seen.len() as u64));
+        assert_eq!(last, (seen.len() as u64, seen.len() as u64));
+        for open in [Store::open_aside, Store::open] {
+            let copy = open(&path).unwrap();
+            assert!(all(&copy.read().unwrap()) == seen);
+            assert_eq!(copy.header().unwrap(), HEADER_BYTES);
+        }
+        let again = view.copy_to(&path, &mut |_, _| Ok(()));
+        assert!(
+            matches!(again, Err(Error::Conflict(_))),
+            "it was overwritten"
+        );
+        assert!(
+            Store::open(&path).is_ok(),
+            "the failed one took the other away"
+        );
+    }
+
+    /// Goal: D4 a copy that is given up leaves no file. Method: an end at each of its steps.
+    #[test]
+    fn d4_a_copy_that_is_given_up_is_taken_away() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("copy");
+        let store = filled(2_500);
+        let view = store.read().unwrap();
+        let mut steps = 0;
+        loop {
+            let mut left = steps;
+            let copied = view.copy_to(&path, &mut |_, _| {
+                left -= 1;
+                if left < 0 { Err(Error::Locked) } else { Ok(()) }
+            });
+            if copied.is_ok() {
+                break;
+            }
+            assert_eq!(copied, Err(Error::Locked));
+            assert!(!path.exists());
+            steps += 1;
+        }
+        assert!(steps > 5 && path.exists());
+    }
+
+    /// Goal: D4 a disk that is full or breaks makes no copy that counts. Method: let each change of
+    /// the target's disk in turn be the last that succeeds.
+    #[test]
+    fn d4_a_copy_to_a_disk_that_fails_is_no_copy() {
+        let store = filled(60);
+        let view = store.read().unwrap();
+        let mut failed = 0;
+        for changes in 0.. {
+            let disk = Faulty::default();
+            let target = Store::on_backend(&disk, None).unwrap();
+            disk.fail_after(changes);
+            let copied = view
+                .fill(&target, &mut |_, _| Ok(()))
+                .and_then(|_| target.close());
+            if disk.mend() == 0 {
+                assert_eq!(copied, Ok(()));
+                break;
+            }
+            assert!(copied.is_err(), "after {changes} changes");
+            failed += 1;
+        }
+        assert!(failed > 10, "{failed}");
+    }
+
+    /// Goal: a name that is taken stays whose it is. Method: publish over a file.
+    #[test]
+    fn d4_a_name_is_given_only_where_it_is_free() {
+        let home = tempfile::tempdir().unwrap();
+        let (from, to) = (home.path().join("from"), home.path().join("to"));
+        std::fs::write(&from, "new").unwrap();
+        std::fs::write(&to, "old").unwrap();
+        assert!(matches!(publish(&from, &to), Err(Error::Conflict(_))));
+        assert_eq!(std::fs::read(&to).unwrap(), b"old");
+        std::fs::remove_file(&to).unwrap();
+        publish(&from, &to).unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"new");
+        assert!(!from.exists());
+    }
+}

@@ -250,7 +250,8 @@ impl Drop for Audit {
     }
 }
 
-/// Reads the whole trail of a vault that is not open and checks it, up to what its ledger remembers.
+/// Reads the whole trail of a vault that is not open and checks it, up to what its ledger
+/// remembers.
 pub(super) fn verify_directory(directory: &Path, keys: &Keyring, ledger: Head) -> Result<Verified> {
     reading::verify(directory, keys, ledger)
 }

@@ -406,6 +406,3 @@ impl Backup {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

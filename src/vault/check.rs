@@ -94,8 +94,8 @@ impl Report {
 }
 
 impl Vault {
-    /// Looks at all of an unlocked vault, as it is at this moment. Blocks for as long as it takes to
-    /// read everything; others are served meanwhile.
+    /// Looks at all of an unlocked vault, as it is at this moment. Blocks for as long as it takes
+    /// to read everything; others are served meanwhile.
     ///
     /// # Errors
     /// [`Error::Denied`], [`Error::Locked`]; [`Error::Storage`] where the disk cannot be read; what
@@ -413,6 +413,3 @@ fn check_audit(report: &mut Report, directory: &Path, keys: &Keyring, remembered
         Err(error) => report.found("audit", error.to_string()),
     }
 }
-
-#[cfg(test)]
-mod tests;

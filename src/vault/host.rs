@@ -1,8 +1,8 @@
 //! Which host a vault lives on, and whether it was put back from a backup.
 //!
 //! It promises: V12 a vault that was copied to another host, or restored from a backup, starts with
-//! refresh paused, until told that it is the one to go on with: the other one may still run, and two
-//! that spend the same refresh tokens end the grants of both (RFC 9700 4.14).
+//! refresh paused, until told that it is the one to go on with: the other one may still run, and
+//! two that spend the same refresh tokens end the grants of both (RFC 9700 4.14).
 //! It never: keeps or shows the host's name; a keyed hash of it is enough.
 
 use std::sync::atomic::Ordering;

@@ -97,7 +97,7 @@ impl Vault {
         let report = examine(&keys, &self.store().read()?, progress)?;
         if let Some(problem) = report.problems.first() {
             return Err(Error::Damaged(format!(
-                "this backup is damaged, in {} places; the first: {}; `strongroom check` names them",
+                "this backup is damaged, in {} places (`strongroom check` names them), first: {}",
                 report.problems.len() as u64 + report.more_problems,
                 problem.what
             )));
@@ -193,6 +193,3 @@ impl Drop for Undo<'_> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,6 +7,9 @@
 
 mod audit;
 mod authority;
+mod backup_load;
+mod backups;
+mod checks;
 mod choice;
 mod golden;
 mod header;
