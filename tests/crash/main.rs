@@ -4,6 +4,7 @@
 //! |---|---|
 //! | a connection outlives kill -9 in mid-refresh where the provider has a grace (issue item 8) | `refresh` |
 //! | without a grace it says `interrupted_refresh`, never `revoked` | `refresh` |
+//! | a backup or restore that is killed leaves nothing that is half (C4) | `keep` |
 //! | the command line does the main job against a served vault | `commands` |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -15,6 +16,7 @@
 )]
 mod browser;
 mod commands;
+mod keep;
 mod process;
 mod refresh;
 #[path = "../it/support.rs"]
