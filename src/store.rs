@@ -39,7 +39,7 @@ use std::sync::RwLock;
 
 use redb::{Database, Durability, ReadableDatabase, TableDefinition};
 
-pub use self::copy::{Progress, copy_file, publish, sync_directory};
+pub use self::copy::{Progress, copy_file, is_free, publish, sync_directory};
 pub use self::view::{Read, Scan, View, Write};
 
 use crate::error::{Error, Result};

@@ -15,7 +15,7 @@ use super::passphrase::Unlocking;
 use super::progress::Watch;
 use super::secrets::Input;
 use crate::error::Error;
-use crate::vault::{Problem, Report, Unlocker, Vault};
+use crate::vault::{Problem, Report, Vault};
 
 /// Arguments of `check`.
 #[derive(Args, Clone, Debug)]
@@ -54,18 +54,19 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
             "name a backup's file, or a data directory: `--data DIR`",
         ));
     };
-    // What needs no passphrase first: the structure, and whether a server is running.
-    let mut quick = None;
-    if args.structure_only || !place.exists() {
-        quick = Some(look(place, None, args.json)?);
-    }
-    let report = match quick {
-        Some(report) => report,
-        None => {
-            let unlocker = args.with.unlocker(&mut Input::default())?;
-            look(place, Some(&unlocker), args.json)?
-        }
+    // What needs no passphrase first: nobody types one to learn that a server is running.
+    Vault::can_be_checked(place).map_err(|error| explain(place, error))?;
+    let unlocker = match args.structure_only {
+        true => None,
+        false => Some(args.with.unlocker(&mut Input::default())?),
     };
+    let mut watch = Watch::new("check", args.json);
+    let report = Vault::check_at(place, unlocker.as_ref(), &mut |done, total| {
+        watch.set(done, total);
+        Ok(())
+    });
+    drop(watch);
+    let report = report.map_err(|error| explain(place, error))?;
     show(place, &report, args)?;
     match report.is_whole() {
         true => Ok(()),
@@ -73,13 +74,8 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
     }
 }
 
-fn look(place: &Path, unlocker: Option<&Unlocker>, quiet: bool) -> Result<Report, Failure> {
-    let mut watch = Watch::new("check", quiet);
-    let report = Vault::check_at(place, unlocker, &mut |done, total| {
-        watch.set(done, total);
-        Ok(())
-    });
-    report.map_err(|error| match error {
+fn explain(place: &Path, error: Error) -> Failure {
+    match error {
         Error::Conflict(_) => Failure::from(error).with_hint(
             "this looks at a stopped server's data: stop the server, or make a backup and check \
              that",
@@ -97,7 +93,7 @@ fn look(place: &Path, unlocker: Option<&Unlocker>, quiet: bool) -> Result<Report
             )
         }
         other => other.into(),
-    })
+    }
 }
 
 fn show(place: &Path, report: &Report, args: &CheckArgs) -> Result<(), Failure> {
@@ -164,8 +160,9 @@ fn what_to_do(report: &Report) -> &'static str {
         .iter()
         .all(|problem| problem.part == "audit")
     {
-        return "What to do: the records are whole and the vault can be used; the trail was cut or \
-                changed.\nKeep a copy of `audit/` as it is, and find out who could write to it.";
+        return "What to do: the records are whole and the vault can be used. The trail was cut or \
+                changed, or its last entry\nwas torn by a power cut. Keep a copy of `audit/` as \
+                it is, and find out who could write to it.";
     }
     "What to do: stop writing to this vault and keep its files as they are. Restore the last good \
      backup:\n  strongroom check BACKUP\n  strongroom restore BACKUP --data NEW_DIRECTORY\nWithout \

@@ -138,6 +138,14 @@ pub fn copy_file(from: &Path, to: &Path, progress: &mut Progress<'_>) -> Result<
     copy().inspect_err(|_| file::take_away(to))
 }
 
+/// Whether a file is there, is one, and no process of ours has it open for writing.
+///
+/// # Errors
+/// As [`copy_file`].
+pub fn is_free(path: &Path) -> Result<()> {
+    file::open_to_read(path).map(|_| ())
+}
+
 /// Gives a finished file its name, which nothing may have: never puts it in another's place.
 ///
 /// # Errors

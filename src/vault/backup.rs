@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target};
 use crate::seal::Keyring;
-use crate::store::{Progress, Read, Store, publish};
+use crate::store::{Progress, Read, Store, is_free, publish};
 
 /// How a backup stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -161,6 +161,18 @@ impl Vault {
         }
         drop(seat);
         self.latest().ok_or(Error::ShuttingDown)
+    }
+
+    /// Refuses a backup to whoever asks for it from another machine, on record.
+    ///
+    /// # Errors
+    /// Always [`Error::Denied`], but for [`Error::Locked`] and [`Error::AuditUnavailable`].
+    pub fn refuse_backup_from_afar(&self, caller: &Caller) -> Result<Backup> {
+        let permit = self
+            .gate()
+            .permit(caller, Action::Backup, &Target::vault())?;
+        permit.record("refused: asked for from another machine", None)?;
+        Err(Error::Denied)
     }
 
     /// The latest backup since the process began, for who may make one.
@@ -351,7 +363,7 @@ impl Place {
 
     /// Takes away what a killed backup of the same epoch left. One that is being written is locked.
     fn clear(&self) -> Result<()> {
-        match Store::open_aside(&self.partial) {
+        match is_free(&self.partial) {
             Err(Error::NotFound(_)) => Ok(()),
             Err(error @ Error::Conflict(_)) => Err(error),
             _ => std::fs::remove_file(&self.partial).map_err(|error| {

@@ -18,7 +18,7 @@ mod indexes;
 mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ use crate::limits;
 use crate::model::AppId;
 use crate::model::access::{Action, Caller, Target};
 use crate::seal::{Header, Keyring, Sealed, Unlocker};
-use crate::store::{Index, Progress, Read, Records, Scan, Store, View};
+use crate::store::{Index, Progress, Read, Records, Scan, Store, View, is_free};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -115,6 +115,17 @@ impl Vault {
         Ok(report)
     }
 
+    /// Whether [`Vault::check_at`] can look at `place` now: before anybody types a passphrase.
+    ///
+    /// # Errors
+    /// As [`Vault::check_at`], but for what takes a look at the bytes.
+    pub fn can_be_checked(place: &Path) -> Result<()> {
+        match find(place).and_then(|(file, _)| is_free(&file)) {
+            Err(Error::Damaged(_)) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Looks at all of a vault that is not in use (`place` is its data directory) or of a backup
     /// (`place` is a file), and changes nothing. Without an unlocker only the structure is seen.
     ///
@@ -127,24 +138,13 @@ impl Vault {
         unlocker: Option<&Unlocker>,
         progress: &mut Progress<'_>,
     ) -> Result<Report> {
-        let directory = place.is_dir().then_some(place);
-        let file = match directory {
-            Some(directory) => {
-                check_directory(directory)?;
-                refuse_unfinished(directory)?;
-                directory.join(FILE)
-            }
-            None => place.to_owned(),
-        };
+        let (file, directory) = find(place)?;
         let mut report = Report::default();
         let store = match Store::open_aside(&file) {
             Ok(store) => store,
             Err(error @ (Error::Damaged(_) | Error::Storage(_))) => {
                 report.found("structure", error.to_string());
                 return Ok(report);
-            }
-            Err(Error::NotFound(_)) if directory.is_some() => {
-                return Err(Error::NotFound("vault in this directory"));
             }
             Err(other) => return Err(other),
         };
@@ -161,6 +161,21 @@ impl Vault {
             check_audit(&mut report, directory, &keys, ledger.audit_head());
         }
         Ok(report)
+    }
+}
+
+/// The file to look at, and the data directory where it is a vault's.
+fn find(place: &Path) -> Result<(PathBuf, Option<&Path>)> {
+    if !place.is_dir() {
+        return Ok((place.to_owned(), None));
+    }
+    check_directory(place)?;
+    refuse_unfinished(place)?;
+    let file = place.join(FILE);
+    if file.exists() {
+        Ok((file, Some(place)))
+    } else {
+        Err(Error::NotFound("vault in this directory"))
     }
 }
 

@@ -6,9 +6,10 @@ use crate::scene::Scene;
 use crate::support::{PASSPHRASE, Raw};
 
 /// Every native route of DESIGN 5 that needs a key, with a path that fits.
-const ROUTES: [(&str, &str); 23] = [
+const ROUTES: [(&str, &str); 24] = [
     ("GET", "/v1/status"),
     ("POST", "/v1/lock"),
+    ("POST", "/v1/backup"),
     ("GET", "/v1/apps"),
     ("POST", "/v1/apps"),
     ("GET", "/v1/apps/demo"),
@@ -55,6 +56,7 @@ fn bodies() -> Vec<(&'static str, &'static str, Value)> {
             "/v1/apps/demo",
             json!({ "kind": "oauth", "client_id": "demo" }),
         ),
+        ("POST", "/v1/backup", json!({ "directory": "/tmp" })),
         ("POST", "/v1/token", json!({ "app": "demo", "user": "u1" })),
         (
             "PUT",

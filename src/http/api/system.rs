@@ -93,7 +93,7 @@ pub(super) async fn lock(app: &App, call: &Call) -> Result<Answer> {
 pub(super) async fn backup(app: &App, call: &Call) -> Result<Answer> {
     let caller = call.caller()?.clone();
     if !call.peer.loopback_or_unix && !app.remote_unlock {
-        return Err(Error::Denied);
+        return app.vault.refuse_backup_from_afar(&caller).map(|it| ok(&it));
     }
     let directory = read::<BackupRequest>(&call.body)?.directory;
     let directory = directory.ok_or_else(|| Error::invalid("`directory` is missing"))?;
