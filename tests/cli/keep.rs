@@ -29,7 +29,11 @@ fn backup_ends_as_the_servers_backup_does() {
     let done = server.run(&["backup", "/b"]).ended(0);
     assert_eq!(done.out, "/b/strongroom-epoch-0000000007.redb\n");
     assert!(done.err.starts_with("backup: 30 %\n"), "{}", done.err);
-    assert!(done.err.contains("does not hold the audit trail"), "{}", done.err);
+    assert!(
+        done.err.contains("does not hold the audit trail"),
+        "{}",
+        done.err
+    );
     let failed = server.run(&["backup", "/b", "--json"]).ended(1);
     assert_eq!(failed.failure(), ("it is full", "make room"));
     let lost = server.run(&["backup", "/b", "--json"]).ended(1);
@@ -53,11 +57,23 @@ fn a_stopped_vault_is_backed_up_checked_and_restored() {
     let done = with(&backup).ended(0).json();
     let file = done["file"].as_str().unwrap();
     assert!(file.ends_with(".redb") && done["epoch"].is_u64(), "{done}");
-    assert!(with(&backup).ended(1).failure().0.contains("exists already"));
+    assert!(
+        with(&backup)
+            .ended(1)
+            .failure()
+            .0
+            .contains("exists already")
+    );
     let report = with(&["check", file, "--json"]).ended(0).json();
-    assert_eq!((&report["verdict"], &report["opened"]), (&json!("whole"), &json!(true)));
+    assert_eq!(
+        (&report["verdict"], &report["opened"]),
+        (&json!("whole"), &json!(true))
+    );
     let text = with(&["check", "--data", made.data()]).ended(0).out;
-    assert!(text.contains("is whole") && text.contains("audit trail"), "{text}");
+    assert!(
+        text.contains("is whole") && text.contains("audit trail"),
+        "{text}"
+    );
     let restored = home.join("restored");
     let restore = ["restore", file, "--data", path(&restored)];
     let told = with(&restore).ended(0).out;
@@ -73,7 +89,11 @@ fn a_stopped_vault_is_backed_up_checked_and_restored() {
     assert_eq!(structure.ended(11).err, "");
     let elsewhere = home.join("elsewhere");
     let refused = with(&["restore", path(&damaged), "--data", path(&elsewhere)]).ended(11);
-    assert!(refused.failure().1.contains("nothing was restored"), "{}", refused.err);
+    assert!(
+        refused.failure().1.contains("nothing was restored"),
+        "{}",
+        refused.err
+    );
     assert!(!elsewhere.exists());
     let nothing = path(&home.join("nothing")).to_owned();
     with(&["check", &nothing]).ended(5);

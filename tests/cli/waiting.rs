@@ -227,5 +227,9 @@ fn status_tells_a_locked_vault_by_its_exit_code() {
     );
     assert!(open.out.contains("\t256 MiB\n") && open.err.contains("--accept-host"));
     let restored = server.run(&["status"]).ended(0);
-    assert!(restored.err.contains("--accept-rollback"), "{}", restored.err);
+    assert!(
+        restored.err.contains("--accept-rollback"),
+        "{}",
+        restored.err
+    );
 }

@@ -213,8 +213,8 @@ fn v10_locking_gives_a_backup_up() {
     assert!(back_up(&vault, home.path()).is_ok());
 }
 
-/// Goal: backups are for those who may make them, and so is what is said of them. Method: callers
-/// with every right but that one; an admin key of an earlier version, which lacks the new right.
+/// Goal: backups are for those who may make them, and so is what is said of them. Method: a caller
+/// with every right but that one, and one with no other.
 #[test]
 fn v4_a_backup_takes_the_right_to_make_one() {
     let (_disk, vault, home) = furnished();
@@ -231,8 +231,8 @@ fn v4_a_backup_takes_the_right_to_make_one() {
     assert!(vault.check(&keeper, &mut quiet).unwrap().is_whole());
 }
 
-/// Goal: a backup on a thread of its own tells how it ends, and the next waits for none.
-/// Method: begin one, wait for its end by closing the vault's other doors: by asking.
+/// Goal: a backup on a thread of its own tells how it ends. Method: begin one, and ask until it has
+/// ended.
 #[test]
 fn v13_a_backup_in_the_background_tells_how_it_ends() {
     let (disk, vault, home) = furnished();
