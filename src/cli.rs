@@ -15,6 +15,7 @@ mod check;
 mod client;
 mod completions;
 mod connect;
+mod descriptors;
 mod dev;
 mod failure;
 mod harden;
@@ -27,6 +28,7 @@ mod output;
 mod passphrase;
 mod progress;
 mod restore;
+mod rotate;
 mod sandbox;
 mod secrets;
 mod serve;
@@ -76,6 +78,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Unlock(args) => wait(lock::unlock(args)),
         Command::Lock(args) => wait(lock::lock(args)),
         Command::Status(args) => wait(lock::status(args)),
+        Command::Rotate(args) => wait(rotate::run(args)),
         Command::App(command) => wait(app::run(command)),
         Command::Connect(args) => wait(connect::run(args)),
         Command::Token(command) => wait(token::run(command)),
@@ -85,7 +88,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
 }
 
 /// Runs a command that talks to a server.
-fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn wait<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -16,15 +16,20 @@ mod memory;
 mod primitives;
 mod sealed;
 mod slot;
+mod terms;
+
+use std::sync::RwLock;
 
 use zeroize::Zeroizing;
 
 pub use self::header::{FORMAT, Header, Term};
 pub use self::sealed::Sealed;
 pub use self::slot::{KdfParams, RecoveryCode, Slot, SlotKind, Unlocker, check_passphrase};
+pub use self::terms::Terms;
 
 use self::memory::KeyPage;
 use self::sealed::{PARTS_MAX, RECORD_FORMAT};
+use self::terms::Held;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -70,15 +75,13 @@ const PURPOSES: [(Purpose, &[u8]); 6] = [
 const ROOT: usize = 0;
 const HEADER_MAC: usize = 7;
 const WRAPPING: usize = 8;
-const TERMS: usize = 16;
 
 /// The keys of an unlocked vault.
 pub struct Keyring {
     vault_id: [u8; 16],
     page: KeyPage,
-    /// Term numbers, in the order of their keys in the page.
-    terms: Vec<u32>,
-    current: usize,
+    /// Held for the length of one record; written only to exchange the terms.
+    terms: RwLock<Held>,
 }
 
 impl Keyring {
@@ -96,7 +99,7 @@ impl Keyring {
         let mut keyring = Self::from_root(&vault_id, &root)?;
         let term_key = Zeroizing::new(random::<32>());
         let term = Term::wrap(1, &term_key, keyring.page.key(WRAPPING), &vault_id, now);
-        keyring.take_term(1, &term_key);
+        keyring.take_term(1, &term_key, now);
         let mut header = Header {
             vault_id,
             next_slot: 1,
@@ -147,7 +150,8 @@ impl Keyring {
         if !Secret::new(header.mac).equals(&mac) {
             return Err(Error::UnlockFailed);
         }
-        keyring.take_terms(header)?;
+        let terms = Terms::of(header, keyring.page.key(WRAPPING))?;
+        keyring.terms = RwLock::new(Held::new(terms));
         Ok(keyring)
     }
 
@@ -168,32 +172,13 @@ impl Keyring {
         Ok(Self {
             vault_id: *vault_id,
             page,
-            terms: Vec::new(),
-            current: 0,
+            terms: RwLock::new(Held::new(Terms::none()?)),
         })
     }
 
-    fn take_terms(&mut self, header: &Header) -> Result<()> {
-        for term in &header.terms {
-            let associated = term.associated(&header.vault_id);
-            let key = primitives::open(self.page.key(WRAPPING), &associated, &term.wrapped)
-                .and_then(|key| <[u8; 32]>::try_from(key.as_slice()).ok())
-                .map(Zeroizing::new)
-                .ok_or(Error::UnlockFailed)?;
-            self.take_term(term.number, &key);
-        }
-        self.current = self
-            .terms
-            .iter()
-            .position(|number| *number == header.current_term)
-            .ok_or(Error::UnlockFailed)?;
-        Ok(())
-    }
-
-    fn take_term(&mut self, number: u32, term_key: &[u8; 32]) {
-        let key = primitives::hkdf(term_key, &self.vault_id, b"strongroom 1 records");
-        self.page.put(TERMS + self.terms.len(), &key);
-        self.terms.push(number);
+    fn take_term(&mut self, number: u32, term_key: &[u8; 32], began_at: Timestamp) {
+        let held = self.terms.get_mut().expect("no holder panics");
+        held.now.take(number, began_at, term_key, &self.vault_id);
     }
 
     /// Adds a slot; the header that comes back is to be stored.
@@ -290,8 +275,8 @@ impl Keyring {
             (1..=PARTS_MAX).contains(&count),
             "a record has 1 to {PARTS_MAX} parts"
         );
-        let key = self.page.key(TERMS + self.current);
-        let term = self.terms[self.current];
+        let held = self.terms.read().expect("no holder panics");
+        let (term, key) = held.now.current();
         let mut bytes = vec![RECORD_FORMAT];
         bytes.extend_from_slice(&term.to_le_bytes());
         bytes.extend_from_slice(&context.version.to_le_bytes());
@@ -327,12 +312,12 @@ impl Keyring {
             identity,
             version: sealed.version(),
         };
-        let place = self.terms.iter().position(|number| *number == term);
-        place
+        let held = self.terms.read().expect("no holder panics");
+        held.key(term)
             .zip(sealed.part(part))
-            .and_then(|(place, bytes)| {
+            .and_then(|(key, bytes)| {
                 let associated = self.associated(context, term, (part, sealed.parts()));
-                primitives::open(self.page.key(TERMS + place), &associated, bytes)
+                primitives::open(key, &associated, bytes)
             })
             .ok_or_else(|| Error::Damaged(format!("a record in `{table}` does not authenticate")))
     }
@@ -384,7 +369,7 @@ impl Keyring {
 
     /// Whether the keys are locked out of swap.
     pub fn is_locked_in_memory(&self) -> bool {
-        self.page.is_locked()
+        self.page.is_locked() && self.terms.read().expect("no holder panics").is_locked()
     }
 }
 

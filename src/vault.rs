@@ -5,7 +5,7 @@
 //! they are durable ([`Receipt`]).
 //!
 //! It promises, beside what its rooms promise (V1 to V9 in `ledger`, `writer`, `access`, `renew`;
-//! A1 to A3 in `audit`):
+//! V14 in `rotation`; A1 to A3 in `audit`):
 //! * V10 A locked vault holds no key, and answers "locked" to everything but unlocking.
 //! * V11 Unlock tries go one at a time, each wrong one makes the next wait longer, and none locks
 //!   the owner out for ever.
@@ -33,6 +33,7 @@ mod receipt;
 mod records;
 mod renew;
 mod restore;
+mod rotation;
 mod slots;
 mod tokens;
 mod trail;
@@ -57,6 +58,7 @@ pub use self::lists::{Filter, TokenPage};
 pub use self::receipt::Receipt;
 pub use self::renew::{Begin, Finish, Need, RefreshAsk, RefreshJob};
 pub use self::restore::Restored;
+pub use self::rotation::{KeyTerm, Rotation, RotationState};
 pub use self::slots::SlotInfo;
 pub use self::tokens::{Ask, Besides, Found, Handed};
 pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphrase};
@@ -64,6 +66,7 @@ pub use crate::store::Progress;
 
 use self::access::Gate;
 use self::backup::Desk;
+use self::rotation::Rotator;
 use self::unlock::Patience;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -99,6 +102,10 @@ pub struct Status {
     pub refresh_paused: bool,
     /// Why, where it is.
     pub refresh_paused_because: Option<Pause>,
+    /// The key term that records are sealed under.
+    pub key_term: Option<KeyTerm>,
+    /// The rotation to that term, while records of an older one are left.
+    pub rotation: Option<Rotation>,
 }
 
 /// A token vault. Cheap to clone.
@@ -117,6 +124,9 @@ struct Inner {
     refresh_paused: AtomicBool,
     pause: Mutex<Option<Pause>>,
     backups: Desk,
+    /// Taken for the length of a verification of the trail.
+    verifying: Mutex<()>,
+    rotator: Rotator,
 }
 
 impl Vault {
@@ -131,6 +141,8 @@ impl Vault {
             refresh_paused: AtomicBool::new(false),
             pause: Mutex::default(),
             backups: Desk::default(),
+            verifying: Mutex::default(),
+            rotator: Rotator::default(),
         }))
     }
 
@@ -147,11 +159,13 @@ impl Vault {
         let open = self.0.gate.status();
         Status {
             locked: open.is_none(),
-            epoch: open.map(|(epoch, _, _)| epoch),
-            audit_seq: open.map(|(_, seq, _)| seq),
-            keys_in_locked_memory: open.map(|(_, _, locked)| locked),
+            epoch: open.map(|(epoch, _, _, _)| epoch),
+            audit_seq: open.map(|(_, seq, _, _)| seq),
+            keys_in_locked_memory: open.map(|(_, _, locked, _)| locked),
             refresh_paused: self.is_refresh_paused(),
             refresh_paused_because: self.pause().filter(|_| self.is_refresh_paused()),
+            key_term: open.map(|(_, _, _, term)| KeyTerm::from(term)),
+            rotation: open.and_then(|_| self.0.rotator.status()),
         }
     }
 

@@ -22,6 +22,7 @@ use super::key::KeyCommand;
 use super::lock::{LockArgs, StatusArgs, UnlockArgs};
 use super::passphrase::PassphraseCommand;
 use super::restore::RestoreArgs;
+use super::rotate::RotateArgs;
 use super::token::TokenCommand;
 use crate::http::listen::ListenAddress;
 use crate::limits;
@@ -153,12 +154,21 @@ pub enum Command {
     /// the audit trail, and changes nothing. The vault's server has to be stopped; beside a running
     /// one make a backup and check that.
     Check(CheckArgs),
-    /// Look after the ways to unlock a vault, while its server is stopped.
+    /// Look after the ways to unlock a vault.
     ///
-    /// A vault has key slots: passphrases, the recovery code, key files. Any one of them unlocks
-    /// it.
+    /// A vault has key slots: passphrases, recovery codes, key files. Any one of them unlocks it.
+    /// Without `--data` (and STRONGROOM_DATA) the running server changes them, from this machine
+    /// and with an access key that may lock; with `--data` they are changed in the directory of a
+    /// stopped server. What opens the vault now is asked for either way.
     #[command(subcommand)]
     Passphrase(PassphraseCommand),
+    /// Put a new key in the place of the one that seals records, while the server serves.
+    ///
+    /// Every record is sealed anew in the background; then the old key goes and opens nothing any
+    /// more. Nobody has to wait meanwhile, and a restart goes on where it was. Passphrases, access
+    /// keys and tokens stay as they are. Backups made before stay readable with what opened the
+    /// vault then.
+    Rotate(RotateArgs),
     /// Run the sandbox OAuth provider alone.
     ///
     /// A complete OAuth provider for development and tests: a login and consent page, PKCE,
@@ -267,7 +277,7 @@ pub struct ServeArgs {
     /// the one to go on with, and refresh its tokens. Once is enough.
     #[arg(long)]
     pub accept_rollback: bool,
-    /// Most connections at one time.
+    /// Most connections at one time; fewer where the system allows too few open files.
     #[arg(long, value_name = "N", default_value_t = limits::CONNECTIONS_MAX, value_parser = seats)]
     pub connections_max: usize,
     /// Let other machines unlock and lock the vault too, not this one alone.

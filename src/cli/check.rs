@@ -24,7 +24,7 @@ use crate::vault::{Problem, Report, Vault};
   strongroom check /var/backups/strongroom-epoch-0000001234.redb
   strongroom check backup.redb --structure-only --json
 
-The exit code is 0 where it is whole and 11 where it is damaged.")]
+The exit code is 0 where it is whole and 12 where it is damaged.")]
 pub struct CheckArgs {
     /// A backup to check; without it the data directory is.
     #[arg(value_name = "FILE")]
@@ -76,7 +76,7 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
 
 fn explain(place: &Path, error: Error) -> Failure {
     match error {
-        Error::Conflict(_) => Failure::from(error).with_hint(
+        Error::InUse => Failure::from(error).with_hint(
             "this looks at a stopped server's data: stop the server, or make a backup and check \
              that",
         ),

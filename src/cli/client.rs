@@ -133,6 +133,14 @@ impl Client {
         self.done(Method::DELETE, path, query, None).await
     }
 
+    /// Deletes something that asks for a proof, which goes in the body.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn delete_with(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
+        self.done(Method::DELETE, path, &[], Some(body)).await
+    }
+
     async fn done(
         &self,
         method: Method,

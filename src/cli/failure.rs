@@ -31,8 +31,10 @@ pub enum Exit {
     Pending = 9,
     /// A connect link ended and not every app on it is connected.
     NotConnected = 10,
+    /// Another process has the vault's files.
+    InUse = 11,
     /// A vault or backup is damaged.
-    Damaged = 11,
+    Damaged = 12,
 }
 
 /// The list of exit codes, for `--help`.
@@ -49,7 +51,8 @@ Exit codes:
    8  a person has to connect the app again (reconnect_required)
    9  a person is connecting the app right now; ask again (pending)
   10  a connect link ended and not every app on it is connected
-  11  a vault or backup is damaged";
+  11  the vault's files are in use by another process
+  12  a vault or backup is damaged";
 
 /// Why a command did not do what it was asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -124,6 +127,7 @@ impl Exit {
             "locked" => Self::Locked,
             "unauthenticated" | "denied" | "unlock_failed" => Self::Denied,
             "not_found" => Self::NotFound,
+            "in_use" => Self::InUse,
             "damaged" => Self::Damaged,
             "busy" | "shutting_down" | "provider_unavailable" | "unavailable" => Self::Unavailable,
             _ => Self::Failed,
@@ -161,6 +165,7 @@ mod tests {
             Exit::ReconnectRequired,
             Exit::Pending,
             Exit::NotConnected,
+            Exit::InUse,
             Exit::Damaged,
         ];
         for exit in all {

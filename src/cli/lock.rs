@@ -121,6 +121,7 @@ fn show(status: &Value, json: bool) -> Result<(), Failure> {
             "audit_seq",
             "keys_in_locked_memory",
             "refresh_paused",
+            "key_term",
         ],
     )?;
     if status["refresh_paused"] == json!(true) {
@@ -133,10 +134,29 @@ fn show(status: &Value, json: bool) -> Result<(), Failure> {
              refresh tokens. If the other is gone: `serve {flag}`."
         ));
     }
+    show_rotation(status)?;
     match status["slots"].as_array() {
         Some(slots) => show_slots(slots),
         None => Ok(()),
     }
+}
+
+/// Prints how far a key rotation is, where there is one.
+fn show_rotation(status: &Value) -> Result<(), Failure> {
+    let rotation = &status["rotation"];
+    if rotation.is_null() {
+        return Ok(());
+    }
+    output::line(&format!(
+        "key rotation  {}: {} of {} records",
+        output::cell(&rotation["state"]),
+        rotation["records_done"],
+        rotation["records_total"]
+    ))?;
+    if let Some(error) = rotation["error"].as_str() {
+        output::note(error);
+    }
+    Ok(())
 }
 
 /// Prints key slots as a table.

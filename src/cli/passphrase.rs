@@ -1,7 +1,11 @@
-//! `passphrase`: the ways to unlock a vault, changed while its server is stopped.
+//! `passphrase`: the ways to unlock a vault, changed through its running server, or in the data
+//! directory of a stopped one.
 //!
-//! It promises: whoever changes a slot opens the vault first, and the change is on record.
-//! It never: works beside a running server, which has the vault's file to itself.
+//! It promises: whoever changes a slot opens the vault first, and the change is on record; with
+//! `--data` it is the directory, without it the server.
+//! It never: touches a directory that a running server has to itself.
+
+mod online;
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -9,8 +13,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::args::{Remote, Server};
 use super::failure::{Exit, Failure};
 use super::init::KdfArgs;
 use super::secrets::Input;
@@ -19,11 +24,15 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::model::access::Caller;
 use crate::secret::{Secret, random};
-use crate::vault::{RecoveryCode, Settings, SlotInfo, Unlocker, Vault, check_passphrase};
+use crate::vault::{
+    KdfParams, RecoveryCode, Settings, SlotInfo, Unlocker, Vault, check_passphrase,
+};
 
 /// The commands of `passphrase`.
 #[derive(Clone, Debug, Subcommand)]
-#[command(after_help = "Example:\n  strongroom passphrase set --data /var/lib/strongroom")]
+#[command(after_help = "Examples:
+  strongroom passphrase set
+  strongroom passphrase set --data /var/lib/strongroom")]
 pub enum PassphraseCommand {
     /// Put a new passphrase in the place of the old one.
     ///
@@ -40,9 +49,15 @@ pub enum PassphraseCommand {
     /// The file holds at least 32 random bytes and unlocks the vault alone, so keep it where only
     /// the server reads it, such as a systemd credential: `serve --key-file FILE`.
     AddKeyFile(AddKeyFileArgs),
+    /// Add a recovery code, and print it once.
+    ///
+    /// For a code that was lost or seen: add a new one, write it down, then take the old one away
+    /// with `passphrase remove-slot`.
+    AddRecoveryCode(AddRecoveryCodeArgs),
     /// List the ways to unlock the vault.
     ///
-    /// Nothing has to be unlocked for it. Beside a running server use `strongroom status`.
+    /// With `--data` nothing has to be unlocked for it; a server is asked for them with an access
+    /// key.
     Slots(SlotsArgs),
     /// Take a way to unlock the vault away.
     ///
@@ -50,12 +65,35 @@ pub enum PassphraseCommand {
     RemoveSlot(RemoveSlotArgs),
 }
 
+/// Which vault: a stopped server's directory, or a running server.
+#[derive(Args, Clone, Debug)]
+pub struct Which {
+    /// The data directory of a stopped server; without it the server at `--url` is asked.
+    #[arg(long, env = "STRONGROOM_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: Server,
+    /// File that holds the access key; without it STRONGROOM_KEY is presented to the server.
+    #[arg(long, value_name = "FILE")]
+    pub access_key_file: Option<PathBuf>,
+}
+
+impl Which {
+    fn remote(&self) -> Remote {
+        Remote {
+            server: self.server.clone(),
+            key_file: self.access_key_file.clone(),
+        }
+    }
+}
+
 /// Which vault, and what opens it.
 #[derive(Args, Clone, Debug)]
 pub struct Opener {
-    /// The data directory of a stopped server.
-    #[arg(long, env = "STRONGROOM_DATA", value_name = "DIR")]
-    pub data: PathBuf,
+    /// Which vault.
+    #[command(flatten)]
+    pub which: Which,
     /// What opens it.
     #[command(flatten)]
     pub with: Unlocking,
@@ -81,7 +119,8 @@ pub struct Unlocking {
 /// Arguments of `passphrase set`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
-  strongroom passphrase set --data ./vault
+  strongroom passphrase set
+  strongroom passphrase set --recovery
   strongroom passphrase set --data ./vault --recovery
   strongroom passphrase set --data ./vault --passphrase-file old.txt \\
       --new-passphrase-file new.txt")]
@@ -99,7 +138,9 @@ pub struct SetArgs {
 
 /// Arguments of `passphrase add`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Example:\n  strongroom passphrase add --data ./vault --label \"Ada\"")]
+#[command(after_help = "Examples:
+  strongroom passphrase add --label \"Ada\"
+  strongroom passphrase add --data ./vault --label \"Ada\"")]
 pub struct AddArgs {
     /// Which vault, what opens it, and the new passphrase.
     #[command(flatten)]
@@ -112,6 +153,7 @@ pub struct AddArgs {
 /// Arguments of `passphrase add-key-file`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
+  strongroom passphrase add-key-file ./vault.key --create
   strongroom passphrase add-key-file ./vault.key --create --data ./vault
   strongroom serve --data ./vault --key-file ./vault.key")]
 pub struct AddKeyFileArgs {
@@ -129,13 +171,29 @@ pub struct AddKeyFileArgs {
     pub label: String,
 }
 
+/// Arguments of `passphrase add-recovery-code`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  strongroom passphrase add-recovery-code
+  strongroom passphrase add-recovery-code --data ./vault")]
+pub struct AddRecoveryCodeArgs {
+    /// Which vault, and what opens it.
+    #[command(flatten)]
+    pub opener: Opener,
+    /// What the slot is called in lists.
+    #[arg(long, value_name = "TEXT", default_value = "added")]
+    pub label: String,
+}
+
 /// Arguments of `passphrase slots`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Example:\n  strongroom passphrase slots --data ./vault")]
+#[command(after_help = "Examples:
+  strongroom passphrase slots
+  strongroom passphrase slots --data ./vault")]
 pub struct SlotsArgs {
-    /// The data directory of a stopped server.
-    #[arg(long, env = "STRONGROOM_DATA", value_name = "DIR")]
-    pub data: PathBuf,
+    /// Which vault.
+    #[command(flatten)]
+    pub which: Which,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -143,7 +201,9 @@ pub struct SlotsArgs {
 
 /// Arguments of `passphrase remove-slot`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Example:\n  strongroom passphrase remove-slot 3 --data ./vault")]
+#[command(after_help = "Examples:
+  strongroom passphrase remove-slot 3
+  strongroom passphrase remove-slot 3 --data ./vault")]
 pub struct RemoveSlotArgs {
     /// The slot's number.
     #[arg(value_name = "N")]
@@ -159,12 +219,14 @@ pub struct RemoveSlotArgs {
 /// Runs a command of `passphrase`.
 ///
 /// # Errors
-/// Not allowed, where what was given does not open the vault; failed, where a server has it open.
+/// Not allowed, where what was given does not open the vault; failed, where a server has the
+/// directory open.
 pub fn run(command: PassphraseCommand) -> Result<(), Failure> {
     match command {
         PassphraseCommand::Set(args) => set(&args),
         PassphraseCommand::Add(args) => add(&args),
         PassphraseCommand::AddKeyFile(args) => add_key_file(&args),
+        PassphraseCommand::AddRecoveryCode(args) => add_recovery_code(&args),
         PassphraseCommand::Slots(args) => slots(&args),
         PassphraseCommand::RemoveSlot(args) => remove_slot(&args),
     }
@@ -172,43 +234,75 @@ pub fn run(command: PassphraseCommand) -> Result<(), Failure> {
 
 fn set(args: &SetArgs) -> Result<(), Failure> {
     let kdf = args.kdf.params()?;
-    let (vault, passphrase) = open_for_new(args)?;
-    let changed = vault.change_passphrase(&Caller::local(), passphrase, kdf);
-    closed(&vault, changed)?;
+    match &args.opener.which.data {
+        None => super::wait(online::set(args))?,
+        Some(data) => {
+            let (vault, passphrase) = open_for_new(args, data)?;
+            let changed = vault.change_passphrase(&Caller::local(), passphrase, kdf);
+            closed(&vault, changed)?;
+        }
+    }
     output::note("The passphrase is changed.");
     Ok(())
 }
 
 fn add(args: &AddArgs) -> Result<(), Failure> {
     let kdf = args.set.kdf.params()?;
-    let (vault, passphrase) = open_for_new(&args.set)?;
-    let unlocker = Unlocker::Passphrase(passphrase);
-    let added = vault.add_slot(&Caller::local(), unlocker, &args.label, kdf);
-    let number = closed(&vault, added)?;
+    let number = match &args.set.opener.which.data {
+        None => super::wait(online::add(args))?,
+        Some(data) => {
+            let (vault, passphrase) = open_for_new(&args.set, data)?;
+            let unlocker = Unlocker::Passphrase(passphrase);
+            let added = vault.add_slot(&Caller::local(), unlocker, &args.label, kdf);
+            closed(&vault, added)?
+        }
+    };
     output::note(&format!("The passphrase is added, as slot {number}."));
     Ok(())
 }
 
 /// Opens the vault and reads a new passphrase, both before anything is changed.
-fn open_for_new(args: &SetArgs) -> Result<(Vault, Secret<String>), Failure> {
+fn open_for_new(args: &SetArgs, data: &Path) -> Result<(Vault, Secret<String>), Failure> {
     let mut input = Input::default();
-    let vault = args.opener.open(&mut input)?;
-    let file = args.new_passphrase_file.as_deref();
-    let passphrase = input.read_new("the new passphrase", file, check_passphrase)?;
-    Ok((vault, passphrase))
+    let vault = args.opener.open(data, &mut input)?;
+    Ok((vault, args.new_passphrase(&mut input)?))
 }
 
 fn add_key_file(args: &AddKeyFileArgs) -> Result<(), Failure> {
-    let vault = args.opener.open(&mut Input::default())?;
-    if args.create {
-        create_key_file(&args.file)?;
-    }
-    let unlocker = key_file(&args.file)?;
-    let kdf = crate::vault::KdfParams::DEFAULT;
-    let added = vault.add_slot(&Caller::local(), unlocker, &args.label, kdf);
-    let number = closed(&vault, added)?;
+    let number = match &args.opener.which.data {
+        None => super::wait(online::add_key_file(args))?,
+        Some(data) => {
+            let vault = args.opener.open(data, &mut Input::default())?;
+            if args.create {
+                create_key_file(&args.file)?;
+            }
+            let unlocker = key_file(&args.file)?;
+            let kdf = KdfParams::DEFAULT;
+            let added = vault.add_slot(&Caller::local(), unlocker, &args.label, kdf);
+            closed(&vault, added)?
+        }
+    };
     output::note(&format!("The key file is added, as slot {number}."));
     Ok(())
+}
+
+fn add_recovery_code(args: &AddRecoveryCodeArgs) -> Result<(), Failure> {
+    let (number, code) = match &args.opener.which.data {
+        None => super::wait(online::add_recovery_code(args))?,
+        Some(data) => {
+            let vault = args.opener.open(data, &mut Input::default())?;
+            let code = RecoveryCode::generate();
+            let text = code.to_text();
+            let unlocker = Unlocker::RecoveryCode(code);
+            let kdf = KdfParams::DEFAULT;
+            let added = vault.add_slot(&Caller::local(), unlocker, &args.label, kdf);
+            (closed(&vault, added)?, text)
+        }
+    };
+    output::note(&format!(
+        "The recovery code is added, as slot {number}. It is shown this once: write it down."
+    ));
+    output::value(code.expose())
 }
 
 fn create_key_file(path: &Path) -> Result<(), Failure> {
@@ -232,9 +326,14 @@ fn create_key_file(path: &Path) -> Result<(), Failure> {
 }
 
 fn slots(args: &SlotsArgs) -> Result<(), Failure> {
-    let vault = open_locked(&args.data)?;
-    let slots = closed(&vault, vault.slots())?;
-    let slots: Vec<_> = slots.iter().map(|slot: &SlotInfo| json!(slot)).collect();
+    let slots = match &args.which.data {
+        None => super::wait(online::slots(&args.which))?,
+        Some(data) => {
+            let vault = open_locked(data)?;
+            let slots = closed(&vault, vault.slots())?;
+            slots.iter().map(|slot: &SlotInfo| json!(slot)).collect()
+        }
+    };
     if args.json {
         output::json(&json!({"slots": slots}))
     } else {
@@ -243,27 +342,44 @@ fn slots(args: &SlotsArgs) -> Result<(), Failure> {
 }
 
 fn remove_slot(args: &RemoveSlotArgs) -> Result<(), Failure> {
-    let vault = args.opener.open(&mut Input::default())?;
-    let found = vault.slots()?;
-    let Some(slot) = found.iter().find(|slot| slot.number == args.number) else {
-        return closed(&vault, Err(Error::NotFound("key slot")));
+    let sure = |slot: &Value| {
+        let what = format!(
+            "remove slot {} ({}, {})",
+            slot["number"],
+            output::cell(&slot["kind"]),
+            output::cell(&slot["label"])
+        );
+        secrets::confirm(&what, args.yes)
     };
-    let what = format!(
-        "remove slot {} ({}, {})",
-        slot.number, slot.kind, slot.label
-    );
-    secrets::confirm(&what, args.yes)?;
-    let removed = vault.remove_slot(&Caller::local(), args.number);
-    closed(&vault, removed)?;
+    match &args.opener.which.data {
+        None => super::wait(online::remove_slot(args, sure))?,
+        Some(data) => {
+            let vault = args.opener.open(data, &mut Input::default())?;
+            let found = vault.slots()?;
+            let Some(slot) = found.iter().find(|slot| slot.number == args.number) else {
+                return closed(&vault, Err(Error::NotFound("key slot")));
+            };
+            sure(&json!(slot))?;
+            let removed = vault.remove_slot(&Caller::local(), args.number);
+            closed(&vault, removed)?;
+        }
+    }
     output::note(&format!("Slot {} is removed.", args.number));
     Ok(())
 }
 
+impl SetArgs {
+    fn new_passphrase(&self, input: &mut Input) -> Result<Secret<String>, Failure> {
+        let file = self.new_passphrase_file.as_deref();
+        input.read_new("the new passphrase", file, check_passphrase)
+    }
+}
+
 impl Opener {
     /// Opens the vault's file, asks for what unlocks it, and unlocks it.
-    fn open(&self, input: &mut Input) -> Result<Vault, Failure> {
+    fn open(&self, data: &Path, input: &mut Input) -> Result<Vault, Failure> {
         // The file first: nobody types a passphrase to learn that a server is running.
-        let vault = open_locked(&self.data)?;
+        let vault = open_locked(data)?;
         let unlocker = self.with.unlocker(input)?;
         vault.unlock(&unlocker, "command line")?;
         Ok(vault)
@@ -275,11 +391,11 @@ impl Opener {
 /// # Errors
 /// As for every command of `passphrase`.
 pub fn open_unlocked(data: &Path, with: &Unlocking) -> Result<Vault, Failure> {
-    let opener = Opener {
-        data: data.to_owned(),
-        with: with.clone(),
-    };
-    opener.open(&mut Input::default())
+    // The file first: nobody types a passphrase to learn that a server is running.
+    let vault = open_locked(data)?;
+    let unlocker = with.unlocker(&mut Input::default())?;
+    vault.unlock(&unlocker, "command line")?;
+    Ok(vault)
 }
 
 impl Unlocking {
@@ -310,9 +426,9 @@ impl Unlocking {
 
 fn open_locked(data: &Path) -> Result<Vault, Failure> {
     Vault::open(data, Settings::default(), Clock::system()).map_err(|error| match error {
-        Error::Conflict(_) => Failure::from(error).with_hint(
-            "this works on a stopped server's data: stop the server, or use `strongroom status` to \
-             see the slots",
+        Error::InUse => Failure::from(error).with_hint(
+            "the server that has it can do this: leave `--data` and STRONGROOM_DATA out; or stop \
+             the server first",
         ),
         Error::NotFound(_) => {
             let what = format!("there is no vault in {}", data.display());

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::failure::{Exit, Failure};
 use super::output;
-use super::passphrase::Opener;
+use super::passphrase::Unlocking;
 use super::progress::Watch;
 use super::secrets::Input;
 use crate::clock::Clock;
@@ -27,9 +27,12 @@ pub struct RestoreArgs {
     /// The backup.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The new directory (`--data`), and what opened the vault when the backup was made.
+    /// The new directory, which may exist if it is empty and yours alone.
+    #[arg(long, env = "STRONGROOM_DATA", value_name = "DIR")]
+    pub data: PathBuf,
+    /// What opened the vault when the backup was made.
     #[command(flatten)]
-    pub opener: Opener,
+    pub with: Unlocking,
     /// Print JSON: {"epoch", "entries", "audit_seq"}.
     #[arg(long)]
     pub json: bool,
@@ -46,8 +49,8 @@ pub fn run(args: &RestoreArgs) -> Result<(), Failure> {
         let what = format!("there is no file {}", args.file.display());
         return Err(Failure::new(Exit::NotFound, what, "name a backup's file"));
     }
-    let unlocker = args.opener.with.unlocker(&mut Input::default())?;
-    let data = &args.opener.data;
+    let unlocker = args.with.unlocker(&mut Input::default())?;
+    let data = &args.data;
     let mut watch = Watch::new("restore", args.json);
     let restored = Vault::restore(
         &args.file,

@@ -5,6 +5,7 @@
 
 mod apps;
 mod links;
+mod slots;
 mod system;
 mod tokens;
 
@@ -26,6 +27,10 @@ pub async fn dispatch(app: &App, route: Route, call: Call) -> Result<Answer> {
         Route::Unlock => system::unlock(app, &call).await,
         Route::Lock => system::lock(app, &call).await,
         Route::Backup => system::backup(app, &call).await,
+        Route::AddSlot => slots::add(app, &call).await,
+        Route::RemoveSlot => slots::remove(app, &call).await,
+        Route::Passphrase => slots::change(app, &call).await,
+        Route::Rotate => slots::rotate(app, &call).await,
         Route::Keys => system::keys(app, &call),
         Route::AddKey => system::add_key(app, &call).await,
         Route::RemoveKey => system::remove_key(app, &call).await,

@@ -32,6 +32,14 @@ pub enum Route {
     Lock,
     /// Write a backup.
     Backup,
+    /// Make a key slot.
+    AddSlot,
+    /// Delete a key slot.
+    RemoveSlot,
+    /// Change the passphrase.
+    Passphrase,
+    /// Rotate the keys that seal records.
+    Rotate,
     /// List apps.
     Apps,
     /// Make an app.
@@ -134,7 +142,7 @@ const fn upload(method: Method, path: &'static str, entrance: Entrance, route: R
 }
 
 /// The table.
-pub static TABLE: [Row; 37] = {
+pub static TABLE: [Row; 41] = {
     use Entrance::{Key, Open, Page};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
@@ -146,6 +154,10 @@ pub static TABLE: [Row; 37] = {
         row(POST, "/v1/unlock", Open, Route::Unlock),
         row(POST, "/v1/lock", Key, Route::Lock),
         row(POST, "/v1/backup", Key, Route::Backup),
+        upload(POST, "/v1/slots", Key, Route::AddSlot),
+        upload(DELETE, "/v1/slots/{}", Key, Route::RemoveSlot),
+        upload(PUT, "/v1/passphrase", Key, Route::Passphrase),
+        row(POST, "/v1/rotate", Key, Route::Rotate),
         row(GET, "/v1/apps", Key, Route::Apps),
         row(POST, "/v1/apps", Key, Route::AddApp),
         row(GET, "/v1/apps/{}", Key, Route::App),

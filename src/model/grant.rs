@@ -39,7 +39,7 @@ pub enum Action {
     Keys,
     /// Read the audit trail.
     Audit,
-    /// Lock the vault.
+    /// Lock the vault, change its key slots (with what opens it), rotate its keys.
     Lock,
     /// Write a backup on the server's machine. What is written is sealed.
     Backup,

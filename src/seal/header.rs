@@ -53,6 +53,16 @@ impl Header {
         &self.slots
     }
 
+    /// The terms: the current one, and while records are being resealed those before it.
+    pub fn terms(&self) -> &[Term] {
+        &self.terms
+    }
+
+    /// The number of the term that records are sealed under.
+    pub fn current_term(&self) -> u32 {
+        self.current_term
+    }
+
     /// The header as stored.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.authenticated_bytes();
@@ -154,6 +164,11 @@ impl Term {
         term.wrapped = primitives::seal(wrapping, &term.associated(vault_id), key);
         term
     }
+}
+
+/// The error of a header that was changed behind the vault's back.
+pub(super) fn changed() -> Error {
+    Error::Damaged("the vault's header was changed".into())
 }
 
 fn damaged(why: &str) -> Error {

@@ -56,7 +56,14 @@ impl Sealed {
     }
 
     pub(super) fn term(&self) -> u32 {
-        u32::from_le_bytes(self.0[1..5].try_into().expect("the shape was checked"))
+        Self::term_of(&self.0).expect("the shape was checked")
+    }
+
+    /// The key term that stored bytes say they are sealed under; `None` where they are too short
+    /// to say one.
+    pub fn term_of(bytes: &[u8]) -> Option<u32> {
+        let (_, rest) = bytes.split_first()?;
+        rest.first_chunk().copied().map(u32::from_le_bytes)
     }
 
     /// How many parts it has; bound into each of them.

@@ -13,7 +13,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 fn keyring() -> Keyring {
     let root: [u8; 32] = std::array::from_fn(|at| at as u8);
     let mut keys = Keyring::from_root(&[0x11; 16], &root).unwrap();
-    keys.take_term(1, &[0x22; 32]);
+    keys.take_term(1, &[0x22; 32], Timestamp::default());
     keys
 }
 
@@ -160,8 +160,8 @@ fn s1_parts_of_a_record_cannot_be_put_together_anew() {
 fn s1_a_record_opens_under_the_term_it_was_sealed_with_alone() {
     let mut keys = keyring();
     let first = sealed(&keys, 7);
-    keys.take_term(2, &[0x23; 32]);
-    keys.current = 1;
+    keys.take_term(2, &[0x23; 32], Timestamp::default());
+    keys.terms.get_mut().unwrap().now.make_current(2);
     let second = sealed(&keys, 7);
     let opens = |record: &Sealed| keys.open("tokens", IDENTITY, record, 0).is_ok();
     assert!(opens(&first) && opens(&second));

@@ -10,12 +10,11 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::sync::RwLock;
 
 use redb::{ReadableTableMetadata, TableError};
 
 use super::view::storage;
-use super::{Definition, HEADER, Index, Place, Read, Records, Scan, Store, View, file, on_file};
+use super::{Definition, HEADER, Index, Read, Records, Scan, Store, View, file};
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -47,12 +46,8 @@ impl Read {
     /// `progress` answers.
     pub fn copy_to(&self, path: &Path, progress: &mut Progress<'_>) -> Result<u64> {
         let file = file::create(path)?;
-        let copied = on_file(file)
-            .and_then(|database| {
-                let target = Store {
-                    place: Place::File(path.to_owned()),
-                    database: RwLock::new(Some(database)),
-                };
+        let copied = Store::on_file(file)
+            .and_then(|target| {
                 let entries = self.fill(&target, progress)?;
                 target.close()?;
                 Ok(entries)
@@ -112,7 +107,7 @@ fn tables() -> impl Iterator<Item = Definition> {
 ///
 /// # Errors
 /// [`Error::NotFound`] where there is none; [`Error::Settings`] where it is no file of ours;
-/// [`Error::Conflict`] where it is in use, or the new one exists; [`Error::Storage`]; what
+/// [`Error::InUse`]; [`Error::Conflict`] where the new one exists; [`Error::Storage`]; what
 /// `progress` answers.
 pub fn copy_file(from: &Path, to: &Path, progress: &mut Progress<'_>) -> Result<()> {
     let mut source = file::open_to_read(from)?;

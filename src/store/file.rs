@@ -45,10 +45,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<File> {
     refuse_empty(path, &about)?;
     match file.try_lock_shared() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Conflict(format!(
-            "{} is in use by another process",
-            path.display()
-        ))),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse),
         Err(TryLockError::Error(error)) => Err(Error::Storage(format!(
             "cannot lock {}: {error}",
             path.display()

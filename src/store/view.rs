@@ -80,12 +80,18 @@ pub trait View {
         self.bytes(table.definition(), key)
     }
 
-    /// Visits records as they lie, whatever their shape: for whoever looks for damage.
+    /// Visits the bytes of every record of a table as they are stored, whole or not, in the order
+    /// of their keys: for whoever must not stop at a damaged one.
     ///
     /// # Errors
     /// The visitor's, and [`Error::Storage`].
-    fn scan_bytes(&self, table: Records, visit: &mut Visit<'_>) -> Result<()> {
-        self.visit(table.definition(), b"", None, visit)
+    fn scan_bytes(
+        &self,
+        table: Records,
+        after: Option<&[u8]>,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        self.visit(table.definition(), b"", after, visit)
     }
 
     /// Visits index entries whose key begins with `prefix`, in the order of their keys.

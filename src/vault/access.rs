@@ -10,7 +10,7 @@
 //! It never: lets a decision depend on what is stored.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Duration;
 
 use super::audit::{Audit, Entry};
@@ -40,7 +40,7 @@ fn count_stranger(strangers: &Mutex<Strangers>, now: Timestamp) -> Option<u64> {
 pub(super) struct Open {
     keys: Arc<Keyring>,
     audit: Arc<Audit>,
-    writer: Writer,
+    writer: Arc<Writer>,
     /// Every access key, so that a request costs no read of the store. Held for lines.
     access_keys: Arc<RwLock<HashMap<String, Arc<KeptKey>>>>,
 }
@@ -98,7 +98,7 @@ impl Gate {
         let open = Open {
             keys,
             audit,
-            writer,
+            writer: Arc::new(writer),
             access_keys: Arc::new(RwLock::new(access_keys)),
         };
         *self.open.write().expect("no holder panics") = Some(Arc::new(open));
@@ -115,6 +115,23 @@ impl Gate {
         }
     }
 
+    /// Begins a new generation of permits; what comes back is there for as long as one of those
+    /// before it is out.
+    ///
+    /// # Errors
+    /// [`Error::Locked`].
+    pub(super) fn begin_generation(&self) -> Result<Weak<Open>> {
+        let mut gate = self.open.write().expect("no holder panics");
+        let old = gate.take().ok_or(Error::Locked)?;
+        *gate = Some(Arc::new(Open {
+            keys: Arc::clone(&old.keys),
+            audit: Arc::clone(&old.audit),
+            writer: Arc::clone(&old.writer),
+            access_keys: Arc::clone(&old.access_keys),
+        }));
+        Ok(Arc::downgrade(&old))
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.open.read().expect("no holder panics").is_some()
     }
@@ -127,13 +144,15 @@ impl Gate {
             .ok_or(Error::Locked)
     }
 
-    /// Number of the last commit, last audit entry, and whether the keys are locked in memory.
-    pub(super) fn status(&self) -> Option<(u64, u64, bool)> {
+    /// Number of the last commit, last audit entry, whether the keys are locked in memory, and the
+    /// current key term with its beginning.
+    pub(super) fn status(&self) -> Option<(u64, u64, bool, (u32, Timestamp))> {
         let open = self.opened().ok()?;
         Some((
             open.writer.epoch(),
             open.audit.last_seq(),
             open.keys.is_locked_in_memory(),
+            open.keys.current_term(),
         ))
     }
 
@@ -314,6 +333,17 @@ impl Permit {
                 });
             })
         })
+    }
+
+    /// [`Self::write`] for a step of what is on record as a whole, and hands nothing out.
+    ///
+    /// # Errors
+    /// [`Error::Busy`].
+    pub(super) fn write_step<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<Receipt<T>> {
+        self.open.writer.submit(operation)
     }
 
     /// [`Permit::write`] for an operation that says what came of it. That is put on record too,

@@ -365,7 +365,7 @@ impl Place {
     fn clear(&self) -> Result<()> {
         match is_free(&self.partial) {
             Err(Error::NotFound(_)) => Ok(()),
-            Err(error @ Error::Conflict(_)) => Err(error),
+            Err(error @ Error::InUse) => Err(error),
             _ => std::fs::remove_file(&self.partial).map_err(|error| {
                 Error::Storage(format!("cannot remove {}: {error}", self.partial.display()))
             }),

@@ -130,7 +130,7 @@ impl Vault {
     /// (`place` is a file), and changes nothing. Without an unlocker only the structure is seen.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Conflict`] where it is in use; [`Error::UnlockFailed`];
+    /// [`Error::NotFound`]; [`Error::InUse`]; [`Error::UnlockFailed`];
     /// [`Error::Settings`] where it is nothing to look at; [`Error::TooNew`]; what `progress`
     /// answers. Damage is in the report.
     pub fn check_at(
@@ -210,7 +210,7 @@ fn structure(view: &Read, report: &mut Report, progress: &mut Progress<'_>) -> R
     let (mut done, total) = (0, view.entries()?);
     for table in Records::COUNTED.into_iter().chain([Records::Meta]) {
         let mut entries = 0;
-        let scanned = view.scan_bytes(table, &mut |_, value| {
+        let scanned = view.scan_bytes(table, None, &mut |_, value| {
             step(&mut done, total, progress)?;
             entries += 1;
             if Sealed::parse(value).is_err() {
@@ -322,7 +322,7 @@ impl Exam<'_, '_> {
     ) -> Result<()> {
         let view = self.view;
         let mut entries = 0;
-        let scanned = view.scan_bytes(table, &mut |key, value| {
+        let scanned = view.scan_bytes(table, None, &mut |key, value| {
             self.step()?;
             entries += 1;
             let looked = Sealed::parse(value).and_then(|sealed| look(self, key, &sealed));

@@ -111,6 +111,11 @@ impl Ledger {
         self.header = digest(&[header]);
     }
 
+    /// True where both were written with the same header.
+    pub(super) fn has_header_of(&self, other: &Self) -> bool {
+        self.header == other.header
+    }
+
     /// Compares a stored header with the one last written. An older one has a good signature too,
     /// and opens with whatever opened the vault then.
     ///

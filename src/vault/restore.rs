@@ -16,11 +16,10 @@ use serde::Serialize;
 
 use super::audit::AuditMode;
 use super::check::examine;
-use super::create::make_directory;
 use super::host::{RESTORED, RestoredFrom};
 use super::ledger::{self, Ledger};
 use super::records::encode;
-use super::unlock::{AUDIT, FILE};
+use super::unlock::{AUDIT, FILE, check_directory};
 use super::{Settings, Vault};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -150,6 +149,25 @@ impl Vault {
         write.put_record(Records::Meta, RESTORED, &sealed)?;
         write.put_record(Records::Meta, ledger::KEY, &ledger.seal(keys)?)?;
         write.commit()
+    }
+}
+
+/// Makes the data directory, or finds it empty. True where it was made.
+fn make_directory(directory: &Path) -> Result<bool> {
+    let refused =
+        |error| Error::Settings(format!("cannot create {}: {error}", directory.display()));
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Ok(()) => return Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(refused(error)),
+    }
+    check_directory(directory)?;
+    match std::fs::read_dir(directory).map_err(refused)?.next() {
+        None => Ok(false),
+        Some(_) => Err(Error::Conflict(format!(
+            "{} is not empty; a vault is restored into a directory of its own",
+            directory.display()
+        ))),
     }
 }
 

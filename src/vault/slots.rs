@@ -2,12 +2,17 @@
 //!
 //! It promises: a key derivation, which is slow on purpose, holds up nobody but its caller: the new
 //! header is prepared first and stored in one step, where the old one is still there; a header
-//! changed behind the vault's back is refused, not signed again.
-//! It never: leaves a vault without a way in.
+//! changed behind the vault's back is refused, not signed again. Where a change asks for proof,
+//! what opens the vault is presented anew, with the patience of an unlock: an access key that was
+//! stolen takes nothing over.
+//! It never: leaves a vault without a way in, or undoes a rotation of the keys beside it.
+
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::Vault;
+use super::unlock::Patience;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::model::access::{Action, Caller, Target};
@@ -101,12 +106,67 @@ impl Vault {
         .map(|_| ())
     }
 
-    /// Prepares a new header on this thread, and stores it where the one it was made from is still
-    /// the stored one.
-    fn change_header(
+    /// Does `change` once `current` has opened the vault anew. Blocks for the derivation, and for
+    /// the change; one at a time.
+    ///
+    /// # Errors
+    /// [`Error::UnlockFailed`]; [`Error::Busy`] while another derivation is under way or the wait
+    /// after a wrong try is not over; [`Error::Denied`]; the change's.
+    pub fn with_proof<T>(
         &self,
         caller: &Caller,
-        prepare: impl FnOnce(&Keyring, &Header) -> Result<Header>,
+        current: &Unlocker,
+        change: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let permit = self.gate().permit(caller, Action::Lock, &Target::vault())?;
+        let Ok(mut patience) = self.0.patience.try_lock() else {
+            return Err(Error::Busy(Duration::from_secs(2)));
+        };
+        let now = self.clock().now();
+        if now < patience.not_before {
+            return Err(Error::Busy(patience.not_before.since(now)));
+        }
+        let header = own_header(permit.keys(), &self.store().header()?)?;
+        if let Err(error) = Keyring::unlock(&header, current) {
+            if error == Error::UnlockFailed {
+                patience.failed(self.clock().now());
+                permit.record("refused: what opens the vault was not presented", None)?;
+            }
+            return Err(error);
+        }
+        *patience = Patience::default();
+        drop(permit);
+        change()
+    }
+
+    /// Prepares a new header on this thread, and stores it where the one it was made from is still
+    /// the stored one. Made from one with other key terms it is prepared anew: a rotation begins
+    /// and ends by itself, and nobody is to hear of it here.
+    pub(super) fn change_header(
+        &self,
+        caller: &Caller,
+        prepare: impl Fn(&Keyring, &Header) -> Result<Header>,
+    ) -> Result<Header> {
+        // A rotation changes the header twice in all.
+        let mut tries = 3;
+        loop {
+            tries -= 1;
+            let before = Header::parse(&self.store().header()?)?;
+            let outcome = self.try_change_header(caller, &prepare);
+            if !matches!(outcome, Err(Error::Conflict(_))) || tries == 0 {
+                return outcome;
+            }
+            let after = Header::parse(&self.store().header()?)?;
+            if after.slots() != before.slots() {
+                return outcome;
+            }
+        }
+    }
+
+    fn try_change_header(
+        &self,
+        caller: &Caller,
+        prepare: impl Fn(&Keyring, &Header) -> Result<Header>,
     ) -> Result<Header> {
         let permit = self.gate().permit(caller, Action::Lock, &Target::vault())?;
         let stored = self.store().header()?;

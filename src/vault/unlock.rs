@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::access::Gate;
 use super::audit::Audit;
+use super::create::unfinished;
 use super::ledger::Ledger;
 use super::restore::refuse_unfinished;
 use super::{Settings, Vault, keys};
@@ -25,7 +26,7 @@ use crate::store::Store;
 #[derive(Default)]
 pub(super) struct Patience {
     failures: u32,
-    not_before: Timestamp,
+    pub(super) not_before: Timestamp,
 }
 
 /// The store's file in the data directory.
@@ -37,11 +38,16 @@ impl Vault {
     /// Opens the vault in a directory. It is locked then.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Settings`] where others may read it, [`Error::Conflict`] where
+    /// [`Error::NotFound`], [`Error::Settings`] where others may read it, [`Error::InUse`] where
     /// another process has it, [`Error::Damaged`].
     pub fn open(directory: &Path, settings: Settings, clock: Clock) -> Result<Self> {
         check_directory(directory)?;
         refuse_unfinished(directory)?;
+        unfinished::check(directory)?;
+        let trail = directory.join(AUDIT);
+        if trail.symlink_metadata().is_ok() {
+            check_directory(&trail)?;
+        }
         let store = Store::open(&directory.join(FILE))?;
         Header::parse(&store.header()?)?;
         Ok(Self::assemble(store, Some(directory), settings, clock))
@@ -65,7 +71,14 @@ impl Vault {
         if now < patience.not_before {
             return Err(Error::Busy(patience.not_before.since(now)));
         }
-        let stored = self.store().header()?;
+        let stored = match self.store().header() {
+            // Locked while its file was closed after an error: no writer is there to open it.
+            Err(Error::Storage(_)) => {
+                self.store().reopen()?;
+                self.store().header()?
+            }
+            other => other?,
+        };
         let header = Header::parse(&stored)?;
         let keys = match Keyring::unlock(&header, unlocker) {
             Ok(keys) => Arc::new(keys),
@@ -97,7 +110,8 @@ impl Vault {
                 // The ledger soon remembers a later entry: from here on the trail itself tells.
                 fault.map_or(Ok(()), |fault| permit.record(&fault, None))
             })
-            .and_then(|()| self.settle_in());
+            .and_then(|()| self.settle_in())
+            .and_then(|()| self.resume_rotation());
         if recorded.is_err() {
             // An unlock that cannot be put on record does not count.
             self.gate().shut();
@@ -136,6 +150,7 @@ impl Vault {
         let permit = self.gate().permit(caller, Action::Lock, &Target::vault())?;
         permit.record("locked", None)?;
         drop(permit);
+        self.0.rotator.stop();
         self.gate().shut();
         self.0.backups.join();
         Ok(())
@@ -146,6 +161,7 @@ impl Vault {
     /// # Errors
     /// [`Error::Storage`] where the last bytes could not be written.
     pub fn close(&self) -> Result<()> {
+        self.0.rotator.stop();
         self.gate().shut();
         self.0.backups.join();
         self.store().close()
@@ -153,7 +169,7 @@ impl Vault {
 }
 
 impl Patience {
-    fn failed(&mut self, now: Timestamp) {
+    pub(super) fn failed(&mut self, now: Timestamp) {
         self.failures = self.failures.saturating_add(1);
         let doublings = self.failures.saturating_sub(1).min(16);
         let wait = limits::UNLOCK_DELAY_FIRST.saturating_mul(1 << doublings);
@@ -175,6 +191,12 @@ pub(super) fn check_directory(directory: &Path) -> Result<()> {
     if !about.is_dir() {
         return Err(Error::Settings(format!(
             "{} is not a directory",
+            directory.display()
+        )));
+    }
+    if about.uid() != rustix::process::geteuid().as_raw() {
+        return Err(Error::Settings(format!(
+            "{} belongs to another user",
             directory.display()
         )));
     }

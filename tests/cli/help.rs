@@ -2,7 +2,7 @@
 
 use super::support::{KEY, run, run_with};
 
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 40] = [
     "dev",
     "init",
     "serve",
@@ -36,8 +36,10 @@ const COMMANDS: [&str; 38] = [
     "passphrase set",
     "passphrase add",
     "passphrase add-key-file",
+    "passphrase add-recovery-code",
     "passphrase slots",
     "passphrase remove-slot",
+    "rotate",
     "sandbox",
     "completions",
     "",

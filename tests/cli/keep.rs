@@ -83,12 +83,12 @@ fn a_stopped_vault_is_backed_up_checked_and_restored() {
     let half = std::fs::read(file).unwrap();
     let damaged = home.join("half.redb");
     std::fs::write(&damaged, &half[..half.len() / 2]).unwrap();
-    let report = with(&["check", path(&damaged)]).ended(11);
+    let report = with(&["check", path(&damaged)]).ended(12);
     assert!(report.out.contains("is DAMAGED") && report.out.contains("What to do"));
     let structure = run_with(&["check", path(&damaged), "--structure-only"], &[], "");
-    assert_eq!(structure.ended(11).err, "");
+    assert_eq!(structure.ended(12).err, "");
     let elsewhere = home.join("elsewhere");
-    let refused = with(&["restore", path(&damaged), "--data", path(&elsewhere)]).ended(11);
+    let refused = with(&["restore", path(&damaged), "--data", path(&elsewhere)]).ended(12);
     assert!(
         refused.failure().1.contains("nothing was restored"),
         "{}",

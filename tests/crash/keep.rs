@@ -300,7 +300,7 @@ async fn the_command_line_backs_up_a_served_vault_and_restores_it() {
     let damaged = damaged.to_str().unwrap();
     let checked = home.run(&[&["check", damaged], with.as_slice()].concat());
     let text = String::from_utf8_lossy(&checked.stdout);
-    assert_eq!(checked.status.code(), Some(11), "{text}");
+    assert_eq!(checked.status.code(), Some(12), "{text}");
     assert!(
         text.contains("is DAMAGED") && text.contains("What to do:"),
         "{text}"

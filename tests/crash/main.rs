@@ -5,6 +5,7 @@
 //! | a connection outlives kill -9 in mid-refresh where the provider has a grace (issue item 8) | `refresh` |
 //! | without a grace it says `interrupted_refresh`, never `revoked` | `refresh` |
 //! | a backup or restore that is killed leaves nothing that is half (C4) | `keep` |
+//! | V14 a rotation of the keys goes on after kill -9, and slots change while it serves | `rotation` |
 //! | the command line does the main job against a served vault | `commands` |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -19,6 +20,7 @@ mod commands;
 mod keep;
 mod process;
 mod refresh;
+mod rotation;
 #[path = "../it/support.rs"]
 #[allow(
     dead_code,

@@ -51,7 +51,7 @@ impl Home {
         self.home.path().join("data")
     }
 
-    fn passphrase_file(&self) -> PathBuf {
+    pub fn passphrase_file(&self) -> PathBuf {
         self.home.path().join("passphrase")
     }
 
@@ -66,10 +66,16 @@ impl Home {
 
     /// Starts `serve`, unlocked by the passphrase file, and waits until it listens.
     pub fn serve(&self, more: &[&str]) -> Served {
+        let file = self.passphrase_file();
+        let opener = ["--passphrase-file", file.to_str().unwrap()];
+        self.serve_with(&[&opener[..], more].concat())
+    }
+
+    /// Starts `serve` with these arguments, and waits until it listens.
+    pub fn serve_with(&self, arguments: &[&str]) -> Served {
         let mut child = command(&self.data())
-            .args(["serve", "--listen", "127.0.0.1:0", "--passphrase-file"])
-            .arg(self.passphrase_file())
-            .args(more)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -6,10 +6,14 @@ use crate::scene::Scene;
 use crate::support::{PASSPHRASE, Raw};
 
 /// Every native route of DESIGN 5 that needs a key, with a path that fits.
-const ROUTES: [(&str, &str); 24] = [
+const ROUTES: [(&str, &str); 28] = [
     ("GET", "/v1/status"),
     ("POST", "/v1/lock"),
     ("POST", "/v1/backup"),
+    ("POST", "/v1/slots"),
+    ("DELETE", "/v1/slots/1"),
+    ("PUT", "/v1/passphrase"),
+    ("POST", "/v1/rotate"),
     ("GET", "/v1/apps"),
     ("POST", "/v1/apps"),
     ("GET", "/v1/apps/demo"),
@@ -46,6 +50,17 @@ const ROUTES: [(&str, &str); 24] = [
 fn bodies() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("POST", "/v1/unlock", json!({ "passphrase": PASSPHRASE })),
+        (
+            "POST",
+            "/v1/slots",
+            json!({ "kind": "passphrase", "passphrase": "p", "label": "l", "current": "c" }),
+        ),
+        ("DELETE", "/v1/slots/9", json!({ "current": "c" })),
+        (
+            "PUT",
+            "/v1/passphrase",
+            json!({ "passphrase": "p", "current": "c" }),
+        ),
         (
             "POST",
             "/v1/apps",
@@ -382,6 +397,7 @@ async fn n3_a_body_of_another_type_or_too_long_is_refused() {
 
         let most = match path {
             "/v1/token" | "/v1/tokens" => 256 * 1024,
+            "/v1/slots" | "/v1/slots/9" | "/v1/passphrase" => 256 * 1024,
             _ => 64 * 1024,
         };
         let json = [auth, ("content-type", "application/json")];

@@ -24,10 +24,12 @@ async fn health_is_open_and_status_needs_any_key() {
         "audit_seq",
         "backup",
         "epoch",
+        "key_term",
         "keys_in_locked_memory",
         "locked",
         "refresh_paused",
         "refresh_paused_because",
+        "rotation",
         "slots",
         "version",
     ];

@@ -27,6 +27,7 @@ mod api_backup;
 mod api_keys;
 mod api_removal;
 mod api_shape;
+mod api_slots;
 mod api_tokens;
 mod api_vault;
 mod authorization;

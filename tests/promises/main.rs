@@ -21,5 +21,6 @@ mod owners;
 mod plan;
 mod readable;
 mod refresh;
+mod rotation;
 mod slots;
 mod support;

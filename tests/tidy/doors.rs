@@ -92,13 +92,6 @@ pub const DOORS: &[Door] = &[
         ..CLOSED
     },
     Door {
-        signs: &[Sign::Root("indicatif")],
-        may: &["cli/progress.rs"],
-        in_tests: true,
-        instead: "`cli/progress.rs` shows how far something is",
-        ..CLOSED
-    },
-    Door {
         signs: &[Sign::Root("memmap2")],
         may: &["seal/*"],
         in_tests: true,
@@ -148,8 +141,11 @@ pub const DOORS: &[Door] = &[
         but: &[
             ("http/accept.rs", "Instant::now"),
             ("http/pace.rs", "Instant::now"),
+            ("http/room.rs", "Instant::now"),
             ("connect.rs", "tokio::time::Instant::now"),
             ("refresh/revoke.rs", "Instant::now"),
+            ("vault/writer/trouble.rs", "std::time::Instant"),
+            ("vault/writer/trouble.rs", "Instant::now"),
         ],
         in_tests: true,
         instead: "a `Clock` is passed in",
@@ -190,6 +186,7 @@ pub const DOORS: &[Door] = &[
             Sign::Root("clap"),
             Sign::Root("clap_complete"),
             Sign::Root("comfy_table"),
+            Sign::Root("indicatif"),
             Sign::Root("rpassword"),
         ],
         may: &["cli*"],

@@ -14,7 +14,7 @@ use crate::http::app::{App, Call};
 use crate::http::wire::keys::{KeyRequest, KeyShape};
 use crate::http::wire::{ok, read, typed};
 use crate::secret::Secret;
-use crate::vault::{Backup, Pause, SlotInfo, Unlocker};
+use crate::vault::{Backup, KeyTerm, Pause, Rotation, SlotInfo, Unlocker};
 
 #[derive(Serialize)]
 struct Health {
@@ -32,6 +32,8 @@ struct StatusShape {
     refresh_paused: bool,
     refresh_paused_because: Option<Pause>,
     backup: Option<Backup>,
+    key_term: Option<KeyTerm>,
+    rotation: Option<Rotation>,
     slots: Vec<SlotInfo>,
 }
 
@@ -67,14 +69,14 @@ pub(super) fn status(app: &App, call: &Call) -> Result<Answer> {
         refresh_paused: status.refresh_paused,
         refresh_paused_because: status.refresh_paused_because,
         backup: app.vault.latest_backup(caller)?,
+        key_term: status.key_term,
+        rotation: status.rotation,
         slots: app.vault.slots()?,
     }))
 }
 
 pub(super) async fn unlock(app: &App, call: &Call) -> Result<Answer> {
-    if !call.peer.loopback_or_unix && !app.remote_unlock {
-        return Err(Error::Denied);
-    }
+    from_here(app, call)?;
     let typed = read::<UnlockRequest>(&call.body)?.passphrase;
     let typed = typed.ok_or_else(|| Error::invalid("`passphrase` is missing"))?;
     let (vault, from) = (app.vault.clone(), call.peer.address.clone());
@@ -136,8 +138,17 @@ pub(super) async fn verify_audit(app: &App, call: &Call) -> Result<Answer> {
     Ok(ok(&blocking(move || vault.verify_audit(&caller)).await?))
 }
 
+/// What opens the vault is taken from this machine alone, unless told otherwise.
+pub(super) fn from_here(app: &App, call: &Call) -> Result<()> {
+    if call.peer.loopback_or_unix || app.remote_unlock {
+        Ok(())
+    } else {
+        Err(Error::Denied)
+    }
+}
+
 /// Runs what takes long apart from who is served.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(work)
