@@ -13,6 +13,7 @@ use super::client::Client;
 use super::failure::{Exit, Failure};
 use super::passphrase::{Unlocking, closed, open_unlocked};
 use super::progress::Watch;
+use super::secrets::Input;
 use super::{output, wait};
 use crate::limits;
 use crate::model::access::Caller;
@@ -70,7 +71,7 @@ fn here(args: &BackupArgs, data: &Path) -> Result<(), Failure> {
         let what = format!("cannot tell where {} is: {error}", args.directory.display());
         Failure::usage(what, "name a directory that is there")
     })?;
-    let vault = open_unlocked(data, &with)?;
+    let vault = open_unlocked(data, &with, &mut Input::default())?;
     let mut watch = Watch::new("backup", args.json);
     let made = vault.backup(&Caller::local(), &directory, &mut |done, total| {
         watch.set(done, total);

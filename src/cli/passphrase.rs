@@ -378,11 +378,7 @@ impl SetArgs {
 impl Opener {
     /// Opens the vault's file, asks for what unlocks it, and unlocks it.
     fn open(&self, data: &Path, input: &mut Input) -> Result<Vault, Failure> {
-        // The file first: nobody types a passphrase to learn that a server is running.
-        let vault = open_locked(data)?;
-        let unlocker = self.with.unlocker(input)?;
-        vault.unlock(&unlocker, "command line")?;
-        Ok(vault)
+        open_unlocked(data, &self.with, input)
     }
 }
 
@@ -390,10 +386,10 @@ impl Opener {
 ///
 /// # Errors
 /// As for every command of `passphrase`.
-pub fn open_unlocked(data: &Path, with: &Unlocking) -> Result<Vault, Failure> {
+pub fn open_unlocked(data: &Path, with: &Unlocking, input: &mut Input) -> Result<Vault, Failure> {
     // The file first: nobody types a passphrase to learn that a server is running.
     let vault = open_locked(data)?;
-    let unlocker = with.unlocker(&mut Input::default())?;
+    let unlocker = with.unlocker(input)?;
     vault.unlock(&unlocker, "command line")?;
     Ok(vault)
 }
