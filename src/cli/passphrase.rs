@@ -376,7 +376,6 @@ impl SetArgs {
 }
 
 impl Opener {
-    /// Opens the vault's file, asks for what unlocks it, and unlocks it.
     fn open(&self, data: &Path, input: &mut Input) -> Result<Vault, Failure> {
         open_unlocked(data, &self.with, input)
     }
@@ -385,7 +384,7 @@ impl Opener {
 /// Opens and unlocks a stopped server's vault.
 ///
 /// # Errors
-/// As for every command of `passphrase`.
+/// As the commands of `passphrase`.
 pub fn open_unlocked(data: &Path, with: &Unlocking, input: &mut Input) -> Result<Vault, Failure> {
     // The file first: nobody types a passphrase to learn that a server is running.
     let vault = open_locked(data)?;
@@ -439,10 +438,10 @@ fn key_file(path: &Path) -> Result<Unlocker, Failure> {
     Ok(Unlocker::key_file(bytes)?)
 }
 
-/// Closes the vault whatever came before; the first failure of the two is the one that counts.
+/// Closes the vault whatever came before.
 ///
 /// # Errors
-/// The first of the two.
+/// The first failure of the two.
 pub fn closed<T>(vault: &Vault, result: crate::error::Result<T>) -> Result<T, Failure> {
     let closing = vault.close();
     let value = result?;
