@@ -10,6 +10,8 @@
 mod app;
 pub mod args;
 mod audit;
+mod backup;
+mod check;
 mod client;
 mod completions;
 mod connect;
@@ -24,6 +26,8 @@ mod logging;
 mod misuse;
 mod output;
 mod passphrase;
+mod progress;
+mod restore;
 mod rotate;
 mod sandbox;
 mod secrets;
@@ -67,6 +71,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Sandbox(args) => sandbox::run(args),
         Command::Init(args) => init::run(&args),
         Command::Passphrase(command) => passphrase::run(command),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Unlock(args) => wait(lock::unlock(args)),
         Command::Lock(args) => wait(lock::lock(args)),

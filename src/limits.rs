@@ -17,6 +17,8 @@ pub const SCOPE_BYTES_MAX: usize = 512;
 pub const SCOPES_MAX: usize = 128;
 /// Longest name, description or reason given by a caller, in bytes.
 pub const TEXT_BYTES_MAX: usize = 1024;
+/// Longest path a caller may name, in bytes: the system's own bound.
+pub const PATH_BYTES_MAX: usize = 4096;
 /// Longest URL we keep, in bytes.
 pub const URL_BYTES_MAX: usize = 2048;
 /// Longest access token, refresh token, id token or API key, in bytes. JWTs of 16 KiB are seen.
@@ -98,6 +100,16 @@ pub const STORE_LAYER_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const STORE_READERS_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Most writes in one commit. Beyond 100 a group gains little and its first waiter waits longer.
 pub const COMMIT_GROUP_MAX: usize = 256;
+/// Records of one transaction of a copy that is being made: a copy takes the memory of one of them.
+pub const COPY_CHUNK_RECORDS_MAX: usize = 1024;
+/// Bytes of one transaction of a copy, within one record: a thousand of the longest would be
+/// 512 MiB.
+pub const COPY_CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes read at one time where a file is copied as it is.
+pub const COPY_BUFFER_BYTES: usize = 1024 * 1024;
+/// Most that may be written to a store opened aside, in bytes. Opening one that was not closed in
+/// order writes a few pages.
+pub const OVERLAY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// First pause between two tries of a disk that goes on failing; doubled for each further one.
 pub const STORE_HEAL_EVERY: Duration = Duration::from_secs(1);
 /// Longest such pause: room that was made is used within this.
@@ -109,6 +121,13 @@ pub const STORE_HEAL_COSTS: u32 = 10;
 pub const STORE_HEAL_EVERY_MAX_OF_A_LARGE_FILE: Duration = Duration::from_secs(60);
 /// Writes that may wait for the writer; more are told to come back.
 pub const WRITE_QUEUE_MAX: usize = 8192;
+
+// ---- check ------------------------------------------------------------------------------------
+
+/// Most problems a check lists one by one; beyond that it counts.
+pub const CHECK_PROBLEMS_MAX: usize = 100;
+/// A check says how far it is once in so many entries.
+pub const CHECK_TELL_EVERY: u64 = 256;
 
 // ---- key rotation -----------------------------------------------------------------------------
 
@@ -382,6 +401,10 @@ pub const CLIENT_POLL_FAILURES_MAX: u32 = 20;
 pub const CLIENT_CONNECT_WAIT_MAX: Duration = Duration::from_secs(3600 + 300);
 /// Pause between two looks at the audit trail while following it. Each look is itself on record.
 pub const CLIENT_FOLLOW_EVERY: Duration = Duration::from_secs(1);
+/// Pause between two looks at a backup that the server writes.
+pub const CLIENT_BACKUP_POLL_EVERY: Duration = Duration::from_millis(250);
+/// Longest wait for a backup that the server writes: a million records to a slow disk take minutes.
+pub const CLIENT_BACKUP_WAIT_MAX: Duration = Duration::from_secs(6 * 3600);
 /// Pause between two looks at a key rotation.
 pub const CLIENT_ROTATION_EVERY: Duration = Duration::from_millis(200);
 /// Longest JSON file of grants given to `key add`, in bytes: what a request body may hold.

@@ -25,13 +25,16 @@
 //!   is served, and no write is taken.
 //! * D3 A value is [`crate::seal::Sealed`], but for the header and for index tables, whose values
 //!   are addresses.
+//! * D4 A copy is whole (`copy`); a store that is opened aside is not written to (`overlay`).
 //!
 //! It never: sees plaintext, or says that something is stored when the disk did not.
 
+mod copy;
 mod disk;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod file;
+mod overlay;
 mod readers;
 mod view;
 
@@ -40,6 +43,7 @@ use std::sync::{Arc, RwLock};
 
 use redb::{Database, Durability, ReadableDatabase, StorageBackend, TableDefinition};
 
+pub use self::copy::{Progress, copy_file, is_free, publish, sync_directory};
 pub use self::view::{Read, Scan, View, Write};
 
 use self::disk::Disk;
@@ -236,6 +240,29 @@ impl Store {
         })
     }
 
+    /// Opens an existing file and checks it whole, without changing it: what is written to this
+    /// store is forgotten with it.
+    ///
+    /// # Errors
+    /// As [`Store::open`], but that the file may be anybody's.
+    pub fn open_aside(path: &Path) -> Result<Self> {
+        let file = file::open_to_read(path)?;
+        let backend = overlay::Overlay::over(file)
+            .map_err(|error| Error::Storage(format!("cannot read {}: {error}", path.display())))?;
+        let database = builder(limits::STORE_CACHE_BYTES)
+            .create_with_backend(backend)
+            .map_err(view::storage)?;
+        let open = Open {
+            database,
+            refuses: None,
+        };
+        Ok(Self {
+            place: Place::Memory,
+            open: RwLock::new(Some(open)),
+            readers: Arc::default(),
+        })
+    }
+
     /// Opens the file anew: after an I/O error only that tells what was committed.
     ///
     /// # Errors
@@ -323,9 +350,7 @@ impl Store {
     /// # Errors
     /// [`Error::Damaged`] where there is none: this is not one of our files, or was emptied.
     pub fn header(&self) -> Result<Vec<u8>> {
-        self.read()?
-            .header()?
-            .ok_or_else(|| Error::Damaged("the file has no vault header".into()))
+        self.read()?.header()
     }
 
     fn lay_out(&self, header: &[u8]) -> Result<()> {
@@ -335,6 +360,11 @@ impl Store {
         write.commit()
     }
 }
+
+#[cfg(test)]
+#[path = "../tests/harness/seeded.rs"]
+#[allow(dead_code, reason = "shared with the harnesses, which use all of it")]
+mod tests_support;
 
 impl Drop for Store {
     fn drop(&mut self) {

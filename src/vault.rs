@@ -5,14 +5,13 @@
 //! they are durable ([`Receipt`]).
 //!
 //! It promises, beside what its rooms promise (V1 to V9 in `ledger`, `writer`, `access`, `renew`;
-//! V14 in `rotation`; A1 to A3 in `audit`):
+//! V13 in `links`, V14 in `rotation`, V15 in `anchor`, V16 in `backup`, V17 in `restore`; A1 to A3
+//! in `audit`):
 //! * V10 A locked vault holds no key, and answers "locked" to everything but unlocking.
 //! * V11 Unlock tries go one at a time, each wrong one makes the next of its source wait longer,
 //!   and none locks the owner out for ever (`line`).
-//! * V12 A vault that was copied to another host starts with refresh paused: two copies would spend
-//!   the same refresh tokens.
-//! * V14 (`anchor`) Where there is an anchor, an older state of the vault stays locked and says
-//!   why.
+//! * V12 A vault that was copied to another host, or restored from a backup, starts with refresh
+//!   paused: two copies would spend the same refresh tokens.
 //!
 //! It never: waits for a network, or knows what a provider is.
 
@@ -20,6 +19,8 @@ mod access;
 mod anchor;
 mod apps;
 mod audit;
+mod backup;
+mod check;
 mod create;
 mod due;
 mod host;
@@ -33,6 +34,7 @@ mod lists;
 mod receipt;
 mod records;
 mod renew;
+mod restore;
 mod rotation;
 mod slots;
 mod time;
@@ -48,8 +50,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub use self::anchor::AnchorStatus;
 pub use self::apps::{AppRemoval, AppSecrets, SecretChange, ShownApp};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
+pub use self::backup::{Backup, BackupState};
+pub use self::check::{Problem, Report};
 pub use self::create::NewVault;
 pub use self::due::{Due, Lane, Pick, Place};
+pub use self::host::Pause;
 pub use self::kept::{Doomed, NewCredential, NewToken};
 pub use self::keys::NewKey;
 pub use self::line::{Source, Turn};
@@ -57,15 +62,18 @@ pub use self::links::{MadeLink, NewLink, NoWay, Returned, Vouched};
 pub use self::lists::{Filter, TokenPage};
 pub use self::receipt::Receipt;
 pub use self::renew::{Begin, Finish, Need, RefreshAsk, RefreshJob};
+pub use self::restore::Restored;
 pub use self::rotation::{KeyTerm, Rotation, RotationState};
 pub use self::slots::SlotInfo;
 pub use self::tokens::{Ask, Besides, Found, Handed};
 pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphrase};
+pub use crate::store::Progress;
 
 use self::access::Gate;
+use self::backup::Desk;
+use self::line::Line;
 use self::rotation::Rotator;
 use self::time::Doubt;
-use self::line::Line;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::model::Scopes;
@@ -97,8 +105,10 @@ pub struct Status {
     pub audit_seq: Option<u64>,
     /// Whether the keys are locked out of swap.
     pub keys_in_locked_memory: Option<bool>,
-    /// Whether refreshing is paused, since the vault was copied from another host.
+    /// Whether refreshing is paused (V12).
     pub refresh_paused: bool,
+    /// Why, where it is.
+    pub refresh_paused_because: Option<Pause>,
     /// The key term that records are sealed under.
     pub key_term: Option<KeyTerm>,
     /// The rotation to that term, while records of an older one are left.
@@ -128,6 +138,8 @@ struct Inner {
     /// Who may try to unlock, and when.
     line: Arc<Line>,
     refresh_paused: AtomicBool,
+    pause: Mutex<Option<Pause>>,
+    backups: Desk,
     rotator: Rotator,
     /// Taken for the length of a verification of the trail.
     verifying: Mutex<()>,
@@ -150,6 +162,8 @@ impl Vault {
             directory: directory.map(Path::to_owned),
             line: Arc::default(),
             refresh_paused: AtomicBool::new(false),
+            pause: Mutex::default(),
+            backups: Desk::default(),
             rotator: Rotator::default(),
             verifying: Mutex::default(),
             locked_because: Mutex::default(),
@@ -173,7 +187,8 @@ impl Vault {
             epoch: open.map(|(epoch, _, _, _)| epoch),
             audit_seq: open.map(|(_, seq, _, _)| seq),
             keys_in_locked_memory: open.map(|(_, _, locked, _)| locked),
-            refresh_paused: self.0.refresh_paused.load(Ordering::Acquire),
+            refresh_paused: self.is_refresh_paused(),
+            refresh_paused_because: self.pause().filter(|_| self.is_refresh_paused()),
             key_term: open.map(|(_, _, _, term)| KeyTerm::from(term)),
             rotation: open.and_then(|_| self.0.rotator.status()),
             anchor: self.gate().anchor_status(),

@@ -4,6 +4,8 @@
 mod changes;
 #[path = "cli/help.rs"]
 mod help;
+#[path = "cli/keep.rs"]
+mod keep;
 #[path = "cli/offline.rs"]
 mod offline;
 #[path = "cli/online.rs"]

@@ -12,6 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::app::AppCommand;
 use super::audit::AuditArgs;
+use super::backup::BackupArgs;
+use super::check::CheckArgs;
 use super::completions::CompletionsArgs;
 use super::connect::ConnectArgs;
 use super::failure::EXIT_CODES;
@@ -19,6 +21,7 @@ use super::init::InitArgs;
 use super::key::KeyCommand;
 use super::lock::{LockArgs, StatusArgs, UnlockArgs};
 use super::passphrase::PassphraseCommand;
+use super::restore::RestoreArgs;
 use super::rotate::RotateArgs;
 use super::token::TokenCommand;
 use crate::http::listen::ListenAddress;
@@ -133,6 +136,24 @@ pub enum Command {
     /// Every secret handed out, every change and every refusal is on record, sealed and chained.
     /// Entries come oldest first.
     Audit(AuditArgs),
+    /// Write a backup of a vault that is in use: one file, sealed and verified.
+    ///
+    /// The server writes it, on its own machine, while it goes on serving. The file's name carries
+    /// the epoch, the number of the last commit; a file is never put in another's place. With
+    /// `--data` a stopped server's vault is backed up without it.
+    Backup(BackupArgs),
+    /// Make a vault of a backup, in a new directory.
+    ///
+    /// Opens every record of it first. The vault starts with refreshing paused, because the other
+    /// one may still run: `serve --accept-rollback`, once, says that it does not. A restore that
+    /// fails leaves nothing behind.
+    Restore(RestoreArgs),
+    /// Check whether a vault or a backup is whole.
+    ///
+    /// Looks at the file's structure, the header, every record, every index entry, the ledger, and
+    /// the audit trail, and changes nothing. The vault's server has to be stopped; beside a running
+    /// one make a backup and check that.
+    Check(CheckArgs),
     /// Look after the ways to unlock a vault.
     ///
     /// A vault has key slots: passphrases, recovery codes, key files. Any one of them unlocks it.

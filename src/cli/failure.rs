@@ -33,8 +33,10 @@ pub enum Exit {
     NotConnected = 10,
     /// Another process has the vault's files.
     InUse = 11,
+    /// A vault or backup is damaged.
+    Damaged = 12,
     /// The vault does not fit its anchor: an older copy is in its place, or the anchor is gone.
-    RolledBack = 12,
+    RolledBack = 14,
 }
 
 /// The list of exit codes, for `--help`.
@@ -52,7 +54,8 @@ Exit codes:
    9  a person is connecting the app right now; ask again (pending)
   10  a connect link ended and not every app on it is connected
   11  the vault's files are in use by another process
-  12  the vault is older than its anchor, or does not fit it (rolled_back)";
+  12  a vault or backup is damaged
+  14  the vault is older than its anchor, or does not fit it (rolled_back)";
 
 /// Why a command did not do what it was asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -129,6 +132,7 @@ impl Exit {
             "not_found" => Self::NotFound,
             "in_use" => Self::InUse,
             "rolled_back" => Self::RolledBack,
+            "damaged" => Self::Damaged,
             "busy" | "shutting_down" | "provider_unavailable" | "unavailable" => Self::Unavailable,
             _ => Self::Failed,
         }
@@ -167,6 +171,7 @@ mod tests {
             Exit::NotConnected,
             Exit::InUse,
             Exit::RolledBack,
+            Exit::Damaged,
         ];
         for exit in all {
             let line = format!("\n  {:2}  ", exit as u8);

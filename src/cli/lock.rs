@@ -130,10 +130,14 @@ fn show(status: &Value, json: bool) -> Result<(), Failure> {
     )?;
     tell_of_rollback(status);
     if status["refresh_paused"] == json!(true) {
-        output::note(
-            "Refreshing is paused: this vault was copied from another host, and two copies would \
-             spend the same refresh tokens. If the other is gone: `serve --accept-host`.",
-        );
+        let (what, flag) = match status["refresh_paused_because"].as_str() {
+            Some("restored") => ("restored from a backup", "--accept-rollback"),
+            _ => ("copied from another host", "--accept-host"),
+        };
+        output::note(&format!(
+            "Refreshing is paused: this vault was {what}, and two copies would spend the same \
+             refresh tokens. If the other is gone: `serve {flag}`."
+        ));
     }
     show_rotation(status)?;
     match status["slots"].as_array() {

@@ -94,6 +94,17 @@ pub struct Opener {
     /// Which vault.
     #[command(flatten)]
     pub which: Which,
+    /// What opens it.
+    #[command(flatten)]
+    pub with: Unlocking,
+    /// The vault's anchor, where it has one; see `strongroom help serve`.
+    #[arg(long, env = "STRONGROOM_ANCHOR", value_name = "PATH")]
+    pub anchor: Option<PathBuf>,
+}
+
+/// What opens a vault.
+#[derive(Args, Clone, Debug)]
+pub struct Unlocking {
     /// File with the current passphrase (`-`: standard input); without it you are asked.
     #[arg(long, value_name = "FILE", group = "opener")]
     pub passphrase_file: Option<PathBuf>,
@@ -106,9 +117,6 @@ pub struct Opener {
     /// Open the vault with a key file.
     #[arg(long, value_name = "FILE", group = "opener")]
     pub key_file: Option<PathBuf>,
-    /// The vault's anchor, where it has one; see `strongroom help serve`.
-    #[arg(long, env = "STRONGROOM_ANCHOR", value_name = "PATH")]
-    pub anchor: Option<PathBuf>,
 }
 
 /// Arguments of `passphrase set`.
@@ -371,16 +379,34 @@ impl SetArgs {
 }
 
 impl Opener {
-    /// Opens the vault's file, asks for what unlocks it, and unlocks it.
     fn open(&self, data: &Path, input: &mut Input) -> Result<Vault, Failure> {
-        // The file first: nobody types a passphrase to learn that a server is running.
-        let vault = open_locked(data, self.anchor.clone())?;
-        let unlocker = self.unlocker(input)?;
-        vault.unlock(&unlocker, "command line")?;
-        Ok(vault)
+        open_unlocked(data, self.anchor.clone(), &self.with, input)
     }
+}
 
-    fn unlocker(&self, input: &mut Input) -> Result<Unlocker, Failure> {
+/// Opens and unlocks a stopped server's vault.
+///
+/// # Errors
+/// As the commands of `passphrase`.
+pub fn open_unlocked(
+    data: &Path,
+    anchor: Option<PathBuf>,
+    with: &Unlocking,
+    input: &mut Input,
+) -> Result<Vault, Failure> {
+    // The file first: nobody types a passphrase to learn that a server is running.
+    let vault = open_locked(data, anchor)?;
+    let unlocker = with.unlocker(input)?;
+    vault.unlock(&unlocker, "command line")?;
+    Ok(vault)
+}
+
+impl Unlocking {
+    /// Reads or asks for what opens the vault.
+    ///
+    /// # Errors
+    /// Wrong use, where it cannot be what it is said to be.
+    pub fn unlocker(&self, input: &mut Input) -> Result<Unlocker, Failure> {
         if let Some(path) = &self.key_file {
             return key_file(path);
         }
@@ -424,8 +450,11 @@ fn key_file(path: &Path) -> Result<Unlocker, Failure> {
     Ok(Unlocker::key_file(bytes)?)
 }
 
-/// Closes the vault whatever came before; the first failure of the two is the one that counts.
-fn closed<T>(vault: &Vault, result: crate::error::Result<T>) -> Result<T, Failure> {
+/// Closes the vault whatever came before.
+///
+/// # Errors
+/// The first failure of the two.
+pub fn closed<T>(vault: &Vault, result: crate::error::Result<T>) -> Result<T, Failure> {
     let closing = vault.close();
     let value = result?;
     closing?;

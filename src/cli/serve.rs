@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::http::listen::Tls;
 use crate::provider::egress::EgressSettings;
 use crate::provider::proxy::ProxySettings;
-use crate::vault::{AuditMode, Settings as VaultSettings, Unlocker, Vault};
+use crate::vault::{AuditMode, Pause, Settings as VaultSettings, Unlocker, Vault};
 
 /// Serves until the process is told to end.
 ///
@@ -42,11 +42,14 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
         }
     }
     let status = vault.status();
-    if status.refresh_paused {
+    if let Some(pause) = status.refresh_paused_because {
+        let (what, flag) = match pause {
+            Pause::CopiedHost => ("copied from another host", "--accept-host"),
+            Pause::Restored => ("restored from a backup", "--accept-rollback"),
+        };
         tracing::warn!(
-            "this vault was copied from another host; refreshing is paused, since two copies would \
-             spend the same refresh tokens. If the other one is gone for good, start with \
-             --accept-host"
+            "this vault was {what}; refreshing is paused, since two copies would spend the same \
+             refresh tokens. If the other one is gone for good, start with {flag}"
         );
     }
     let settings = server_settings(args, shares)?;

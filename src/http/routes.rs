@@ -30,6 +30,8 @@ pub enum Route {
     Unlock,
     /// Lock.
     Lock,
+    /// Write a backup.
+    Backup,
     /// Make a key slot.
     AddSlot,
     /// Delete a key slot.
@@ -140,7 +142,7 @@ const fn upload(method: Method, path: &'static str, entrance: Entrance, route: R
 }
 
 /// The table.
-pub static TABLE: [Row; 40] = {
+pub static TABLE: [Row; 41] = {
     use Entrance::{Key, Open, Page};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
@@ -151,6 +153,7 @@ pub static TABLE: [Row; 40] = {
         row(GET, "/v1/status", Key, Route::Status),
         row(POST, "/v1/unlock", Open, Route::Unlock),
         row(POST, "/v1/lock", Key, Route::Lock),
+        row(POST, "/v1/backup", Key, Route::Backup),
         upload(POST, "/v1/slots", Key, Route::AddSlot),
         upload(DELETE, "/v1/slots/{}", Key, Route::RemoveSlot),
         upload(PUT, "/v1/passphrase", Key, Route::Passphrase),

@@ -41,11 +41,13 @@ pub enum Action {
     Audit,
     /// Lock the vault, change its key slots (with what opens it), rotate its keys.
     Lock,
+    /// Write a backup on the server's machine. What is written is sealed.
+    Backup,
 }
 
 impl Action {
     /// Every action, for tables and tests.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Fetch,
         Self::FetchRefresh,
         Self::Connect,
@@ -59,6 +61,7 @@ impl Action {
         Self::Keys,
         Self::Audit,
         Self::Lock,
+        Self::Backup,
     ];
 
     /// The word on the wire and in the audit trail.
@@ -77,6 +80,7 @@ impl Action {
             Self::Keys => "keys",
             Self::Audit => "audit",
             Self::Lock => "lock",
+            Self::Backup => "backup",
         }
     }
 }
@@ -104,11 +108,13 @@ pub enum Role {
 impl Role {
     /// What the role may do.
     pub fn actions(self) -> BTreeSet<Action> {
-        use Action::{Apps, AppsRead, Audit, Connect, Delete, Fetch, Keys, List, Lock, Refresh};
+        use Action::{
+            Apps, AppsRead, Audit, Backup, Connect, Delete, Fetch, Keys, List, Lock, Refresh,
+        };
         match self {
             Self::Admin => Action::ALL.into(),
             Self::Operator => [
-                Apps, AppsRead, Audit, Connect, Delete, Keys, List, Lock, Refresh,
+                Apps, AppsRead, Audit, Backup, Connect, Delete, Keys, List, Lock, Refresh,
             ]
             .into(),
             Self::Server => [AppsRead, Connect, Fetch, List].into(),
@@ -261,7 +267,7 @@ pub struct Target<'a> {
     pub owner: Option<&'a Owner>,
     /// The scopes asked for, where some are named.
     pub scopes: Option<&'a Scopes>,
-    /// Keys, audit, lock: these concern everything at once.
+    /// Keys, audit, lock, backup: these concern everything at once.
     pub whole_vault: bool,
 }
 

@@ -2,14 +2,16 @@
 //!
 //! It promises: mode 0600 and exclusive creation (CWE-276, CWE-59); a symbolic link, a device, an
 //! empty file, or a file that others may read is refused before a byte of it is used.
+//! A file that is only read (a backup, perhaps on a medium that knows no owners) may be anybody's.
 //! It never: repairs permissions behind the operator's back.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, OFlags, RenameFlags};
+use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
@@ -31,14 +33,40 @@ pub(super) fn create(path: &Path) -> Result<File> {
 
 /// Opens the existing file, having looked at what it is.
 pub(super) fn open(path: &Path) -> Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let (file, about) = open_regular(path, OFlags::NOFOLLOW, true, "vault in this directory")?;
+    check_owner_and_mode(path, &about)?;
+    refuse_empty(path, &about)?;
+    Ok(file)
+}
+
+/// Opens an existing file to be read alone, whoever owns it, and keeps writers of ours from it.
+pub(super) fn open_to_read(path: &Path) -> Result<File> {
+    let (file, about) = open_regular(path, OFlags::empty(), false, "file of this name")?;
+    refuse_empty(path, &about)?;
+    match file.try_lock_shared() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse),
+        Err(TryLockError::Error(error)) => Err(Error::Storage(format!(
+            "cannot lock {}: {error}",
+            path.display()
+        ))),
+    }
+}
+
+fn open_regular(
+    path: &Path,
+    flags: OFlags,
+    to_write: bool,
+    what: &'static str,
+) -> Result<(File, std::fs::Metadata)> {
+    let flags = flags | OFlags::NONBLOCK;
     let file = OpenOptions::new()
         .read(true)
-        .write(true)
+        .write(to_write)
         .custom_flags(i32::try_from(flags.bits()).expect("open flags fit"))
         .open(path)
         .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::NotFound("vault in this directory"),
+            io::ErrorKind::NotFound => Error::NotFound(what),
             _ => Error::Settings(format!("cannot open {}: {error}", path.display())),
         })?;
     let about = file
@@ -50,12 +78,15 @@ pub(super) fn open(path: &Path) -> Result<File> {
             path.display()
         )));
     }
-    check_owner_and_mode(path, &about)?;
-    if about.len() == 0 {
-        // redb would make a fresh, empty store of it without a word.
-        return Err(Error::Damaged(format!("{} is empty", path.display())));
+    Ok((file, about))
+}
+
+/// redb would make a fresh, empty store of an empty file without a word.
+fn refuse_empty(path: &Path, about: &std::fs::Metadata) -> Result<()> {
+    match about.len() {
+        0 => Err(Error::Damaged(format!("{} is empty", path.display()))),
+        _ => Ok(()),
     }
-    Ok(file)
 }
 
 /// Refuses what another user owns or may read.
@@ -83,4 +114,38 @@ pub(super) fn sync_directory_of(path: &Path) -> Result<()> {
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| Error::Storage(format!("cannot sync {}: {error}", directory.display())))
+}
+
+/// Makes what is in a closed file durable, its length and times included.
+pub(super) fn sync(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| Error::Storage(format!("cannot sync {}: {error}", path.display())))
+}
+
+/// Takes away a file that we made.
+pub(super) fn take_away(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %error, "left behind by what failed");
+    }
+}
+
+/// Gives a file another name, which nothing may have.
+pub(super) fn rename_to_free(from: &Path, to: &Path) -> Result<()> {
+    let taken = || Error::Conflict(format!("{} exists already", to.display()));
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        Err(Errno::EXIST) => Err(taken()),
+        // Some file systems (NFS) know no such rename; a second name is refused where it is taken.
+        Err(Errno::INVAL | Errno::NOSYS) => std::fs::hard_link(from, to)
+            .and_then(|()| std::fs::remove_file(from))
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => taken(),
+                _ => Error::Storage(format!("cannot name {}: {error}", to.display())),
+            }),
+        Err(error) => Err(Error::Storage(format!(
+            "cannot name {}: {error}",
+            to.display()
+        ))),
+    }
 }

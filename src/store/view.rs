@@ -73,6 +73,14 @@ pub trait View {
         })
     }
 
+    /// One record as it lies, whatever its shape: for whoever looks for damage.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the disk fails.
+    fn bytes_at(&self, table: Records, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.bytes(table.definition(), key)
+    }
+
     /// Visits the bytes of every record of a table as they are stored, whole or not, in the order
     /// of their keys: for whoever must not stop at a damaged one.
     ///
@@ -113,8 +121,17 @@ impl Read {
         Self(transaction, reading)
     }
 
-    pub(super) fn header(&self) -> Result<Option<Vec<u8>>> {
-        self.bytes(HEADER, HEADER_KEY)
+    /// The vault's header, as this view sees it.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where there is none: this is not one of our files, or was emptied.
+    pub fn header(&self) -> Result<Vec<u8>> {
+        self.bytes(HEADER, HEADER_KEY)?
+            .ok_or_else(|| Error::Damaged("the file has no vault header".into()))
+    }
+
+    pub(super) fn transaction(&self) -> &ReadTransaction {
+        &self.0
     }
 }
 
@@ -221,7 +238,7 @@ impl Write {
         Ok(())
     }
 
-    fn insert(&self, table: Definition, key: &[u8], value: &[u8]) -> Result<()> {
+    pub(super) fn insert(&self, table: Definition, key: &[u8], value: &[u8]) -> Result<()> {
         let mut table = self.0.open_table(table).map_err(storage)?;
         table.insert(key, value).map_err(storage)?;
         Ok(())

@@ -14,7 +14,7 @@
 //! `accept_rollback` takes each refusal back, once, and puts it on record. The ledger itself says
 //! whether and by which anchor it is held, so that the word cannot be taken out of the file.
 //!
-//! It promises: V14 where there is an anchor, an older state of the vault, whole or a fork of the
+//! It promises: V15 where there is an anchor, an older state of the vault, whole or a fork of the
 //! same age, stays locked and says why. A commit is in the anchor's file before its waiters hear of
 //! it, so a killed process loses none; it is on the anchor's disk a second later, and at the
 //! latest when the vault is locked or closed: a power cut may lose that second.

@@ -346,7 +346,8 @@ pub(super) fn read_to_stay(tx: &Tx<'_>, place: &[u8; index::PART]) -> Result<App
     Ok(app)
 }
 
-fn open(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<AppSecrets> {
+/// Opens an app with its client secret.
+pub(super) fn open(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<AppSecrets> {
     let app = open_settings(keys, place, sealed)?;
     let secret: SecretRow =
         decode(&keys.open(Records::Apps.name(), place, sealed, CLIENT_SECRET)?)?;

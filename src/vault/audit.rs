@@ -250,6 +250,12 @@ impl Drop for Audit {
     }
 }
 
+/// Reads the whole trail of a vault that is not open and checks it, up to what its ledger
+/// remembers.
+pub(super) fn verify_directory(directory: &Path, keys: &Keyring, ledger: Head) -> Result<Verified> {
+    reading::verify(directory, keys, ledger)
+}
+
 /// What an entry is bound to: the vault, and the bytes of the entry before, which were bound alike.
 fn associated(keys: &Keyring, before_hash: &[u8; 32]) -> Vec<u8> {
     [

@@ -1,7 +1,8 @@
-//! Which host a vault lives on.
+//! Which host a vault lives on, and whether it was put back from a backup.
 //!
-//! It promises: V12 a vault that was copied to another host starts with refresh paused, until told
-//! that it is this host's own.
+//! It promises: V12 a vault that was copied to another host, or restored from a backup, starts with
+//! refresh paused, until told that it is the one to go on with: the other one may still run, and
+//! two that spend the same refresh tokens end the grants of both (RFC 9700 4.14).
 //! It never: keeps or shows the host's name; a keyed hash of it is enough.
 
 use std::sync::atomic::Ordering;
@@ -9,7 +10,9 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::Vault;
-use super::records::{decode, encode};
+use super::access::Permit;
+use super::records::{decode, encode, unix_ms};
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::model::access::{Action, Caller, Target};
 use crate::seal::Purpose;
@@ -17,6 +20,27 @@ use crate::secret::hex;
 use crate::store::{Records, View};
 
 const HOME: &[u8] = b"home";
+/// There while a restored vault was not yet told to go on.
+pub(super) const RESTORED: &[u8] = b"restored";
+
+/// Why refreshing is paused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pause {
+    /// The vault's files were copied from another host.
+    CopiedHost,
+    /// The vault was restored from a backup.
+    Restored,
+}
+
+impl Pause {
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::CopiedHost => "the vault was copied from another host",
+            Self::Restored => "the vault was restored from a backup",
+        }
+    }
+}
 
 /// Which host a vault lives on, as a keyed hash.
 #[derive(Serialize, Deserialize)]
@@ -24,41 +48,93 @@ struct Home {
     host: String,
 }
 
+/// What a vault was restored from.
+#[derive(Serialize, Deserialize)]
+pub(super) struct RestoredFrom {
+    pub(super) epoch: u64,
+    #[serde(with = "unix_ms")]
+    pub(super) at: Timestamp,
+}
+
 impl Vault {
-    /// Compares the host with the one the vault lived on, and writes it down where it is new.
+    /// Compares the host with the one the vault lived on, and writes it down where it is new; takes
+    /// a restored vault for the one to go on with where that was said.
     pub(super) fn settle_in(&self) -> Result<()> {
-        let Some(host) = host_id() else {
-            self.0.refresh_paused.store(false, Ordering::Release);
-            return Ok(());
-        };
         let permit = self
             .gate()
             .permit(&Caller::local(), Action::Lock, &Target::vault())?;
+        let copied = self.settle_host(&permit)?.then_some(Pause::CopiedHost);
+        let restored = self.settle_restored(&permit)?.then_some(Pause::Restored);
+        let pause = restored.or(copied);
+        *self.0.pause.lock().expect("no holder panics") = pause;
+        self.0
+            .refresh_paused
+            .store(pause.is_some(), Ordering::Release);
+        pause.map_or(Ok(()), |pause| {
+            permit.record(&format!("refresh paused: {}", pause.in_words()), None)
+        })
+    }
+
+    /// Why refreshing is paused, should it be.
+    pub(super) fn pause(&self) -> Option<Pause> {
+        *self.0.pause.lock().expect("no holder panics")
+    }
+
+    /// True where the vault lived on another host and was not told that it is at home.
+    fn settle_host(&self, permit: &Permit) -> Result<bool> {
+        let Some(host) = host_id() else {
+            return Ok(false);
+        };
         let host = hex(&permit
             .keys()
             .hash(Purpose::Index, &[b"host", host.as_bytes()])[..16]);
-        let sealed = self.store().read()?.record(Records::Meta, HOME)?;
-        let known = sealed
-            .map(|sealed| permit.keys().open(Records::Meta.name(), HOME, &sealed, 0))
-            .transpose()?
-            .map(|plain| decode::<Home>(&plain))
-            .transpose()?;
+        let known: Option<Home> = self.note(permit, HOME)?;
         let moved = known.as_ref().is_some_and(|home| home.host != host);
-        let paused = moved && !self.0.settings.accept_host;
-        self.0.refresh_paused.store(paused, Ordering::Release);
-        if paused {
-            permit.record(
-                "refresh paused: the vault was copied from another host",
-                None,
-            )?;
-        } else if moved || known.is_none() {
+        if moved && !self.0.settings.accept_host {
+            return Ok(true);
+        }
+        if moved || known.is_none() {
             let home = Home { host };
             let write = permit.write(None, move |tx| {
                 tx.put(Records::Meta, HOME, &[&encode(&home)]).map(|_| ())
             })?;
             write.wait()?;
         }
-        Ok(())
+        Ok(false)
+    }
+
+    /// True where the vault was restored and not told to go on.
+    fn settle_restored(&self, permit: &Permit) -> Result<bool> {
+        let Some(from) = self.note::<RestoredFrom>(permit, RESTORED)? else {
+            return Ok(false);
+        };
+        if !self.0.settings.accept_rollback {
+            return Ok(true);
+        }
+        let told = format!(
+            "refresh goes on: the vault restored at {} from epoch {} is taken for the one to go on \
+             with",
+            from.at, from.epoch
+        );
+        let write = permit.write_as(&told, None, |tx| {
+            tx.remove(Records::Meta, RESTORED);
+            Ok(())
+        })?;
+        write.wait().map(|()| false)
+    }
+
+    /// What stands in the vault about itself under `name`.
+    fn note<T: serde::de::DeserializeOwned>(
+        &self,
+        permit: &Permit,
+        name: &[u8],
+    ) -> Result<Option<T>> {
+        let sealed = self.store().read()?.record(Records::Meta, name)?;
+        sealed
+            .map(|sealed| permit.keys().open(Records::Meta.name(), name, &sealed, 0))
+            .transpose()?
+            .map(|plain| decode(&plain))
+            .transpose()
     }
 }
 

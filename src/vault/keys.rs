@@ -20,7 +20,7 @@ use crate::limits;
 use crate::model::access::{AccessKey, Action, Caller, Grant, Role, Target, Who};
 use crate::model::link::Proof;
 use crate::model::url::WebUrl;
-use crate::seal::Keyring;
+use crate::seal::{Keyring, Sealed};
 use crate::secret::{Secret, base64url, from_base64url, hex, random};
 use crate::store::{Records, Scan, View};
 
@@ -212,17 +212,29 @@ impl Vault {
 pub(super) fn load(keys: &Keyring, view: &impl View) -> Result<HashMap<String, Arc<KeptKey>>> {
     let mut found = HashMap::new();
     view.scan_records(Records::Keys, b"", None, &mut |place, sealed| {
-        let plain = keys.open(Records::Keys.name(), place, &sealed, 0)?;
-        let row: KeyRow = decode(&plain)?;
-        let hash = from_base64url(&row.hash)
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or_else(|| Error::Damaged("an access key cannot be read".into()))?;
-        let kept = KeptKey {
-            key: Arc::new(row.key),
-            hash,
-        };
+        let kept = open(keys, place, &sealed)?;
         found.insert(kept.key.id.clone(), Arc::new(kept));
         Ok(Scan::Go)
     })?;
     Ok(found)
+}
+
+/// Opens an access key's record.
+pub(super) fn open(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<KeptKey> {
+    let plain = keys.open(Records::Keys.name(), place, sealed, 0)?;
+    let row: KeyRow = decode(&plain)?;
+    let hash = from_base64url(&row.hash)
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| Error::Damaged("an access key cannot be read".into()))?;
+    let mut key = row.key;
+    let everything = Grant::everywhere(Role::Admin.actions());
+    // "Everything" holds for what a later version can do as well: nobody else could make a key that
+    // may do it.
+    if key.role == Some(Role::Admin) && !key.grants.contains(&everything) {
+        key.grants.push(everything);
+    }
+    Ok(KeptKey {
+        key: Arc::new(key),
+        hash,
+    })
 }

@@ -21,6 +21,8 @@ use crate::secret::{base64url, from_base64url};
 use crate::store::{Index, Records, Scan, View};
 
 pub(super) const KEY: &[u8] = b"ledger";
+/// Whoever watches the adding up hears of it once in so many.
+const TICK_EVERY: u64 = 1024;
 
 /// What the ledger counts, each by what must not be changed behind it.
 #[derive(Clone, Copy)]
@@ -220,17 +222,35 @@ impl Ledger {
     /// # Errors
     /// [`Error::Damaged`] where they do not add up.
     pub(super) fn verify(&self, keys: &Keyring, view: &impl View) -> Result<()> {
+        self.verify_watched(keys, view, &mut |_| Ok(()))
+    }
+
+    /// [`Self::verify`], which tells `tick` now and then how many it has added up.
+    ///
+    /// # Errors
+    /// As [`Self::verify`]; what `tick` answers.
+    pub(super) fn verify_watched(
+        &self,
+        keys: &Keyring,
+        view: &impl View,
+        tick: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<()> {
         let mut found = Self::default();
+        let mut add = |one: Counted<'_>| {
+            found.add(keys, one);
+            if found.count.is_multiple_of(TICK_EVERY) {
+                tick(found.count)?;
+            }
+            Ok(Scan::Go)
+        };
         for table in Records::COUNTED {
             view.scan_records(table, b"", None, &mut |key, sealed| {
-                found.add(keys, Counted::Record(table, key, sealed.version()));
-                Ok(Scan::Go)
+                add(Counted::Record(table, key, sealed.version()))
             })?;
         }
         for index in Index::ALL {
             view.scan_index(index, b"", None, &mut |key, value| {
-                found.add(keys, Counted::Entry(index, key, value));
-                Ok(Scan::Go)
+                add(Counted::Entry(index, key, value))
             })?;
         }
         if (found.count, found.sum) == (self.count, self.sum) {

@@ -7,7 +7,6 @@
 //! stolen takes nothing over.
 //! It never: leaves a vault without a way in, or undoes a rotation of the keys beside it.
 
-
 use serde::Serialize;
 
 use super::Vault;

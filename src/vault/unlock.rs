@@ -14,6 +14,7 @@ use super::audit::Audit;
 use super::create::unfinished;
 use super::ledger::Ledger;
 use super::line::{Source, Turn};
+use super::restore::refuse_unfinished;
 use super::{Settings, Vault, keys};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -34,6 +35,7 @@ impl Vault {
     /// another process has it, [`Error::Damaged`].
     pub fn open(directory: &Path, settings: Settings, clock: Clock) -> Result<Self> {
         check_directory(directory)?;
+        refuse_unfinished(directory)?;
         unfinished::check(directory)?;
         let trail = directory.join(AUDIT);
         if trail.symlink_metadata().is_ok() {
@@ -183,6 +185,7 @@ impl Vault {
         drop(permit);
         self.0.rotator.stop();
         self.gate().shut();
+        self.0.backups.join();
         Ok(())
     }
 
@@ -204,6 +207,7 @@ impl Vault {
             tracing::warn!(%error, "that the vault is closed is not on record");
         }
         self.gate().shut();
+        self.0.backups.join();
         self.store().close()
     }
 }

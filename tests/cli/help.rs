@@ -2,7 +2,7 @@
 
 use super::support::{KEY, run, run_with};
 
-const COMMANDS: [&str; 37] = [
+const COMMANDS: [&str; 40] = [
     "dev",
     "init",
     "serve",
@@ -29,6 +29,9 @@ const COMMANDS: [&str; 37] = [
     "key list",
     "key remove",
     "audit",
+    "backup",
+    "restore",
+    "check",
     "passphrase",
     "passphrase set",
     "passphrase add",

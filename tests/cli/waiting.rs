@@ -209,6 +209,13 @@ fn status_tells_a_locked_vault_by_its_exit_code() {
             200,
             json!({"locked": false, "epoch": 7, "refresh_paused": true, "slots": [slot]}),
         ),
+        (200, json!({"locked": false, "version": "0.1.0"})),
+        (
+            200,
+            json!({
+                "locked": false, "refresh_paused": true, "refresh_paused_because": "restored",
+            }),
+        ),
     ]);
     let locked = server.run(&["status"]).ended(3);
     assert_eq!(locked.out, "locked   yes\nversion  0.1.0\n");
@@ -219,4 +226,10 @@ fn status_tells_a_locked_vault_by_its_exit_code() {
         open.out
     );
     assert!(open.out.contains("\t256 MiB\n") && open.err.contains("--accept-host"));
+    let restored = server.run(&["status"]).ended(0);
+    assert!(
+        restored.err.contains("--accept-rollback"),
+        "{}",
+        restored.err
+    );
 }

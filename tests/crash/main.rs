@@ -4,6 +4,7 @@
 //! |---|---|
 //! | a connection outlives kill -9 in mid-refresh where the provider has a grace (issue item 8) | `refresh` |
 //! | without a grace it says `interrupted_refresh`, never `revoked` | `refresh` |
+//! | a backup or restore that is killed leaves nothing that is half (C4) | `keep` |
 //! | V14 a rotation of the keys goes on after kill -9, and slots change while it serves | `rotation` |
 //! | a killed process loses no commit of its anchor; an older file is noticed (F4) | `anchor` |
 //! | the command line does the main job against a served vault | `commands` |
@@ -18,6 +19,7 @@ mod anchor;
 )]
 mod browser;
 mod commands;
+mod keep;
 mod process;
 mod refresh;
 mod rotation;

@@ -163,6 +163,7 @@ async fn v10_a_locked_vault_answers_locked_to_everything() {
         ("GET", "/v1/keys", None),
         ("GET", "/v1/audit", None),
         ("POST", "/v1/lock", None),
+        ("POST", "/v1/backup", None),
     ] {
         let (status, said) = api.send(method, path, body).await;
         assert_eq!(

@@ -6,9 +6,10 @@ use crate::scene::Scene;
 use crate::support::{PASSPHRASE, Raw};
 
 /// Every native route of DESIGN 5 that needs a key, with a path that fits.
-const ROUTES: [(&str, &str); 27] = [
+const ROUTES: [(&str, &str); 28] = [
     ("GET", "/v1/status"),
     ("POST", "/v1/lock"),
+    ("POST", "/v1/backup"),
     ("POST", "/v1/slots"),
     ("DELETE", "/v1/slots/1"),
     ("PUT", "/v1/passphrase"),
@@ -70,6 +71,7 @@ pub fn bodies() -> Vec<(&'static str, &'static str, Value)> {
             "/v1/apps/demo",
             json!({ "kind": "oauth", "client_id": "demo" }),
         ),
+        ("POST", "/v1/backup", json!({ "directory": "/tmp" })),
         ("POST", "/v1/token", json!({ "app": "demo", "user": "u1" })),
         (
             "PUT",

@@ -22,11 +22,13 @@ async fn health_is_open_and_status_needs_any_key() {
     let names: Vec<&String> = said.as_object().unwrap().keys().collect();
     let expected = [
         "audit_seq",
+        "backup",
         "epoch",
         "key_term",
         "keys_in_locked_memory",
         "locked",
         "refresh_paused",
+        "refresh_paused_because",
         "rotation",
         "slots",
         "version",

@@ -1,4 +1,4 @@
-//! An older state of the vault is noticed where there is an anchor (V14; F4 of the catalogue).
+//! An older state of the vault is noticed where there is an anchor (V15; F4 of the catalogue).
 //!
 //! The attacker here holds the data directory while the vault is closed, and may put any earlier
 //! state of it back, whole or in parts. The anchor is out of reach; what happens where it is not
@@ -98,7 +98,7 @@ fn closed(vault: &Vault) -> u64 {
 /// Goal: an older file, alone or with its trail, stays locked and says why; the operator's word
 /// lets it in once, on record with both commits. Method: keep a copy, go on, put it back.
 #[test]
-fn v14_an_older_copy_stays_locked_until_it_is_accepted() {
+fn v15_an_older_copy_stays_locked_until_it_is_accepted() {
     for with_trail in [false, true] {
         let (held, vault) = Held::create();
         put_one(&vault, "ann", "first");
@@ -193,7 +193,7 @@ fn f4_a_table_that_is_rolled_back_is_noticed_without_an_anchor() {
 /// records and so pass the ledger; the anchor notices them, and with them the old passphrase.
 /// Method: change the passphrase, which changes no record, and put both back.
 #[test]
-fn v14_an_old_header_with_its_old_ledger_is_noticed() {
+fn v15_an_old_header_with_its_old_ledger_is_noticed() {
     let (held, vault) = Held::create();
     closed(&vault);
     drop(vault);
@@ -226,7 +226,7 @@ fn v14_an_old_header_with_its_old_ledger_is_noticed() {
 /// Goal: two branches of the same age are told apart. Method: copy the vault, let both go on by as
 /// many commits, and put the one that the anchor has not seen in the place of the other.
 #[test]
-fn v14_a_branch_of_the_same_age_is_noticed() {
+fn v15_a_branch_of_the_same_age_is_noticed() {
     let (held, vault) = Held::create();
     closed(&vault);
     let (fork, memory) = (held.disk.copy(), std::fs::read(&held.anchor).unwrap());
@@ -248,7 +248,7 @@ fn v14_a_branch_of_the_same_age_is_noticed() {
 /// Goal: a vault with an anchor is not unlocked without, nor with another; an anchor that is lost,
 /// damaged or given up needs the operator's word, and each says what it is. Method: one by one.
 #[test]
-fn v14_each_misfit_has_its_own_words_and_needs_the_operators() {
+fn v15_each_misfit_has_its_own_words_and_needs_the_operators() {
     let (held, vault) = Held::create();
     closed(&vault);
     let saved = std::fs::read(&held.anchor).unwrap();
@@ -282,7 +282,7 @@ fn v14_each_misfit_has_its_own_words_and_needs_the_operators() {
 /// operator's word. Method: a link, one that others may write, one in the data directory, another
 /// vault's, a directory, a text.
 #[test]
-fn v14_what_must_not_be_an_anchor_is_refused() {
+fn v15_what_must_not_be_an_anchor_is_refused() {
     let (held, vault) = Held::create();
     closed(&vault);
     let (other, vault) = Held::create();
@@ -327,7 +327,7 @@ fn v14_what_must_not_be_an_anchor_is_refused() {
 /// does no harm. Method: a vault without; then with; then its anchor put back by one commit, as a
 /// power cut leaves it.
 #[test]
-fn v14_an_anchor_that_is_a_little_behind_lets_the_vault_in() {
+fn v15_an_anchor_that_is_a_little_behind_lets_the_vault_in() {
     let (held, vault) = Held::create();
     closed(&vault);
     let (disk, vault) = Disk::create(Settings::default());

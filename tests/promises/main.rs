@@ -8,6 +8,9 @@
 mod anchor;
 mod audit;
 mod authority;
+mod backup_load;
+mod backups;
+mod checks;
 mod choice;
 mod golden;
 mod header;

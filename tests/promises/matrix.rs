@@ -234,7 +234,7 @@ fn m3_two_grants_allow_what_either_allows_and_no_more() {
 }
 
 /// Which roles may do each action: A(dmin), O(perator), S(erver), R(eader).
-const ROLES: [(Action, &str); 13] = [
+const ROLES: [(Action, &str); 14] = [
     (Action::Fetch, "A S R"),
     (Action::FetchRefresh, "A"),
     (Action::Connect, "A O S"),
@@ -248,6 +248,7 @@ const ROLES: [(Action, &str); 13] = [
     (Action::Keys, "A O"),
     (Action::Audit, "A O"),
     (Action::Lock, "A O"),
+    (Action::Backup, "A O"),
 ];
 
 /// Every role, action and target.

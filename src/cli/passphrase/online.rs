@@ -107,13 +107,16 @@ async fn client(which: &Which) -> Result<(Client, Vec<Value>), Failure> {
 impl Opener {
     /// What opens the vault, as the server takes it.
     fn proof(&self, input: &mut Input) -> Result<Value, Failure> {
-        if let Some(path) = &self.key_file {
+        if let Some(path) = &self.with.key_file {
             return Ok(json!({"current_key_file": key_file(path)?.expose()}));
         }
-        let file = self.recovery_file.as_deref();
-        let typed = match self.recovery || file.is_some() {
+        let file = self.with.recovery_file.as_deref();
+        let typed = match self.with.recovery || file.is_some() {
             true => input.read("the recovery code", file)?,
-            false => input.read("the current passphrase", self.passphrase_file.as_deref())?,
+            false => input.read(
+                "the current passphrase",
+                self.with.passphrase_file.as_deref(),
+            )?,
         };
         Ok(json!({"current": typed.expose()}))
     }

@@ -1,7 +1,9 @@
-//! Health, status, unlocking, access keys, audit.
+//! Health, status, unlocking, backups, access keys, audit.
 //!
 //! It promises: what the module above does.
 //! It never: lets the derivation of a key hold up who is served.
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +15,7 @@ use crate::http::who;
 use crate::http::wire::keys::{KeyRequest, KeyShape};
 use crate::http::wire::{ok, read, typed};
 use crate::secret::Secret;
-use crate::vault::{KeyTerm, Rotation, SlotInfo, Unlocker};
+use crate::vault::{Backup, KeyTerm, Pause, Rotation, SlotInfo, Unlocker};
 
 #[derive(Serialize)]
 struct Health {
@@ -37,6 +39,8 @@ struct StatusShape {
     audit_seq: Option<u64>,
     keys_in_locked_memory: Option<bool>,
     refresh_paused: bool,
+    refresh_paused_because: Option<Pause>,
+    backup: Option<Backup>,
     key_term: Option<KeyTerm>,
     rotation: Option<Rotation>,
     anchor: Option<AnchorShape>,
@@ -52,6 +56,12 @@ struct UnlockRequest {
     passphrase: Option<Secret<String>>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BackupRequest {
+    directory: Option<String>,
+}
+
 pub(super) fn health(app: &App) -> Answer {
     let status = app.vault.status();
     ok(&Health {
@@ -62,7 +72,7 @@ pub(super) fn health(app: &App) -> Answer {
 }
 
 pub(super) fn status(app: &App, call: &Call) -> Result<Answer> {
-    call.caller()?;
+    let caller = call.caller()?;
     let status = app.vault.status();
     Ok(ok(&StatusShape {
         locked: status.locked,
@@ -71,6 +81,8 @@ pub(super) fn status(app: &App, call: &Call) -> Result<Answer> {
         audit_seq: status.audit_seq,
         keys_in_locked_memory: status.keys_in_locked_memory,
         refresh_paused: status.refresh_paused,
+        refresh_paused_because: status.refresh_paused_because,
+        backup: app.vault.latest_backup(caller)?,
         key_term: status.key_term,
         rotation: status.rotation,
         anchor: status.anchor.map(|anchor| AnchorShape {
@@ -100,6 +112,19 @@ pub(super) async fn lock(app: &App, call: &Call) -> Result<Answer> {
     let (vault, caller) = (app.vault.clone(), call.caller()?.clone());
     blocking(move || vault.lock(&caller)).await?;
     Ok(ok(&serde_json::json!({ "locked": true })))
+}
+
+/// Begins a backup. Like unlocking, it is for who is on this machine: the path is this machine's.
+pub(super) async fn backup(app: &App, call: &Call) -> Result<Answer> {
+    let caller = call.caller()?.clone();
+    if !call.peer.loopback_or_unix && !app.remote_unlock {
+        return app.vault.refuse_backup_from_afar(&caller).map(|it| ok(&it));
+    }
+    let directory = read::<BackupRequest>(&call.body)?.directory;
+    let directory = directory.ok_or_else(|| Error::invalid("`directory` is missing"))?;
+    let vault = app.vault.clone();
+    let begun = blocking(move || vault.start_backup(&caller, Path::new(&directory))).await?;
+    Ok(ok(&begun))
 }
 
 pub(super) fn keys(app: &App, call: &Call) -> Result<Answer> {

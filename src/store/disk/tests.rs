@@ -2,11 +2,8 @@
 
 use super::*;
 use crate::store::faulty::Faulty;
+use crate::store::tests_support::Seeded;
 use crate::store::{Index, Store, View};
-
-#[path = "../../../tests/harness/seeded.rs"]
-#[allow(dead_code, reason = "shared with the other harnesses")]
-mod seeded;
 
 const LONGEST: usize = 5 * BLOCK_BYTES;
 
@@ -29,7 +26,7 @@ fn all_of(disk: &impl StorageBackend) -> Vec<u8> {
 /// writes, cuts and lengthenings on a layer and on plain memory, which must agree after each.
 #[test]
 fn d2_a_layer_reads_as_a_file_that_took_the_writes() {
-    let seeded = seeded::Seeded::new("D2 layer");
+    let seeded = Seeded::new("D2 layer");
     for case in 0..seeded.runs(200) {
         let mut seeded = seeded.case(case);
         let mut model = vec![0; seeded.rng().usize(1..LONGEST)];

@@ -42,7 +42,7 @@ fn newest(path: &Path, keys: &Keyring) -> Option<(u64, Mark)> {
 /// Goal: a torn write leaves the mark before it. Method: write five marks; tear the newest slot at
 /// every length, with zeros and with what was there before.
 #[test]
-fn v14_a_torn_write_leaves_the_mark_before_it() {
+fn v15_a_torn_write_leaves_the_mark_before_it() {
     let ((_home, path), keys) = (place(), keys());
     let file = create(&path).unwrap();
     for number in 1..=4 {
@@ -64,7 +64,7 @@ fn v14_a_torn_write_leaves_the_mark_before_it() {
 
 /// Goal: no bit of a slot can be changed unseen. Method: flip each bit of the only slot.
 #[test]
-fn v14_a_changed_bit_of_an_anchor_is_noticed() {
+fn v15_a_changed_bit_of_an_anchor_is_noticed() {
     let ((_home, path), keys) = (place(), keys());
     let file = create(&path).unwrap();
     let good = slot(&keys, 1, &mark(1));
@@ -85,7 +85,7 @@ fn v14_a_changed_bit_of_an_anchor_is_noticed() {
 
 /// Goal: marks of a vault do not pass for another's. Method: read with another vault's keys.
 #[test]
-fn v14_an_anchor_of_another_vault_is_left_alone() {
+fn v15_an_anchor_of_another_vault_is_left_alone() {
     let ((_home, path), ours, theirs) = (place(), keys(), keys());
     let file = create(&path).unwrap();
     write(&file, 1, &slot(&theirs, 1, &mark(1))).unwrap();
@@ -99,7 +99,7 @@ fn v14_an_anchor_of_another_vault_is_left_alone() {
 /// Goal: a disk that refuses is told of, tried again, and forgotten once it is well. Method: give
 /// the anchor a full device, then its own file back; then take the file's name away.
 #[test]
-fn v14_an_anchor_whose_disk_fails_is_behind_until_it_is_well() {
+fn v15_an_anchor_whose_disk_fails_is_behind_until_it_is_well() {
     let ((_home, path), keys) = (place(), keys());
     let anchor = Anchor::new(create(&path).unwrap(), 0, mark(1), &keys);
     anchor.begin(&keys, mark(1)).unwrap();
@@ -138,7 +138,7 @@ fn v14_an_anchor_whose_disk_fails_is_behind_until_it_is_well() {
 
 /// Goal: an anchor never goes back by itself. Method: note an older commit after a newer one.
 #[test]
-fn v14_an_older_commit_does_not_bring_an_anchor_back() {
+fn v15_an_older_commit_does_not_bring_an_anchor_back() {
     let ((_home, path), keys) = (place(), keys());
     let anchor = Anchor::new(create(&path).unwrap(), 0, mark(5), &keys);
     anchor.begin(&keys, mark(5)).unwrap();
@@ -149,7 +149,7 @@ fn v14_an_older_commit_does_not_bring_an_anchor_back() {
 /// Goal: a file that is no anchor is not written over. Method: one with a few words in it, a long
 /// one of zeros, a short one of zeros (a creation cut short, which may be).
 #[test]
-fn v14_a_file_that_is_no_anchor_is_left_as_it_is() {
+fn v15_a_file_that_is_no_anchor_is_left_as_it_is() {
     let ((_home, path), keys) = (place(), keys());
     let file = create(&path).unwrap();
     assert!(matches!(look(&path, &keys), Ok(Found::Blank(_))));

@@ -1,0 +1,144 @@
+//! `backup`: one file with all a vault holds, written by its server, or here where that is stopped.
+//!
+//! It promises: what it says is there was verified; the path is the server's to resolve.
+//! It never: holds up the server, or puts a file in the place of another.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::args::Remote;
+use super::client::Client;
+use super::failure::{Exit, Failure};
+use super::passphrase::{Unlocking, closed, open_unlocked};
+use super::progress::Watch;
+use super::secrets::Input;
+use super::{output, wait};
+use crate::limits;
+use crate::model::access::Caller;
+
+/// Arguments of `backup`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  strongroom backup /var/backups/strongroom
+  strongroom backup /var/backups/strongroom --json
+  strongroom backup ./backups --data /var/lib/strongroom   (its server is stopped)")]
+pub struct BackupArgs {
+    /// The directory to write to, on the server's machine; with a running server an absolute path.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Where the server is. With `--data`, `--key-file` is the vault's own key file instead.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// The data directory of a stopped server, which is opened here.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// With `--data`: file with the passphrase (`-`: standard input); without it you are asked.
+    #[arg(long, value_name = "FILE", group = "opener", requires = "data")]
+    pub passphrase_file: Option<PathBuf>,
+    /// With `--data`: open the vault with the recovery code, which is asked for.
+    #[arg(long, group = "opener", requires = "data")]
+    pub recovery: bool,
+    /// With `--data`: open the vault with the recovery code in a file (`-`: standard input).
+    #[arg(long, value_name = "FILE", group = "opener", requires = "data")]
+    pub recovery_file: Option<PathBuf>,
+    /// With `--data`: the vault's anchor, where it has one; see `strongroom help serve`.
+    #[arg(long, env = "STRONGROOM_ANCHOR", value_name = "PATH")]
+    pub anchor: Option<PathBuf>,
+    /// Print JSON: {"file", "epoch"}.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Makes a backup.
+///
+/// # Errors
+/// Not allowed, without the right; failed, where the directory cannot be written to.
+pub fn run(args: &BackupArgs) -> Result<(), Failure> {
+    match &args.data {
+        Some(data) => here(args, data),
+        None => wait(by_the_server(args)),
+    }
+}
+
+/// Opens a stopped server's vault and writes the backup in this process.
+fn here(args: &BackupArgs, data: &Path) -> Result<(), Failure> {
+    let with = Unlocking {
+        passphrase_file: args.passphrase_file.clone(),
+        recovery: args.recovery,
+        recovery_file: args.recovery_file.clone(),
+        key_file: args.remote.key_file.clone(),
+    };
+    let directory = std::path::absolute(&args.directory).map_err(|error| {
+        let what = format!("cannot tell where {} is: {error}", args.directory.display());
+        Failure::usage(what, "name a directory that is there")
+    })?;
+    let vault = open_unlocked(data, args.anchor.clone(), &with, &mut Input::default())?;
+    let mut watch = Watch::new("backup", args.json);
+    let made = vault.backup(&Caller::local(), &directory, &mut |done, total| {
+        watch.set(done, total);
+        Ok(())
+    });
+    let made = closed(&vault, made)?;
+    drop(watch);
+    tell(&json!(made), args.json)
+}
+
+/// Has the server write it, and watches.
+async fn by_the_server(args: &BackupArgs) -> Result<(), Failure> {
+    let client = Client::with_key(&args.remote)?;
+    let body = json!({"directory": args.directory.to_string_lossy()});
+    let begun = client.post(&["v1", "backup"], &body).await?;
+    let mut watch = Watch::new("backup", args.json);
+    let ended = async {
+        loop {
+            let status = client.get(&["v1", "status"], &[]).await?;
+            let backup = &status["backup"];
+            if backup["file"] != begun["file"] || backup["started_at"] != begun["started_at"] {
+                return Err(Failure::new(
+                    Exit::Failed,
+                    "the server no longer knows of this backup: it was started anew, or makes \
+                     another one",
+                    "look into the directory: a file under the name of a backup is a whole one",
+                ));
+            }
+            if backup["state"] != json!("running") {
+                return Ok(backup.clone());
+            }
+            watch.set(number(&backup["done"]), number(&backup["total"]));
+            tokio::time::sleep(limits::CLIENT_BACKUP_POLL_EVERY).await;
+        }
+    };
+    let ended = tokio::time::timeout(limits::CLIENT_BACKUP_WAIT_MAX, ended).await;
+    let ended = ended.map_err(|_| {
+        let what = "the backup is still being written";
+        Failure::new(Exit::Unavailable, what, "`strongroom status --json` tells")
+    })??;
+    drop(watch);
+    if ended["state"] == json!("done") {
+        return tell(&ended, args.json);
+    }
+    let text = |field: &str| ended["error"][field].as_str().unwrap_or_default();
+    let failure = Failure::new(Exit::of_code(text("code")), text("message"), text("hint"));
+    Err(failure.with_code(text("code")))
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
+
+fn tell(made: &Value, json: bool) -> Result<(), Failure> {
+    if json {
+        return output::json(&json!({"file": made["file"], "epoch": made["epoch"]}));
+    }
+    output::line(made["file"].as_str().unwrap_or_default())?;
+    output::note(&format!(
+        "It holds every app, token, access key and connect link as of epoch {}, sealed, and was \
+         opened and verified.\nIt does not hold the audit trail (copy `audit/` beside it), or what \
+         opens it: the passphrase, recovery code or key file of today. Keep those elsewhere.\nTo \
+         use it: strongroom restore FILE --data NEW_DIRECTORY",
+        made["epoch"]
+    ));
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! How far something long is: a bar on a terminal, a line for each tenth elsewhere.
+//!
+//! It promises: it stands on standard error, beside the answer, and is gone when the answer comes.
+//! It never: draws where nobody looks, or says more than ten lines of one thing.
+
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::output;
+
+/// What is told, to whom.
+pub struct Watch {
+    what: &'static str,
+    to: To,
+}
+
+enum To {
+    Bar(ProgressBar),
+    /// Tenths told so far.
+    Lines(u64),
+    Nobody,
+}
+
+impl Watch {
+    /// Tells how `what` goes; nobody where a program reads (`quiet`).
+    pub fn new(what: &'static str, quiet: bool) -> Self {
+        let to = if std::io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{msg} [{bar:30}] {percent} % {eta}")
+                .expect("the template is a good one")
+                .progress_chars("=> ");
+            let bar = ProgressBar::new(0).with_style(style).with_message(what);
+            To::Bar(bar)
+        } else if quiet {
+            To::Nobody
+        } else {
+            To::Lines(0)
+        };
+        Self { what, to }
+    }
+
+    /// Tells that `done` of `total` is done.
+    pub fn set(&mut self, done: u64, total: u64) {
+        match &mut self.to {
+            To::Bar(bar) => {
+                bar.set_length(total);
+                bar.set_position(done);
+            }
+            To::Lines(told) => {
+                let tenths = done.saturating_mul(10).checked_div(total).unwrap_or(0);
+                if tenths > *told && tenths < 10 {
+                    *told = tenths;
+                    output::note(&format!("{}: {tenths}0 %", self.what));
+                }
+            }
+            To::Nobody => {}
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let To::Bar(bar) = &self.to {
+            bar.finish_and_clear();
+        }
+    }
+}

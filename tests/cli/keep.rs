@@ -1,0 +1,102 @@
+//! `backup`, `restore`, `check` as a person or a script meets them.
+
+use serde_json::json;
+
+use super::support::{KEY, Scripted, init, path, run_with};
+
+/// Goal: the command follows a backup to its end, and ends as it did. Method: a server that says
+/// "running", then "done", "failed", or nothing of it any more.
+#[test]
+fn backup_ends_as_the_servers_backup_does() {
+    let backup = |state: &str| {
+        json!({
+            "state": state, "file": "/b/strongroom-epoch-0000000007.redb", "epoch": 7,
+            "done": 3, "total": 10, "started_at": "2026-01-01T00:00:00Z",
+        })
+    };
+    let status = |backup: serde_json::Value| (200, json!({"locked": false, "backup": backup}));
+    let mut failed = backup("failed");
+    failed["error"] = json!({"code": "storage", "message": "it is full", "hint": "make room"});
+    let server = Scripted::start(vec![
+        (200, backup("running")),
+        status(backup("running")),
+        status(backup("done")),
+        (200, backup("running")),
+        status(failed),
+        (200, backup("running")),
+        status(json!(null)),
+    ]);
+    let done = server.run(&["backup", "/b"]).ended(0);
+    assert_eq!(done.out, "/b/strongroom-epoch-0000000007.redb\n");
+    assert!(done.err.starts_with("backup: 30 %\n"), "{}", done.err);
+    assert!(
+        done.err.contains("does not hold the audit trail"),
+        "{}",
+        done.err
+    );
+    let failed = server.run(&["backup", "/b", "--json"]).ended(1);
+    assert_eq!(failed.failure(), ("it is full", "make room"));
+    let lost = server.run(&["backup", "/b", "--json"]).ended(1);
+    assert!(lost.failure().0.contains("no longer knows"), "{}", lost.err);
+}
+
+/// Goal: a stopped server's vault is backed up, checked and restored without it. Method: each
+/// command with the recovery code, JSON read; then damage and what is not there.
+#[test]
+fn a_stopped_vault_is_backed_up_checked_and_restored() {
+    let made = init();
+    let code = made.file("code", &made.recovery_code);
+    let home = made.data.parent().unwrap();
+    let backups = home.join("backups");
+    std::fs::create_dir(&backups).unwrap();
+    let with = |arguments: &[&str]| {
+        let arguments = [arguments, &["--recovery-file", &code]].concat();
+        run_with(&arguments, &[("STRONGROOM_KEY", KEY)], "")
+    };
+    let backup = ["backup", path(&backups), "--data", made.data(), "--json"];
+    let done = with(&backup).ended(0).json();
+    let file = done["file"].as_str().unwrap();
+    assert!(file.ends_with(".redb") && done["epoch"].is_u64(), "{done}");
+    assert!(
+        with(&backup)
+            .ended(1)
+            .failure()
+            .0
+            .contains("exists already")
+    );
+    let report = with(&["check", file, "--json"]).ended(0).json();
+    assert_eq!(
+        (&report["verdict"], &report["opened"]),
+        (&json!("whole"), &json!(true))
+    );
+    let text = with(&["check", "--data", made.data()]).ended(0).out;
+    assert!(
+        text.contains("is whole") && text.contains("audit trail"),
+        "{text}"
+    );
+    let restored = home.join("restored");
+    let restore = ["restore", file, "--data", path(&restored)];
+    let told = with(&restore).ended(0).out;
+    assert!(told.contains("--accept-rollback") && told.contains("Refreshing is paused"));
+    assert!(with(&restore).ended(1).failure().0.contains("not empty"));
+
+    let half = std::fs::read(file).unwrap();
+    let damaged = home.join("half.redb");
+    std::fs::write(&damaged, &half[..half.len() / 2]).unwrap();
+    let report = with(&["check", path(&damaged)]).ended(12);
+    assert!(report.out.contains("is DAMAGED") && report.out.contains("What to do"));
+    let structure = run_with(&["check", path(&damaged), "--structure-only"], &[], "");
+    assert_eq!(structure.ended(12).err, "");
+    let elsewhere = home.join("elsewhere");
+    let refused = with(&["restore", path(&damaged), "--data", path(&elsewhere)]).ended(12);
+    assert!(
+        refused.failure().1.contains("nothing was restored"),
+        "{}",
+        refused.err
+    );
+    assert!(!elsewhere.exists());
+    let nothing = path(&home.join("nothing")).to_owned();
+    with(&["check", &nothing]).ended(5);
+    with(&["restore", &nothing, "--data", &nothing]).ended(5);
+    with(&["check"]).ended(2);
+}
