@@ -23,6 +23,7 @@ mod logging;
 mod misuse;
 mod output;
 mod passphrase;
+mod salvage;
 mod sandbox;
 mod secrets;
 mod serve;
@@ -65,6 +66,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Sandbox(args) => sandbox::run(args),
         Command::Init(args) => init::run(&args),
         Command::Passphrase(command) => passphrase::run(command),
+        Command::Salvage(args) => salvage::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Unlock(args) => wait(lock::unlock(args)),
         Command::Lock(args) => wait(lock::lock(args)),

@@ -93,6 +93,22 @@ pub const RECORD_BYTES_MAX: usize = 512 * 1024;
 pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// Most writes in one commit. Beyond 100 a group gains little and its first waiter waits longer.
 pub const COMMIT_GROUP_MAX: usize = 256;
+/// How much of a damaged file is searched for headers at one time, in bytes.
+pub const SALVAGE_STRETCH_BYTES: usize = 1024 * 1024;
+/// Longest leaf taken from a damaged file, in bytes: redb splits a leaf that holds more than one
+/// long pair, so twice the longest record has room to spare.
+pub const SALVAGE_LEAF_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
+/// Longest definition of a table in redb's file, in bytes; ours have below 100.
+pub const SALVAGE_DEFINITION_BYTES_MAX: usize = 512;
+/// Most places of a damaged file that are looked at as headers; a file holds a few.
+pub const SALVAGE_HEADERS_FOUND_MAX: usize = 256;
+/// Most headers of a damaged file that are tried; each wrong one costs its key derivations.
+pub const SALVAGE_HEADERS_TRIED_MAX: usize = 8;
+/// How far epoch and versions leap where a newer ledger may have been lost: more commits than a
+/// disk takes in a year at 125 a second.
+pub const SALVAGE_LEAP: u64 = 1 << 32;
+/// Most lost records that are named one by one; beyond them a person reads the counts.
+pub const SALVAGE_LOST_NAMED_MAX: usize = 1000;
 /// Pause between two tries to open the store anew after an error.
 pub const STORE_HEAL_EVERY: Duration = Duration::from_secs(1);
 /// Writes that may wait for the writer; more are told to come back.

@@ -19,6 +19,8 @@ mod slot;
 
 use zeroize::Zeroizing;
 
+#[cfg(test)]
+pub(crate) use self::header::Rebuilt;
 pub use self::header::{FORMAT, Header, Term};
 pub use self::sealed::Sealed;
 pub use self::slot::{KdfParams, RecoveryCode, Slot, SlotKind, Unlocker, check_passphrase};
@@ -147,6 +149,19 @@ impl Keyring {
         if !Secret::new(header.mac).equals(&mac) {
             return Err(Error::UnlockFailed);
         }
+        keyring.take_terms(header)?;
+        Ok(keyring)
+    }
+
+    /// The keys with the terms of another header that they signed.
+    ///
+    /// # Errors
+    /// [`Error::UnlockFailed`] where it is not theirs; [`Error::Settings`] for want of memory.
+    pub fn under(&self, header: &Header) -> Result<Self> {
+        if !self.signed(header) {
+            return Err(Error::UnlockFailed);
+        }
+        let mut keyring = Self::from_root(&header.vault_id, self.page.key(ROOT))?;
         keyring.take_terms(header)?;
         Ok(keyring)
     }

@@ -29,6 +29,7 @@
 #[cfg(test)]
 pub(crate) mod faulty;
 mod file;
+pub mod raw;
 mod view;
 
 use std::path::Path;
@@ -45,7 +46,7 @@ type Bytes = &'static [u8];
 type Definition = TableDefinition<'static, Bytes, Bytes>;
 
 /// Tables whose values are sealed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Records {
     /// Tokens.
     Tokens,
@@ -62,6 +63,16 @@ pub enum Records {
 }
 
 impl Records {
+    /// Every table.
+    pub const ALL: [Self; 6] = [
+        Self::Tokens,
+        Self::Apps,
+        Self::Keys,
+        Self::Links,
+        Self::Intents,
+        Self::Meta,
+    ];
+
     /// Every table the ledger counts.
     pub const COUNTED: [Self; 5] = [
         Self::Tokens,

@@ -31,6 +31,8 @@ pub enum Exit {
     Pending = 9,
     /// A connect link ended and not every app on it is connected.
     NotConnected = 10,
+    /// It was done, and not with everything.
+    Incomplete = 11,
 }
 
 /// The list of exit codes, for `--help`.
@@ -46,7 +48,8 @@ Exit codes:
    7  a person has to connect the app first (connect_required)
    8  a person has to connect the app again (reconnect_required)
    9  a person is connecting the app right now; ask again (pending)
-  10  a connect link ended and not every app on it is connected";
+  10  a connect link ended and not every app on it is connected
+  11  done, and not with everything: a salvage that lost something";
 
 /// Why a command did not do what it was asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -157,6 +160,7 @@ mod tests {
             Exit::ReconnectRequired,
             Exit::Pending,
             Exit::NotConnected,
+            Exit::Incomplete,
         ];
         for exit in all {
             let line = format!("\n  {:2}  ", exit as u8);

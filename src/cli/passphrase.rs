@@ -261,7 +261,7 @@ impl Opener {
         Ok(vault)
     }
 
-    fn unlocker(&self, input: &mut Input) -> Result<Unlocker, Failure> {
+    pub(super) fn unlocker(&self, input: &mut Input) -> Result<Unlocker, Failure> {
         if let Some(path) = &self.key_file {
             return key_file(path);
         }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::ledger::{self, Ledger};
-use super::unlock::{AUDIT, FILE, check_directory};
+use super::unlock::{AUDIT, AUDIT_BEFORE, FILE, check_directory};
 use super::{Settings, Vault};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -30,10 +30,10 @@ pub struct NewVault {
 }
 
 /// What was made so far; taken away again unless it is [`Made::kept`].
-struct Made(Vec<PathBuf>);
+pub(super) struct Made(pub(super) Vec<PathBuf>);
 
 impl Made {
-    fn kept(mut self) {
+    pub(super) fn kept(mut self) {
         self.0.clear();
     }
 }
@@ -41,9 +41,9 @@ impl Made {
 impl Drop for Made {
     fn drop(&mut self) {
         for path in self.0.iter().rev() {
-            // The trail's directory is the only one that may hold something: we made it a moment
-            // ago, for ourselves alone.
-            let removed = if path.ends_with(AUDIT) {
+            // A trail's directory is the only one that may hold something: we made it a moment ago,
+            // for ourselves alone.
+            let removed = if path.ends_with(AUDIT) || path.ends_with(AUDIT_BEFORE) {
                 std::fs::remove_dir_all(path)
             } else if path.ends_with(FILE) {
                 std::fs::remove_file(path)
@@ -130,7 +130,7 @@ impl Vault {
     }
 
     /// The first unlock of a vault just made: an empty ledger, a host, an admin key.
-    fn begin(&self, keys: Keyring) -> Result<Secret<String>> {
+    pub(super) fn begin(&self, keys: Keyring) -> Result<Secret<String>> {
         let keys = Arc::new(keys);
         let write = self.store().write()?;
         let mut ledger = Ledger::default();
@@ -144,7 +144,7 @@ impl Vault {
 }
 
 /// Makes the trail's directory and the store's file.
-fn make_files(directory: &Path, header: &[u8], made: &mut Made) -> Result<Store> {
+pub(super) fn make_files(directory: &Path, header: &[u8], made: &mut Made) -> Result<Store> {
     let audit = directory.join(AUDIT);
     DirBuilder::new()
         .mode(0o700)
@@ -158,7 +158,7 @@ fn make_files(directory: &Path, header: &[u8], made: &mut Made) -> Result<Store>
 }
 
 /// Makes the data directory, or finds it empty. True where it was made.
-fn make_directory(directory: &Path) -> Result<bool> {
+pub(super) fn make_directory(directory: &Path) -> Result<bool> {
     match DirBuilder::new().mode(0o700).create(directory) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Vault;
 use super::records::{decode, encode};
+use super::writer::Tx;
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::model::access::{Action, Caller, Target};
 use crate::seal::Purpose;
@@ -17,11 +19,19 @@ use crate::secret::hex;
 use crate::store::{Records, View};
 
 const HOME: &[u8] = b"home";
+const RESTORED: &[u8] = b"restored";
 
 /// Which host a vault lives on, as a keyed hash.
 #[derive(Serialize, Deserialize)]
 struct Home {
     host: String,
+}
+
+/// Until an operator accepts it, a vault that was put back does not refresh.
+#[derive(Serialize, Deserialize)]
+struct Restored {
+    how: String,
+    at: Timestamp,
 }
 
 impl Vault {
@@ -60,6 +70,16 @@ impl Vault {
         }
         Ok(())
     }
+}
+
+/// Marks a vault as put back to what it was: its refresh tokens may be spent.
+pub(super) fn mark_restored(tx: &mut Tx<'_>, how: &str, at: Timestamp) -> Result<()> {
+    let mark = Restored {
+        how: how.to_owned(),
+        at,
+    };
+    tx.put(Records::Meta, RESTORED, &[&encode(&mark)])
+        .map(|_| ())
 }
 
 /// What tells this host from another: the machine id, and failing that the host's name.

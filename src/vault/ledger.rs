@@ -80,6 +80,15 @@ struct Stored {
 }
 
 impl Ledger {
+    /// One that counts nothing yet, and goes on from these numbers.
+    pub(super) fn going_on(epoch: u64, next_version: u64) -> Self {
+        Self {
+            epoch,
+            next_version,
+            ..Self::default()
+        }
+    }
+
     /// Counts something in.
     pub(super) fn add(&mut self, keys: &Keyring, one: Counted<'_>) {
         let mut carry = false;
@@ -125,6 +134,11 @@ impl Ledger {
         ))
     }
 
+    /// True where what was counted into `found` is what this ledger counts.
+    pub(super) fn adds_up_to(&self, found: &Self) -> bool {
+        (found.count, found.sum) == (self.count, self.sum)
+    }
+
     /// A version that no record has had.
     pub(super) fn take_version(&mut self) -> u64 {
         self.next_version += 1;
@@ -157,7 +171,16 @@ impl Ledger {
     pub(super) fn read(keys: &Keyring, view: &impl View) -> Result<Self> {
         let damaged = || Error::Damaged("the vault's ledger is missing or cannot be read".into());
         let sealed = view.record(Records::Meta, KEY)?.ok_or_else(damaged)?;
-        let plain = keys.open(Records::Meta.name(), KEY, &sealed, 0)?;
+        Self::open(keys, &sealed)
+    }
+
+    /// Opens a sealed ledger.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it does not authenticate.
+    pub(super) fn open(keys: &Keyring, sealed: &Sealed) -> Result<Self> {
+        let damaged = || Error::Damaged("the vault's ledger is missing or cannot be read".into());
+        let plain = keys.open(Records::Meta.name(), KEY, sealed, 0)?;
         let stored: Stored = serde_json::from_slice(&plain).map_err(|_| damaged())?;
         let hash = |text: &str| {
             from_base64url(text)
@@ -201,7 +224,7 @@ impl Ledger {
                 Ok(Scan::Go)
             })?;
         }
-        if (found.count, found.sum) == (self.count, self.sum) {
+        if self.adds_up_to(&found) {
             return Ok(());
         }
         Err(Error::Damaged(format!(

@@ -381,14 +381,14 @@ impl Tx<'_> {
 }
 
 /// Writes, and keeps the ledger: what was there is counted out, what comes is counted in.
-struct Books<'a> {
-    write: &'a Write,
-    keys: &'a Keyring,
-    ledger: &'a mut Ledger,
+pub(super) struct Books<'a> {
+    pub(super) write: &'a Write,
+    pub(super) keys: &'a Keyring,
+    pub(super) ledger: &'a mut Ledger,
 }
 
 impl Books<'_> {
-    fn put(&mut self, table: Records, key: &[u8], sealed: &Sealed) -> Result<()> {
+    pub(super) fn put(&mut self, table: Records, key: &[u8], sealed: &Sealed) -> Result<()> {
         self.count_out(table, key)?;
         if table != Records::Meta {
             let new = Counted::Record(table, key, sealed.version());
@@ -412,7 +412,7 @@ impl Books<'_> {
         Ok(())
     }
 
-    fn put_entry(&mut self, index: Index, key: &[u8], value: &[u8]) -> Result<()> {
+    pub(super) fn put_entry(&mut self, index: Index, key: &[u8], value: &[u8]) -> Result<()> {
         let old = self.write.entry(index, key)?;
         // A token that is stored again keeps most of its entries.
         if old.as_deref() == Some(value) {

@@ -183,6 +183,7 @@ pub const DOORS: &[Door] = &[
             Sign::Root("clap"),
             Sign::Root("clap_complete"),
             Sign::Root("comfy_table"),
+            Sign::Root("indicatif"),
             Sign::Root("rpassword"),
         ],
         may: &["cli*"],
