@@ -127,7 +127,8 @@ impl Error {
             Self::Busy(_) => "wait as told, then ask again",
             Self::TooLarge(_) => "send less",
             Self::Damaged(_) => {
-                "stop writing to this vault, keep its files, and restore the last good copy"
+                "stop writing to this vault, keep its files, and restore the last good copy; where \
+                 there is none: `strongroom salvage --data DIR --into NEWDIR`"
             }
             Self::TooNew(_) => "use the version of strongroom that wrote it, or a later one",
             Self::Storage(_) => "look at the disk: free space, permissions, the system's log",

@@ -18,8 +18,6 @@ mod access;
 mod apps;
 mod audit;
 mod create;
-#[cfg(test)]
-mod damage;
 mod due;
 mod host;
 mod index;
@@ -52,7 +50,7 @@ pub use self::links::{MadeLink, NewLink, NoWay, Returned, Vouched};
 pub use self::lists::{Filter, TokenPage};
 pub use self::receipt::Receipt;
 pub use self::renew::{Begin, Finish, Need, RefreshAsk, RefreshJob};
-pub use self::salvage::{Lost, Progress, Salvaged, SalvagedTable, Wreck};
+pub use self::salvage::{Lost, SalvageProgress, Salvaged, SalvagedTable, Wreck};
 pub use self::slots::SlotInfo;
 pub use self::tokens::{Ask, Besides, Found, Handed};
 pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphrase};

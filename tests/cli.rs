@@ -8,6 +8,8 @@ mod help;
 mod offline;
 #[path = "cli/online.rs"]
 mod online;
+#[path = "cli/salvage.rs"]
+mod salvage;
 #[path = "cli/slots.rs"]
 mod slots;
 #[path = "cli/support.rs"]

@@ -32,7 +32,7 @@ pub enum Exit {
     /// A connect link ended and not every app on it is connected.
     NotConnected = 10,
     /// It was done, and not with everything.
-    Incomplete = 11,
+    Incomplete = 12,
 }
 
 /// The list of exit codes, for `--help`.
@@ -49,7 +49,7 @@ Exit codes:
    8  a person has to connect the app again (reconnect_required)
    9  a person is connecting the app right now; ask again (pending)
   10  a connect link ended and not every app on it is connected
-  11  done, and not with everything: a salvage that lost something";
+  12  done, and not with everything: a salvage that lost something";
 
 /// Why a command did not do what it was asked.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -160,8 +160,8 @@ fn verdict(salvaged: &Salvaged) -> Vec<String> {
     if salvaged.not_referred() > 0 {
         said.push(format!(
             "{} of them may have been removed before, or be older than what was last written: what \
-             would tell is damaged. Look through `strongroom token list` and `strongroom key list`, \
-             and remove what should not be there.",
+             would tell is damaged. Look through `strongroom token list` and `key list`, and \
+             remove what should not be there.",
             salvaged.not_referred()
         ));
     }

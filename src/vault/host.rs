@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::Vault;
-use super::records::{decode, encode};
+use super::records::{decode, encode, unix_ms};
 use super::writer::Tx;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -19,7 +19,8 @@ use crate::secret::hex;
 use crate::store::{Records, View};
 
 const HOME: &[u8] = b"home";
-const RESTORED: &[u8] = b"restored";
+/// There while a restored vault was not yet told to go on.
+pub(super) const RESTORED: &[u8] = b"restored";
 
 /// Which host a vault lives on, as a keyed hash.
 #[derive(Serialize, Deserialize)]
@@ -27,11 +28,12 @@ struct Home {
     host: String,
 }
 
-/// Until an operator accepts it, a vault that was put back does not refresh.
+/// What a vault was restored from.
 #[derive(Serialize, Deserialize)]
-struct Restored {
-    how: String,
-    at: Timestamp,
+pub(super) struct RestoredFrom {
+    pub(super) epoch: u64,
+    #[serde(with = "unix_ms")]
+    pub(super) at: Timestamp,
 }
 
 impl Vault {
@@ -72,13 +74,9 @@ impl Vault {
     }
 }
 
-/// Marks a vault as put back to what it was: its refresh tokens may be spent.
-pub(super) fn mark_restored(tx: &mut Tx<'_>, how: &str, at: Timestamp) -> Result<()> {
-    let mark = Restored {
-        how: how.to_owned(),
-        at,
-    };
-    tx.put(Records::Meta, RESTORED, &[&encode(&mark)])
+/// Marks a vault as restored: its refresh tokens may be spent, so it does not refresh until told.
+pub(super) fn mark_restored(tx: &mut Tx<'_>, from: &RestoredFrom) -> Result<()> {
+    tx.put(Records::Meta, RESTORED, &[&encode(from)])
         .map(|_| ())
 }
 

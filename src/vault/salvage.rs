@@ -26,7 +26,9 @@
 
 mod build;
 mod report;
-pub(super) mod sort;
+mod sort;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
@@ -41,7 +43,7 @@ use crate::store::raw::Raw;
 
 /// A damaged vault, opened to be read.
 pub struct Wreck {
-    pub(super) raw: Raw,
+    raw: Raw,
     /// Where it lies; `None` for an image in memory.
     directory: Option<PathBuf>,
     /// What looks like a header, newest first, each once.
@@ -49,7 +51,7 @@ pub struct Wreck {
 }
 
 /// Told how far it has come: what is done now, how much of it, and how much there is.
-pub type Progress<'a> = &'a dyn Fn(&'static str, u64, u64);
+pub type SalvageProgress<'a> = &'a dyn Fn(&'static str, u64, u64);
 
 impl Wreck {
     /// Opens the damaged vault in a directory, to be read and left as it is.
@@ -64,7 +66,7 @@ impl Wreck {
 
     /// An image of a file.
     #[cfg(test)]
-    pub(in crate::vault) fn of(image: Vec<u8>) -> Result<Self> {
+    fn of(image: Vec<u8>) -> Result<Self> {
         Self::new(Raw::of(image), None)
     }
 
@@ -109,7 +111,7 @@ impl Wreck {
         unlocker: &Unlocker,
         into: &Path,
         clock: Clock,
-        progress: Progress<'_>,
+        progress: SalvageProgress<'_>,
     ) -> Result<Salvaged> {
         let keys = self.keys(unlocker)?;
         let found = sort::Found::read(&self.raw, &keys, progress)?;
@@ -119,7 +121,7 @@ impl Wreck {
     }
 
     /// The keys, by the newest header that opens.
-    pub(super) fn keys(&self, unlocker: &Unlocker) -> Result<Keyring> {
+    fn keys(&self, unlocker: &Unlocker) -> Result<Keyring> {
         for header in self.headers.iter().take(limits::SALVAGE_HEADERS_TRIED_MAX) {
             match Keyring::unlock(header, unlocker) {
                 Err(Error::UnlockFailed) => {}
@@ -131,11 +133,7 @@ impl Wreck {
 
     /// The header that is to be the new vault's: the one that the newest ledger names, or else the
     /// newest of those that these keys signed. With its terms.
-    pub(super) fn header_of(
-        &self,
-        found: &sort::Found,
-        keys: Keyring,
-    ) -> Result<(Header, Keyring)> {
+    fn header_of(&self, found: &sort::Found, keys: Keyring) -> Result<(Header, Keyring)> {
         let signed = || self.headers.iter().filter(|header| keys.signed(header));
         let named = signed().find(|header| {
             let ledger = found.ledger.as_ref();

@@ -2,7 +2,7 @@
 
 use super::support::{KEY, run, run_with};
 
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 36] = [
     "dev",
     "init",
     "serve",
@@ -35,6 +35,7 @@ const COMMANDS: [&str; 35] = [
     "passphrase add-key-file",
     "passphrase slots",
     "passphrase remove-slot",
+    "salvage",
     "sandbox",
     "completions",
     "",

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::report::{Lost, Salvaged};
 use super::sort::Plan;
-use super::{Progress, Wreck};
+use super::{SalvageProgress, Wreck};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -36,7 +36,7 @@ pub(super) fn build(
     keys: Keyring,
     plan: &Plan,
     into: &Path,
-    (clock, progress): (Clock, Progress<'_>),
+    (clock, progress): (Clock, SalvageProgress<'_>),
 ) -> Result<Salvaged> {
     let mut made = Made(Vec::new());
     if make_directory(into)? {
@@ -65,7 +65,7 @@ pub(super) fn build(
         ..Settings::default()
     };
     let vault = Vault::assemble(store, Some(into), settings, clock.clone());
-    let begun = begin(&vault, Arc::clone(&keys), &mut report);
+    let begun = begin(&vault, Arc::clone(&keys), plan.ledger.as_ref(), &mut report);
     // Closed whatever came before: its files are taken away where it failed.
     vault.close().and(begun)?;
     check(into, &keys, &header)?;
@@ -102,7 +102,7 @@ struct Names {
 }
 
 impl Builder<'_> {
-    fn records(&mut self, plan: &Plan, progress: Progress<'_>) -> Result<()> {
+    fn records(&mut self, plan: &Plan, progress: SalvageProgress<'_>) -> Result<()> {
         let all = plan.taken.len() as u64;
         let mut done = 0;
         for group in plan.taken.chunks(limits::COMMIT_GROUP_MAX) {
@@ -197,8 +197,8 @@ impl Builder<'_> {
         }
         if self.raw.unreadable() > 0 {
             notes.push(format!(
-                "The disk refused {} reads; what lies there counts as lost. A copy of the disk made \
-                 by a rescue tool may bring more.",
+                "The disk refused {} reads; what lies there counts as lost. A copy of the disk, \
+                 made by a rescue tool, may bring more.",
                 self.raw.unreadable()
             ));
         }
@@ -265,14 +265,22 @@ impl Names {
 
 /// The first commit of the vault as one that runs: its trail begins with the salvage, and its
 /// refreshing is paused.
-fn begin(vault: &Vault, keys: Arc<Keyring>, report: &mut Salvaged) -> Result<()> {
+fn begin(
+    vault: &Vault,
+    keys: Arc<Keyring>,
+    ledger: Option<&Ledger>,
+    report: &mut Salvaged,
+) -> Result<()> {
     vault.let_in(keys)?;
     let permit = vault
         .gate()
         .permit(&Caller::local(), Action::Lock, &Target::vault())?;
-    let now = vault.clock().now();
+    let from = host::RestoredFrom {
+        epoch: ledger.map_or(0, |ledger| ledger.epoch),
+        at: vault.clock().now(),
+    };
     let write = permit.write_as(&report.in_short(), None, move |tx| {
-        host::mark_restored(tx, "salvaged", now)
+        host::mark_restored(tx, &from)
     })?;
     write.wait()?;
     report.epoch = vault.status().epoch.unwrap_or(0);

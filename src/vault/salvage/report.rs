@@ -69,7 +69,7 @@ impl SalvagedTable {
     }
 
     /// As it was, and known to be.
-    pub(in crate::vault) fn is_as_it_was(&self) -> bool {
+    pub(super) fn is_as_it_was(&self) -> bool {
         self.checked && self.older + self.not_referred + self.lost + self.lost_unnamed == 0
     }
 }

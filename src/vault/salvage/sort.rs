@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Progress;
+use super::SalvageProgress;
 use super::report::SalvagedTable;
 use crate::error::Result;
 use crate::seal::{Keyring, Sealed};
@@ -17,43 +17,39 @@ use crate::vault::records::{Intent, decode};
 
 /// A record that authenticates.
 #[derive(Clone, Copy)]
-pub(in crate::vault) struct Best {
-    pub(in crate::vault) version: u64,
-    pub(in crate::vault) place: Place,
+pub(super) struct Best {
+    pub(super) version: u64,
+    pub(super) place: Place,
 }
 
 /// What a scan found.
-pub(in crate::vault) struct Found {
+pub(super) struct Found {
     /// The highest version of each.
     best: BTreeMap<(Records, Vec<u8>), Best>,
     /// The ledger with the highest epoch.
-    pub(in crate::vault) ledger: Option<Ledger>,
+    pub(super) ledger: Option<Ledger>,
     /// The highest version of any record.
     highest: u64,
 }
 
 /// What is to be brought over, and how that is judged.
-pub(in crate::vault) struct Plan {
+pub(super) struct Plan {
     /// Each record that is taken.
-    pub(in crate::vault) taken: Vec<(Records, Vec<u8>, Place)>,
+    pub(super) taken: Vec<(Records, Vec<u8>, Place)>,
     /// Each that the newest commit refers to and that came in no version, with where it lies.
-    pub(in crate::vault) lost: Vec<(Records, Vec<u8>, Place)>,
-    pub(in crate::vault) tables: Vec<SalvagedTable>,
-    pub(in crate::vault) ledger: Option<Ledger>,
-    pub(in crate::vault) highest: u64,
+    pub(super) lost: Vec<(Records, Vec<u8>, Place)>,
+    pub(super) tables: Vec<SalvagedTable>,
+    pub(super) ledger: Option<Ledger>,
+    pub(super) highest: u64,
     /// The ledger proves which records there were.
-    pub(in crate::vault) proven: bool,
+    pub(super) proven: bool,
     /// What a person is told beside the counts.
-    pub(in crate::vault) notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Found {
     /// Scans the file.
-    pub(in crate::vault) fn read(
-        raw: &Raw,
-        keys: &Keyring,
-        progress: Progress<'_>,
-    ) -> Result<Self> {
+    pub(super) fn read(raw: &Raw, keys: &Keyring, progress: SalvageProgress<'_>) -> Result<Self> {
         let mut found = Self {
             best: BTreeMap::new(),
             ledger: None,
@@ -93,7 +89,7 @@ impl Found {
     }
 
     /// Decides what is taken.
-    pub(in crate::vault) fn plan(self, raw: &Raw, keys: &Keyring) -> Plan {
+    pub(super) fn plan(self, raw: &Raw, keys: &Keyring) -> Plan {
         let epoch = self.ledger.as_ref().map(|ledger| ledger.epoch);
         let newest = raw
             .trees()

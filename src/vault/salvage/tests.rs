@@ -9,7 +9,7 @@ mod headers;
 mod moves;
 mod pages;
 mod salvaging;
-#[path = "../../tests/harness/seeded.rs"]
+#[path = "../../../tests/harness/seeded.rs"]
 mod seeded;
 
 use std::collections::BTreeMap;
@@ -17,8 +17,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use super::ledger::Ledger;
-use super::{NewCredential, NewToken, RefreshAsk, Settings, Vault};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::model::access::Caller;
@@ -31,7 +29,8 @@ use crate::seal::{Header, KdfParams, Keyring, RecoveryCode, Sealed, Unlocker};
 use crate::secret::Secret;
 use crate::store::faulty::Faulty;
 use crate::store::{Index, Records, Scan, Store, View};
-use crate::vault::NewLink;
+use crate::vault::ledger::Ledger;
+use crate::vault::{Filter, NewCredential, NewLink, NewToken, RefreshAsk, Settings, Vault};
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 /// Tokens of the image: with apps, links, intents and a key it has about a hundred records.
@@ -175,6 +174,15 @@ fn make_link(vault: &Vault, owner: Owner) {
 impl Image {
     /// A vault that has lived: tokens stored, stored again and removed, links, open refreshes.
     fn new() -> Self {
+        Self::made(true)
+    }
+
+    /// The same of a server that was killed: redb has to recover it first.
+    fn killed() -> Self {
+        Self::made(false)
+    }
+
+    fn made(closed: bool) -> Self {
         let disk = Faulty::default();
         let code = RecoveryCode::generate();
         let text = code.to_text().expose().clone();
@@ -185,8 +193,9 @@ impl Image {
         let vault = Vault::assemble(store, None, Settings::default(), Clock::test(NOW));
         vault.begin(keys).unwrap();
         Self::live(&vault);
+        let killed = disk.image();
         vault.close().unwrap();
-        Self::of(disk.image(), text)
+        Self::of(if closed { disk.image() } else { killed }, text)
     }
 
     /// An undamaged file, and what it holds.
@@ -214,9 +223,7 @@ impl Image {
             put_token(vault, n, "first");
         }
         for n in TOKENS..TOKENS + 12 {
-            let page = vault
-                .list(&me, &super::Filter::default(), 200, None)
-                .unwrap();
+            let page = vault.list(&me, &Filter::default(), 200, None).unwrap();
             let account = address(n).account;
             let found = page.tokens.iter().find(|token| token.account == account);
             let removed = vault.remove_token(&me, found.unwrap().id).unwrap();

@@ -179,7 +179,7 @@ fn behind(image: &Image, checks: Checks, change: &dyn Fn(&crate::store::Write)) 
     image.judge(&disk.image(), checks)
 }
 
-/// Goal: what is removed, added, copied or exchanged behind the vault's back is noticed, every time.
+/// Goal: what is removed, added, copied or exchanged behind the vault's back is noticed, each time.
 /// Method: do it to every record and to every index entry.
 #[test]
 fn f3_a_row_removed_added_or_exchanged_behind_the_vault_is_refused() {

@@ -14,10 +14,13 @@ use crate::vault::salvage::sort::Found;
 /// Damaged files at the gate; each is scanned whole.
 const GATE: u64 = 60;
 
+/// The version of each record.
+type Versions = BTreeMap<(Records, Vec<u8>), u64>;
+
 fn silent(_: &'static str, _: u64, _: u64) {}
 
 /// What salvage takes of a damaged file, and whether it says that this is everything.
-fn taken(image: &Image, bytes: Vec<u8>) -> Result<(BTreeMap<(Records, Vec<u8>), u64>, bool)> {
+fn taken(image: &Image, bytes: Vec<u8>) -> Result<(Versions, bool)> {
     let wreck = Wreck::of(bytes)?;
     let keys = wreck.keys(&image.unlocker())?;
     let found = Found::read(&wreck.raw, &keys, &silent)?;
@@ -150,9 +153,7 @@ fn a_salvaged_vault_opens_with_the_same_code_and_lacks_only_what_is_lost() {
     let vault = Vault::open(&into, Settings::default(), clock).unwrap();
     vault.unlock(&image.unlocker(), "").unwrap();
     let me = Caller::local();
-    let page = vault
-        .list(&me, &crate::vault::Filter::default(), 200, None)
-        .unwrap();
+    let page = vault.list(&me, &Filter::default(), 200, None).unwrap();
     assert_eq!(page.tokens.len(), TOKENS - 1 + older);
     let trail = vault.audit(&me, None, 200).unwrap().entries;
     let first = trail.last().unwrap();
