@@ -13,6 +13,7 @@ mod audit;
 mod client;
 mod completions;
 mod connect;
+mod descriptors;
 mod dev;
 mod failure;
 mod harden;

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub use self::person::{AppCard, Cookie, Next, Visit};
 pub use self::trip::Came;
@@ -57,6 +57,8 @@ struct Inner {
     /// Counts changes of links, so that long polls wake up.
     changes: watch::Sender<u64>,
     ending: AtomicBool,
+    /// Places for those who wait for a change.
+    places: Semaphore,
     /// Called when a token was stored.
     stored: Box<dyn Fn() + Send + Sync>,
 }
@@ -124,8 +126,16 @@ impl Connect {
             public_url: public_url.as_str().trim_end_matches('/').to_owned(),
             changes: watch::Sender::new(0),
             ending: AtomicBool::new(false),
+            places: Semaphore::new(limits::LINK_WAITERS_MAX),
             stored: Box::new(stored),
         }))
+    }
+
+    /// Lets at most `count` callers wait for changes at one time; who finds no place is answered at
+    /// once. Called once, before anybody waits.
+    pub fn seat_at_most(&self, count: usize) {
+        let places = limits::LINK_WAITERS_MAX.saturating_sub(count.max(1));
+        self.0.places.forget_permits(places);
     }
 
     fn vault(&self) -> &Vault {
@@ -240,7 +250,7 @@ impl Connect {
         }
     }
 
-    /// Where a link stands; waits up to `wait` for a change.
+    /// Where a link stands; waits up to `wait` for a change, if there is a place to wait.
     ///
     /// # Errors
     /// [`Error::NotFound`] where it is not there or not the caller's.
@@ -248,6 +258,9 @@ impl Connect {
         let mut changes = self.0.changes.subscribe();
         changes.borrow_and_update();
         let first = self.vault().link(caller, id)?;
+        let Ok(_place) = self.0.places.try_acquire() else {
+            return Ok(first);
+        };
         let mut patience = pin!(tokio::time::sleep(wait.min(limits::LINK_WAIT_MAX)));
         loop {
             let now = self.vault().clock().now();

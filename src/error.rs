@@ -22,6 +22,8 @@ pub enum Error {
     NotFound(&'static str),
     /// It exists already, or it changed meanwhile.
     Conflict(String),
+    /// Another process has the vault's file.
+    InUse,
     /// The vault is locked; somebody must unlock it.
     Locked,
     /// The vault is unlocked already.
@@ -78,6 +80,7 @@ impl Error {
             Self::Denied => "denied",
             Self::NotFound(_) => "not_found",
             Self::Conflict(_) => "conflict",
+            Self::InUse => "in_use",
             Self::Locked => "locked",
             Self::AlreadyUnlocked => "already_unlocked",
             Self::UnlockFailed => "unlock_failed",
@@ -118,6 +121,7 @@ impl Error {
                 "check the id; `strongroom app list` and `strongroom token list` show what is there"
             }
             Self::Conflict(_) => "look at what is there now; nothing was changed",
+            Self::InUse => "stop that one first; one process has a vault at a time",
             Self::Locked => "unlock it: `strongroom unlock`",
             Self::AlreadyUnlocked => "nothing to do",
             Self::UnlockFailed => {
@@ -162,6 +166,7 @@ impl fmt::Display for Error {
             Self::Unauthenticated => f.write_str("no valid access key was presented"),
             Self::Denied => f.write_str("this access key may not do this"),
             Self::NotFound(what) => write!(f, "there is no such {what}"),
+            Self::InUse => f.write_str("the vault's file is in use by another process"),
             Self::Locked => f.write_str("the vault is locked"),
             Self::AlreadyUnlocked => f.write_str("the vault is unlocked already"),
             Self::UnlockFailed => f.write_str("this does not open the vault"),

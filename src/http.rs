@@ -15,6 +15,7 @@ pub mod listen;
 pub mod pace;
 mod pages;
 pub mod panics;
+mod room;
 pub mod routes;
 pub mod serve;
 pub mod wire;

@@ -91,6 +91,9 @@ pub const RECORD_BYTES_MAX: usize = 512 * 1024;
 /// redb's cache, in bytes. A cache of 32 MiB costs 2 us a read at a million records and keeps the
 /// process small.
 pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// What opening may write to memory where the disk refuses writes, in bytes: opening a file of a
+/// million records writes less than a hundredth of that.
+pub const STORE_LAYER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most writes in one commit. Beyond 100 a group gains little and its first waiter waits longer.
 pub const COMMIT_GROUP_MAX: usize = 256;
 /// How much of a damaged file is searched for headers at one time, in bytes.
@@ -109,8 +112,15 @@ pub const SALVAGE_HEADERS_TRIED_MAX: usize = 8;
 pub const SALVAGE_LEAP: u64 = 1 << 32;
 /// Most lost records that are named one by one; beyond them a person reads the counts.
 pub const SALVAGE_LOST_NAMED_MAX: usize = 1000;
-/// Pause between two tries to open the store anew after an error.
+/// First pause between two tries of a disk that goes on failing; doubled for each further one.
 pub const STORE_HEAL_EVERY: Duration = Duration::from_secs(1);
+/// Longest such pause: room that was made is used within this.
+pub const STORE_HEAL_EVERY_MAX: Duration = Duration::from_secs(5);
+/// Where opening the file takes long, since it is checked whole, the longest pause is so many times
+/// as long: those who read, who wait for it, get most of the time.
+pub const STORE_HEAL_COSTS: u32 = 10;
+/// Longest pause at all.
+pub const STORE_HEAL_EVERY_MAX_OF_A_LARGE_FILE: Duration = Duration::from_secs(60);
 /// Writes that may wait for the writer; more are told to come back.
 pub const WRITE_QUEUE_MAX: usize = 8192;
 
@@ -199,6 +209,9 @@ pub const RETRY_FOR_CALLERS: Duration = Duration::from_secs(30);
 pub const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(14 * 86_400);
 /// A caller waits at most this long for a refresh in flight (the call itself goes on).
 pub const REFRESH_WAIT_MAX: Duration = Duration::from_secs(75);
+/// Callers that may wait for refreshes at one time where nothing sets it lower. A server lets half
+/// of its connections wait: a provider that hangs must not hold them all.
+pub const REFRESH_WAITERS_MAX: usize = 16_384;
 /// A refresh in flight ends at the latest after this: twice a wait for a seat and a provider call,
 /// and two commits. Nothing but a disk that hangs comes near: a call that is cut may lose a token.
 pub const FLIGHT_MAX: Duration = Duration::from_secs(180);
@@ -225,6 +238,9 @@ pub const LINK_MEMORY: Duration = Duration::from_secs(86_400);
 pub const CODE_TRIES_MAX: u32 = 5;
 /// Longest long poll of a link's state: under the 60 s of common request time-outs.
 pub const LINK_WAIT_MAX: Duration = Duration::from_secs(55);
+/// Long polls at one time where nothing sets it lower. A server lets a quarter of its connections
+/// wait so.
+pub const LINK_WAITERS_MAX: usize = 16_384;
 
 // ---- the endpoint -----------------------------------------------------------------------------
 
@@ -244,6 +260,9 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 /// Connections at one time, unless set lower.
 pub const CONNECTIONS_MAX: usize = 1024;
+/// Where every connection is taken and somebody waits, one that has said nothing for this long is
+/// closed. Long enough for a handshake and a request from another continent.
+pub const SILENCE_IN_A_FULL_HOUSE: Duration = Duration::from_millis(500);
 /// Longest wait for a peer to take what it is sent, counted from the moment it first stalls.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for the rest of a refused request, so that its refusal is read and not reset.
@@ -267,6 +286,17 @@ pub const COOKIES_MAX: usize = 128;
 pub const PEM_BYTES_MAX: usize = 1024 * 1024;
 /// Longest wait for open requests and refreshes in flight at shutdown.
 pub const DRAIN_MAX: Duration = Duration::from_secs(45);
+
+// ---- descriptors ------------------------------------------------------------------------------
+
+/// File descriptors kept for ourselves: the store, the audit trail (one segment, the next, its
+/// directory, those being read), the runtime, signals and the standard streams.
+pub const DESCRIPTORS_OURS: usize = 24;
+/// File descriptors a call to a provider may take: a connection tried over IPv6 and IPv4 at one
+/// time, or the look-up of its name, and one more.
+pub const DESCRIPTORS_PER_CALL: usize = 3;
+/// The fewest file descriptors a server starts with: ours, a few calls and a few connections.
+pub const DESCRIPTORS_MIN: usize = DESCRIPTORS_OURS + 16;
 
 // ---- the sandbox provider ---------------------------------------------------------------------
 
@@ -329,6 +359,7 @@ const _: () = assert!(UPLOAD_BODY_BYTES_MAX > 3 * CREDENTIAL_BYTES_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= LIST_SCAN_MAX);
 const _: () = assert!(FLIGHT_MAX.as_secs() > 2 * (PROVIDER_TIMEOUT.as_secs() * 2) + 30);
 const _: () = assert!(PROVIDER_CALLS_PER_HOST_MAX < PROVIDER_CALLS_MAX);
+const _: () = assert!(DESCRIPTORS_MIN >= DESCRIPTORS_OURS + 4 * DESCRIPTORS_PER_CALL);
 const _: () = assert!(LANE_REFRESHES_MAX < REFRESHES_MAX && REFRESHES_MAX < FLIGHTS_MAX);
 const _: () = assert!(PROVIDER_TIMEOUT.as_secs() < DRAIN_MAX.as_secs());
 const _: () = assert!(PROVIDER_CONNECT_TIMEOUT.as_secs() < PROVIDER_TIMEOUT.as_secs());

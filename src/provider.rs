@@ -111,7 +111,7 @@ impl Provider {
     pub fn new(settings: &EgressSettings, clock: Clock) -> Result<Self> {
         Ok(Self(Arc::new(Inner {
             egress: Egress::new(settings)?,
-            seats: Seats::new(clock.clone(), settings.timeout),
+            seats: Seats::new(clock.clone(), settings.timeout, settings.calls_max),
             clock,
         })))
     }

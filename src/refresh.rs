@@ -27,7 +27,9 @@
 //!   a provider's grace; a crash's likewise, at start;
 //! * R6 a valid token is served while its provider is down or hangs, before it ends;
 //! * R7 a forced refresh that names the token it saw rejected gets the stored one if that is newer;
-//!   a refresh that is not needed any more when its turn comes is not made.
+//!   a refresh that is not needed any more when its turn comes is not made;
+//! * R11 so many callers wait for refreshes at one time and no more: a provider that hangs does not
+//!   hold up those who want something else.
 //!
 //! It never: sends a scope, marks a token dead but for a refusal of its grant, or reaches a record
 //! otherwise than by the vault.
@@ -49,7 +51,7 @@ use tokio::sync::{Notify, Semaphore};
 pub use self::flight::Landing;
 pub use self::revoke::{Revoked, Tally};
 
-use self::flight::Flights;
+use self::flight::{Flights, Ticket};
 use self::fly::Trip;
 use self::unstored::Unstored;
 use crate::clock::{Clock, Timestamp};
@@ -73,6 +75,8 @@ struct Inner {
     unstored: Unstored,
     /// Taken by whoever is storing those.
     storing: Semaphore,
+    /// Places for callers that wait for a refresh.
+    places: Semaphore,
     /// Apps whose provider answers again after an outage. Held for lines.
     recovered: Mutex<BTreeSet<AppId>>,
     /// Told when something may have fallen due earlier than the scheduler knows.
@@ -124,10 +128,25 @@ impl Refresher {
             flights: Flights::default(),
             unstored: Unstored::default(),
             storing: Semaphore::new(1),
+            places: Semaphore::new(limits::REFRESH_WAITERS_MAX),
             recovered: Mutex::default(),
             notice: Notify::new(),
             ending: AtomicBool::new(false),
         }))
+    }
+
+    /// Lets at most `count` callers wait for refreshes at one time. Who finds no place is told to
+    /// come back, and the refresh goes on. Called once, before anybody waits.
+    pub fn seat_at_most(&self, count: usize) {
+        let places = limits::REFRESH_WAITERS_MAX.saturating_sub(count.max(1));
+        self.0.places.forget_permits(places);
+    }
+
+    async fn wait_for(&self, flight: Ticket, patience: Duration) -> Landing {
+        match self.0.places.try_acquire() {
+            Ok(_place) => flight.landing(patience).await,
+            Err(_) => Landing::Failed(Error::Busy(limits::BACKOFF_FIRST)),
+        }
     }
 
     fn vault(&self) -> &Vault {
@@ -167,7 +186,7 @@ impl Refresher {
                 need,
             });
             let is_own = flight.is_own();
-            let landing = flight.landing(self.patience(valid_until)).await;
+            let landing = self.wait_for(flight, self.patience(valid_until)).await;
             // Somebody else's flight may have been for a lesser need: looked at once more.
             let was_joined = landing == Landing::Renewed && !is_own;
             if !std::mem::take(&mut again) || !was_joined {
@@ -249,7 +268,8 @@ impl Refresher {
     /// there is nothing to refresh it with and nothing is wrong with it either.
     pub async fn refresh_now(&self, caller: &Caller, id: TokenId) -> Result<(Landing, Summary)> {
         self.vault().token_to_refresh(caller, id)?;
-        let landing = self.refresh(Trip::asked(id)).landing_at_last().await;
+        let flight = self.refresh(Trip::asked(id));
+        let landing = self.wait_for(flight, limits::REFRESH_WAIT_MAX).await;
         let summary = self.vault().token_to_refresh(caller, id)?;
         if landing == Landing::Hopeless && summary.state == TokenState::Active {
             let what = "there is no refresh token to refresh this one with";
@@ -269,8 +289,8 @@ impl Refresher {
         if !verify {
             return Ok(summary);
         }
-        let landing = self.refresh(Trip::asked(summary.id)).landing_at_last();
-        match landing.await {
+        let flight = self.refresh(Trip::asked(summary.id));
+        match self.wait_for(flight, limits::REFRESH_WAIT_MAX).await {
             Landing::Dead(reason) => {
                 let (_, _) = self
                     .vault()

@@ -77,6 +77,14 @@ struct State {
     seen: VecDeque<RequestSeen>,
     troubles: Troubles,
     behaved: watch::Sender<()>,
+    told: watch::Sender<Counts>,
+}
+
+impl State {
+    /// Tells those who watch what has happened.
+    fn tell(&self) {
+        self.told.send_replace(self.counts);
+    }
 }
 
 /// What has happened so far.
@@ -125,6 +133,7 @@ impl Sandbox {
             seen: VecDeque::new(),
             troubles: Troubles::default(),
             behaved: watch::Sender::new(()),
+            told: watch::Sender::new(Counts::default()),
         });
         Self(Arc::new(Inner { clock, state }))
     }
@@ -225,6 +234,18 @@ impl Sandbox {
         self.state().counts
     }
 
+    /// What has happened, as it happens: a request is told when it has arrived, and again when it
+    /// was processed, both before its answer leaves.
+    pub fn watch(&self) -> watch::Receiver<Counts> {
+        self.state().told.subscribe()
+    }
+
+    /// Whether a token, of either kind, would be accepted now.
+    pub fn is_live(&self, token: &Secret<String>) -> bool {
+        let now = self.0.clock.now();
+        self.state().ledger.live(now, token.expose()).is_some()
+    }
+
     /// The last requests, oldest first.
     pub fn last_requests(&self) -> Vec<RequestSeen> {
         self.state().seen.iter().cloned().collect()
@@ -257,6 +278,7 @@ impl Sandbox {
             Some(Endpoint::Revoke) | None => {}
         }
         let trouble = endpoint.and_then(|endpoint| state.troubles.take(endpoint));
+        state.tell();
         (trouble, state.behaved.subscribe())
     }
 }

@@ -21,11 +21,14 @@
 //! * D1 A commit that returned is on the disk: two phases, quick repair, fsync.
 //! * D2 An existing file is opened, never created, and checked whole on open; a new one is created
 //!   exclusively. A file others may read, a link, a device or an empty file is refused.
+//!   Where the disk refuses writes, an existing file is opened for reading (`disk`): who only reads
+//!   is served, and no write is taken.
 //! * D3 A value is [`crate::seal::Sealed`], but for the header and for index tables, whose values
 //!   are addresses.
 //!
 //! It never: sees plaintext, or says that something is stored when the disk did not.
 
+mod disk;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod file;
@@ -33,11 +36,13 @@ pub mod raw;
 mod view;
 
 use std::path::Path;
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
-use redb::{Database, Durability, ReadableDatabase, TableDefinition};
+use redb::{Database, Durability, ReadableDatabase, StorageBackend, TableDefinition};
 
 pub use self::view::{Read, Scan, View, Write};
+
+use self::disk::Disk;
 
 use crate::error::{Error, Result};
 use crate::limits;
@@ -139,14 +144,23 @@ pub struct Store {
     place: Place,
     // Taken for writing only to open the file anew after an I/O error; held for lines, and never
     // while something waits.
-    database: RwLock<Option<Database>>,
+    open: RwLock<Option<Open>>,
+}
+
+/// The file as it is open.
+struct Open {
+    database: Database,
+    /// Why the disk refuses writes, where it does: this is for reading alone then.
+    refuses: Option<String>,
 }
 
 enum Place {
-    File(std::path::PathBuf),
     Memory,
-    #[cfg(test)]
-    Faulty(faulty::Faulty),
+    /// The file stays open, and locked, for as long as the store is.
+    Disk {
+        file: Arc<dyn StorageBackend>,
+        cache_bytes: usize,
+    },
 }
 
 impl Store {
@@ -157,10 +171,7 @@ impl Store {
     pub fn create(path: &Path, header: &[u8]) -> Result<Self> {
         let file = file::create(path)?;
         let begin = || {
-            let store = Self {
-                place: Place::File(path.to_owned()),
-                database: RwLock::new(Some(on_file(file)?)),
-            };
+            let store = Self::on_file(file)?;
             store.lay_out(header)?;
             file::sync_directory_of(path)?;
             Ok(store)
@@ -179,12 +190,16 @@ impl Store {
     /// [`Error::Storage`] where there is no memory.
     pub fn in_memory(header: &[u8]) -> Result<Self> {
         let backend = redb::backends::InMemoryBackend::new();
-        let database = builder()
+        let database = builder(limits::STORE_CACHE_BYTES)
             .create_with_backend(backend)
             .map_err(view::storage)?;
+        let open = Open {
+            database,
+            refuses: None,
+        };
         let store = Self {
             place: Place::Memory,
-            database: RwLock::new(Some(database)),
+            open: RwLock::new(Some(open)),
         };
         store.lay_out(header)?;
         Ok(store)
@@ -193,57 +208,85 @@ impl Store {
     /// A store on a disk that fails on demand; laid out with `header` where there is one.
     #[cfg(test)]
     pub(crate) fn on_backend(disk: &faulty::Faulty, header: Option<&[u8]>) -> Result<Self> {
-        let store = Self {
-            place: Place::Faulty(disk.clone()),
-            database: RwLock::new(Some(on_faulty(disk)?)),
-        };
+        let store = Self::on(Arc::new(disk.clone()), faulty::CACHE_BYTES)?;
         header.map_or(Ok(()), |header| store.lay_out(header))?;
         Ok(store)
     }
 
-    /// Opens an existing file and checks it whole.
+    /// Opens an existing file and checks it whole. Where the disk refuses writes it is open for
+    /// reading alone ([`Store::is_for_reading_alone`]).
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is none, [`Error::Settings`] where it is not ours alone,
-    /// [`Error::Conflict`] where another process has it, [`Error::Damaged`] where it is damaged.
+    /// [`Error::InUse`] where another process has it, [`Error::Damaged`] where it is damaged.
     pub fn open(path: &Path) -> Result<Self> {
-        let database = open_file(path)?;
+        Self::on_file(file::open(path)?)
+    }
+
+    fn on_file(file: std::fs::File) -> Result<Self> {
+        let file = redb::backends::FileBackend::new(file).map_err(opening)?;
+        Self::on(Arc::new(file), limits::STORE_CACHE_BYTES)
+    }
+
+    fn on(file: Arc<dyn StorageBackend>, cache_bytes: usize) -> Result<Self> {
+        let open = open(Arc::clone(&file), cache_bytes)?;
+        if let Some(why) = &open.refuses {
+            tracing::warn!(
+                why,
+                "the disk refuses writes; the vault is open for reading alone"
+            );
+        }
         Ok(Self {
-            place: Place::File(path.to_owned()),
-            database: RwLock::new(Some(database)),
+            place: Place::Disk { file, cache_bytes },
+            open: RwLock::new(Some(open)),
         })
     }
 
     /// Opens the file anew: after an I/O error only that tells what was committed.
     ///
     /// # Errors
-    /// As [`Store::open`]; the store then stays closed, and this may be called again.
+    /// As [`Store::open`], and [`Error::Storage`] where the disk refuses writes, which are refused
+    /// then; what can be read is. This may be called again.
     pub fn reopen(&self) -> Result<()> {
-        let mut database = self.database.write().expect("no holder panics");
-        if matches!(self.place, Place::Memory) {
+        let mut slot = self.open.write().expect("no holder panics");
+        let Place::Disk { file, cache_bytes } = &self.place else {
             let what = "a store in memory cannot be opened again";
             return Err(Error::Storage(what.into()));
-        }
-        // Closed first: redb holds a lock on the file. Its error is the one we come from.
-        drop(database.take());
-        *database = match &self.place {
-            Place::File(path) => Some(open_file(path)?),
-            Place::Memory => None,
-            #[cfg(test)]
-            Place::Faulty(disk) => Some(on_faulty(disk)?),
         };
-        Ok(())
+        // Closed first: its writes must not come behind those of the next. Its error is the one we
+        // come from.
+        drop(slot.take());
+        let open = slot.insert(open(Arc::clone(file), *cache_bytes)?);
+        open.refuses
+            .as_deref()
+            .map_or(Ok(()), |why| Err(refused(why)))
     }
 
-    /// Closes the file.
+    /// True where the disk refuses writes and what is there is read. [`Store::reopen`] tries anew.
+    pub fn is_for_reading_alone(&self) -> bool {
+        let open = self.open.read().expect("no holder panics");
+        open.as_ref().is_some_and(|open| open.refuses.is_some())
+    }
+
+    /// Closes the file and lets other processes have it.
     ///
     /// # Errors
     /// [`Error::Storage`] where the last bytes could not be written.
     pub fn close(&self) -> Result<()> {
-        let database = self.database.write().expect("no holder panics").take();
-        match database {
-            Some(database) => database.close().map_err(view::storage),
+        let open = self.open.write().expect("no holder panics").take();
+        let closed = match open {
+            Some(open) => open.database.close().map_err(view::storage),
             None => Ok(()),
+        };
+        self.let_go();
+        closed
+    }
+
+    fn let_go(&self) {
+        if let Place::Disk { file, .. } = &self.place
+            && let Err(error) = file.close()
+        {
+            tracing::warn!(%error, "the vault's file stays locked until this process ends");
         }
     }
 
@@ -252,19 +295,23 @@ impl Store {
     /// # Errors
     /// [`Error::Storage`] where the store is closed or the disk fails.
     pub fn read(&self) -> Result<Read> {
-        let database = self.database.read().expect("no holder panics");
-        let database = database.as_ref().ok_or_else(closed)?;
-        database.begin_read().map(Read::new).map_err(view::storage)
+        let open = self.open.read().expect("no holder panics");
+        let open = open.as_ref().ok_or_else(closed)?;
+        let transaction = open.database.begin_read();
+        transaction.map(Read::new).map_err(view::storage)
     }
 
     /// A transaction. There is one writer; a second one would wait.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the store is closed or the disk failed before.
+    /// [`Error::Storage`] where the store is closed, the disk refuses writes or failed before.
     pub fn write(&self) -> Result<Write> {
-        let database = self.database.read().expect("no holder panics");
-        let database = database.as_ref().ok_or_else(closed)?;
-        let mut transaction = database.begin_write().map_err(view::storage)?;
+        let open = self.open.read().expect("no holder panics");
+        let open = open.as_ref().ok_or_else(closed)?;
+        if let Some(why) = &open.refuses {
+            return Err(refused(why));
+        }
+        let mut transaction = open.database.begin_write().map_err(view::storage)?;
         transaction
             .set_durability(Durability::Immediate)
             .map_err(view::storage)?;
@@ -291,35 +338,44 @@ impl Store {
     }
 }
 
-fn builder() -> redb::Builder {
+impl Drop for Store {
+    fn drop(&mut self) {
+        // In this order: what redb writes at its end must not come behind the next process's
+        // first. And whoever still reads must not keep that one out.
+        if let Ok(mut open) = self.open.write() {
+            drop(open.take());
+        }
+        self.let_go();
+    }
+}
+
+fn builder(cache_bytes: usize) -> redb::Builder {
     let mut builder = Database::builder();
-    builder.set_cache_size(limits::STORE_CACHE_BYTES);
+    builder.set_cache_size(cache_bytes);
     builder.set_check_integrity_on_open(true);
     builder
 }
 
-#[cfg(test)]
-fn on_faulty(disk: &faulty::Faulty) -> Result<Database> {
-    let mut builder = builder();
-    builder.set_cache_size(faulty::CACHE_BYTES);
-    builder
+fn open(file: Arc<dyn StorageBackend>, cache_bytes: usize) -> Result<Open> {
+    let disk = Disk::new(file);
+    let database = builder(cache_bytes)
         .create_with_backend(disk.clone())
-        .map_err(view::storage)
+        .map_err(opening)?;
+    let refuses = disk.opened();
+    Ok(Open { database, refuses })
 }
 
-fn open_file(path: &Path) -> Result<Database> {
-    on_file(file::open(path)?)
+fn opening(error: redb::DatabaseError) -> Error {
+    match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => Error::InUse,
+        other => view::storage(other),
+    }
 }
 
-fn on_file(file: std::fs::File) -> Result<Database> {
-    redb::backends::FileBackend::new(file)
-        .and_then(|backend| builder().create_with_backend(backend))
-        .map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => Error::Conflict(
-                "the vault's file is in use by another process; stop that one first".into(),
-            ),
-            other => view::storage(other),
-        })
+fn refused(why: &str) -> Error {
+    Error::Storage(format!(
+        "the disk refuses writes ({why}); what is stored can be read, and writing is tried again"
+    ))
 }
 
 fn closed() -> Error {

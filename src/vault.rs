@@ -102,6 +102,8 @@ struct Inner {
     /// Taken for the length of a try: one at a time.
     patience: Mutex<Patience>,
     refresh_paused: AtomicBool,
+    /// Taken for the length of a verification of the trail.
+    verifying: Mutex<()>,
 }
 
 impl Vault {
@@ -114,6 +116,7 @@ impl Vault {
             directory: directory.map(Path::to_owned),
             patience: Mutex::default(),
             refresh_paused: AtomicBool::new(false),
+            verifying: Mutex::default(),
         }))
     }
 

@@ -144,7 +144,7 @@ pub enum Command {
     /// For when the vault's file is damaged and there is no good backup. Every record that still
     /// authenticates is written to a new vault, which the same passphrase, recovery code and key
     /// files open; the damaged file is only read. Tells by table what came through and what did
-    /// not. The exit code is 0 where everything came through, 12 where a new vault was made and
+    /// not. The exit code is 0 where everything came through, 13 where a new vault was made and
     /// something is lost, older than last written, or perhaps removed before. The server that had
     /// the vault must be stopped.
     Salvage(SalvageArgs),
@@ -252,7 +252,7 @@ pub struct ServeArgs {
     /// Take a vault that was copied from another host for this host's own, and refresh its tokens.
     #[arg(long)]
     pub accept_host: bool,
-    /// Most connections at one time.
+    /// Most connections at one time; fewer where the system allows too few open files.
     #[arg(long, value_name = "N", default_value_t = limits::CONNECTIONS_MAX, value_parser = seats)]
     pub connections_max: usize,
     /// Let other machines unlock and lock the vault too, not this one alone.

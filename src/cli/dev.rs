@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 
 use super::args::DevArgs;
+use super::descriptors::Shares;
 use super::failure::Failure;
 use super::output;
 use super::sandbox::{Bound, CLIENT_ID, CLIENT_SECRET, loopback};
@@ -31,6 +32,7 @@ use crate::vault::{NewCredential, NewKey, NewToken, Vault};
 /// Whatever keeps it from starting.
 pub fn run(args: DevArgs) -> std::result::Result<(), Failure> {
     loopback(&args.listen)?;
+    let shares = Shares::of_the_system(limits::CONNECTIONS_MAX, 2)?;
     let clock = Clock::system();
     let (vault, _) = Vault::in_memory(clock.clone())?;
     block_on(async move {
@@ -45,9 +47,10 @@ pub fn run(args: DevArgs) -> std::result::Result<(), Failure> {
             hosts: Vec::new(),
             egress: EgressSettings {
                 allowed_hosts: vec![provider.authority()],
+                calls_max: shares.calls,
                 ..EgressSettings::default()
             },
-            connections_max: limits::CONNECTIONS_MAX,
+            connections_max: shares.connections,
             remote_unlock: false,
         };
         let server = Server::bind(vault.clone(), settings).await?;

@@ -31,8 +31,10 @@ pub enum Exit {
     Pending = 9,
     /// A connect link ended and not every app on it is connected.
     NotConnected = 10,
+    /// Another process has the vault's files.
+    InUse = 11,
     /// It was done, and not with everything.
-    Incomplete = 12,
+    Incomplete = 13,
 }
 
 /// The list of exit codes, for `--help`.
@@ -49,7 +51,8 @@ Exit codes:
    8  a person has to connect the app again (reconnect_required)
    9  a person is connecting the app right now; ask again (pending)
   10  a connect link ended and not every app on it is connected
-  12  done, and not with everything: a salvage that lost something";
+  11  the vault's files are in use by another process
+  13  done, and not with everything: a salvage that lost something";
 
 /// Why a command did not do what it was asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -124,6 +127,7 @@ impl Exit {
             "locked" => Self::Locked,
             "unauthenticated" | "denied" | "unlock_failed" => Self::Denied,
             "not_found" => Self::NotFound,
+            "in_use" => Self::InUse,
             "busy" | "shutting_down" | "provider_unavailable" | "unavailable" => Self::Unavailable,
             _ => Self::Failed,
         }
@@ -160,6 +164,7 @@ mod tests {
             Exit::ReconnectRequired,
             Exit::Pending,
             Exit::NotConnected,
+            Exit::InUse,
             Exit::Incomplete,
         ];
         for exit in all {

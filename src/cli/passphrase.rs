@@ -284,7 +284,7 @@ impl Opener {
 
 fn open_locked(data: &Path) -> Result<Vault, Failure> {
     Vault::open(data, Settings::default(), Clock::system()).map_err(|error| match error {
-        Error::Conflict(_) => Failure::from(error).with_hint(
+        Error::InUse => Failure::from(error).with_hint(
             "this works on a stopped server's data: stop the server, or use `strongroom status` to \
              see the slots",
         ),

@@ -5,6 +5,7 @@
 //! It never: keeps what unlocked the vault.
 
 use super::args::{AuditChoice, ServeArgs};
+use super::descriptors::Shares;
 use super::failure::Failure;
 use super::secrets::{read_file, read_text_file};
 use super::server::{Server, Settings, block_on};
@@ -26,6 +27,7 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
         },
         accept_host: args.accept_host,
     };
+    let shares = Shares::of_the_system(args.connections_max, args.listen.len())?;
     let unlocker = unlocker(&args)?;
     let vault = Vault::open(&args.data, settings, Clock::system())?;
     if let Some(unlocker) = unlocker {
@@ -39,7 +41,7 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
              --accept-host"
         );
     }
-    let settings = server_settings(args)?;
+    let settings = server_settings(args, shares)?;
     block_on(async move {
         let server = Server::bind(vault, settings).await?;
         let state = if status.locked {
@@ -72,7 +74,7 @@ fn unlocker(args: &ServeArgs) -> Result<Option<Unlocker>, Failure> {
     Ok(None)
 }
 
-fn server_settings(args: ServeArgs) -> Result<Settings, Failure> {
+fn server_settings(args: ServeArgs, shares: Shares) -> Result<Settings, Failure> {
     let tls = match (&args.tls_cert, &args.tls_key) {
         (Some(cert), Some(key)) => Some(Tls::load(cert, key)?),
         _ => None,
@@ -91,9 +93,10 @@ fn server_settings(args: ServeArgs) -> Result<Settings, Failure> {
             allowed_hosts: args.allow_host,
             extra_roots: args.ca_file,
             proxy,
+            calls_max: shares.calls,
             ..EgressSettings::default()
         },
-        connections_max: args.connections_max,
+        connections_max: shares.connections,
         remote_unlock: args.allow_remote_unlock,
     })
 }

@@ -109,6 +109,9 @@ impl Server {
             hosts: hosts.clone(),
             remote_unlock: wanted.remote_unlock,
         });
+        // Whoever waits holds a connection; the rest stays for those who do not.
+        refresher.seat_at_most(wanted.connections_max / 2);
+        connect.seat_at_most(wanted.connections_max / 4);
         let mut settings = ServeSettings::new(hosts);
         settings.tls = wanted.tls;
         settings.behind_proxy = wanted.behind_proxy;

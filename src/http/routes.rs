@@ -99,8 +99,10 @@ pub enum Route {
 /// One line of the table.
 #[derive(Debug)]
 pub struct Row {
-    method: Method,
-    path: &'static str,
+    /// The method.
+    pub method: Method,
+    /// The path, with `{}` where it names something.
+    pub path: &'static str,
     /// Who may knock.
     pub entrance: Entrance,
     /// What it is for.

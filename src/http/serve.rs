@@ -2,7 +2,7 @@
 //!
 //! It promises:
 //! 1. a seat is taken before a connection is accepted, and goes with it; who finds none waits in
-//!    the backlog;
+//!    the backlog, and silent connections are closed for them;
 //! 2. a connection that says nothing, handshakes, asks or reads too slowly is closed in a stated
 //!    time, an idle one included;
 //! 3. a handler that panics or takes too long costs one answer and never the server;
@@ -25,7 +25,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -39,6 +39,7 @@ use crate::http::guard::HostRule;
 use crate::http::listen::{Listener, Tls};
 use crate::http::pace::Paced;
 use crate::http::panics;
+use crate::http::room::{Room, Seat};
 use crate::limits;
 
 /// Headers that only a proxy adds: who comes with one is not on this machine, whatever the socket
@@ -119,8 +120,7 @@ where
         return Err(Error::Settings(what.to_owned()));
     }
     panics::hide_payloads();
-    let seats_max = settings.connections_max.min(Semaphore::MAX_PERMITS);
-    let seats = Arc::new(Semaphore::new(seats_max));
+    let room = Room::new(settings.connections_max);
     let drain_max = settings.drain_max;
     let proxied_unix = settings.behind_proxy && !listeners.iter().any(is_tcp);
     let server = Arc::new(Server {
@@ -133,18 +133,13 @@ where
     let mut doors = Doors::new(listeners);
     let mut shutdown = pin!(shutdown);
     loop {
-        let next = async {
-            let seat = Arc::clone(&seats).acquire_owned().await;
-            (
-                seat.expect("the seats are never closed"),
-                doors.accept().await,
-            )
-        };
+        let next = async { (room.seat().await, doors.accept().await) };
         tokio::select! {
             biased;
             () = &mut shutdown => break,
             Some(_) = open.join_next() => {}
             (seat, stream) = next => {
+                seat.is_taken_now();
                 let server = Arc::clone(&server);
                 open.spawn(server.attend(stream, seat, told.clone()));
             }
@@ -184,12 +179,7 @@ where
     F: Future<Output = Answer> + Send + 'static,
 {
     /// Carries one connection from its first byte to its last. The seat goes when this ends.
-    async fn attend(
-        self: Arc<Self>,
-        stream: Stream,
-        _seat: OwnedSemaphorePermit,
-        mut told: watch::Receiver<bool>,
-    ) {
+    async fn attend(self: Arc<Self>, stream: Stream, seat: Seat, mut told: watch::Receiver<bool>) {
         match stream {
             Stream::Unix(stream) => {
                 let peer = Peer {
@@ -197,7 +187,7 @@ where
                     loopback_or_unix: !self.proxied_unix,
                     tls: false,
                 };
-                self.converse(stream, peer, told).await;
+                self.converse(stream, peer, &seat, told).await;
             }
             Stream::Tcp(stream, from) => {
                 let peer = Peer {
@@ -211,10 +201,10 @@ where
                     return;
                 }
                 let Some(tls) = &self.settings.tls else {
-                    return self.converse(stream, peer, told).await;
+                    return self.converse(stream, peer, &seat, told).await;
                 };
-                if let Some(stream) = self.shake_hands(tls, stream, &mut told).await {
-                    self.converse(stream, peer, told).await;
+                if let Some(stream) = self.shake_hands(tls, stream, &seat, &mut told).await {
+                    self.converse(stream, peer, &seat, told).await;
                 }
             }
         }
@@ -224,11 +214,13 @@ where
         &self,
         tls: &Tls,
         stream: TcpStream,
+        seat: &Seat,
         told: &mut watch::Receiver<bool>,
     ) -> Option<TlsStream<TcpStream>> {
         let handshake = TlsAcceptor::from(tls.config()).accept(stream);
         tokio::select! {
             () = end(told) => None,
+            () = seat.asked_to_leave() => None,
             shaken = timeout(self.settings.head_timeout, handshake) => match shaken {
                 Ok(Ok(stream)) => Some(stream),
                 Ok(Err(why)) => {
@@ -244,18 +236,28 @@ where
     }
 
     /// Speaks HTTP/1 until either side ends it.
-    async fn converse<I>(self: &Arc<Self>, io: I, peer: Peer, mut told: watch::Receiver<bool>)
-    where
+    async fn converse<I>(
+        self: &Arc<Self>,
+        io: I,
+        peer: Peer,
+        seat: &Seat,
+        mut told: watch::Receiver<bool>,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let unread = Arc::new(AtomicBool::new(false));
         let io = Paced::new(io, self.settings.answer_timeout, Arc::clone(&unread));
-        let server = Arc::clone(self);
+        let (server, bell) = (Arc::clone(self), seat.bell());
         let handler = service_fn(move |request| {
             let server = Arc::clone(&server);
             let unread = Arc::clone(&unread);
+            let served = bell.ring();
             let peer = local_only_without_a_proxy(peer.clone(), request.headers());
-            async move { Ok::<_, Infallible>(server.handle(request, peer, &unread).await) }
+            async move {
+                let answer = server.handle(request, peer, &unread).await;
+                drop(served);
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = http1::Builder::new()
             // Without a timer hyper's time-outs have no effect.
@@ -270,6 +272,14 @@ where
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = end(&mut told) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+            () = seat.asked_to_leave() => {
+                if !seat.has_asked() {
+                    return tracing::debug!("a silent connection made room for the next");
+                }
+                // Its last answer may still be on its way.
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }

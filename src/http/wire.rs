@@ -118,6 +118,7 @@ pub fn say_when(error: &Error, answer: &mut Answer) {
         Error::Busy(wait) => Some(*wait),
         Error::ProviderUnavailable { retry_after, .. } => *retry_after,
         Error::Locked | Error::ShuttingDown => Some(limits::BACKOFF_FIRST),
+        Error::Storage(_) | Error::AuditUnavailable(_) => Some(limits::STORE_HEAL_EVERY_MAX),
         _ => None,
     };
     if let Some(wait) = wait {
@@ -140,7 +141,7 @@ pub fn status_of(error: &Error) -> StatusCode {
         Error::Unauthenticated | Error::UnlockFailed => StatusCode::UNAUTHORIZED,
         Error::Denied => StatusCode::FORBIDDEN,
         Error::NotFound(_) => StatusCode::NOT_FOUND,
-        Error::Conflict(_) | Error::AlreadyUnlocked => StatusCode::CONFLICT,
+        Error::Conflict(_) | Error::InUse | Error::AlreadyUnlocked => StatusCode::CONFLICT,
         Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Error::Forbidden(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Error::Busy(_) => StatusCode::TOO_MANY_REQUESTS,

@@ -46,6 +46,9 @@ pub struct EgressSettings {
     pub connect_timeout: Duration,
     /// Longest wait for a whole answer, connection included.
     pub timeout: Duration,
+    /// Calls at one time, at most [`limits::PROVIDER_CALLS_MAX`]. Where there are fewer, for want
+    /// of file descriptors, no idle connection is kept either.
+    pub calls_max: usize,
 }
 
 impl Default for EgressSettings {
@@ -57,6 +60,7 @@ impl Default for EgressSettings {
             user_agent: concat!("strongroom/", env!("CARGO_PKG_VERSION")).into(),
             connect_timeout: limits::PROVIDER_CONNECT_TIMEOUT,
             timeout: limits::PROVIDER_TIMEOUT,
+            calls_max: limits::PROVIDER_CALLS_MAX,
         }
     }
 }
@@ -161,6 +165,11 @@ impl Egress {
 }
 
 fn client(settings: &EgressSettings, tls: rustls::ClientConfig) -> reqwest::ClientBuilder {
+    // Idle connections are held by no seat.
+    let idle_max = match settings.calls_max < limits::PROVIDER_CALLS_MAX {
+        true => 0,
+        false => limits::PROVIDER_CALLS_PER_HOST_MAX,
+    };
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
@@ -171,7 +180,7 @@ fn client(settings: &EgressSettings, tls: rustls::ClientConfig) -> reqwest::Clie
         .http1_only()
         .connect_timeout(settings.connect_timeout.min(settings.timeout))
         .pool_idle_timeout(limits::PROVIDER_IDLE_MAX)
-        .pool_max_idle_per_host(limits::PROVIDER_CALLS_PER_HOST_MAX)
+        .pool_max_idle_per_host(idle_max)
         .user_agent(&settings.user_agent)
 }
 

@@ -1,8 +1,9 @@
 //! Seats: how many calls one provider host gets at one time, and how long it asked us to stay away.
 //!
 //! It promises: at most [`limits::PROVIDER_CALLS_PER_HOST_MAX`] calls per host, and
-//! [`limits::PROVIDER_CALLS_MAX`] to all; who waits for one host takes no seat from another; after
-//! a `Retry-After` no call until it has passed; a bounded number of hosts remembered.
+//! [`limits::PROVIDER_CALLS_MAX`] to all, or fewer where so stated; who has waited longest goes
+//! first, and who waits for one host takes no seat from another; after a `Retry-After` no call
+//! until it has passed; a bounded number of hosts remembered.
 //! It never: makes a call.
 
 use std::collections::HashMap;
@@ -37,11 +38,11 @@ pub struct Seat {
 }
 
 impl Seats {
-    /// Makes the seats. A call waits for one at most `wait_max`.
-    pub fn new(clock: Clock, wait_max: Duration) -> Self {
+    /// Makes `count` seats. A call waits for one at most `wait_max`.
+    pub fn new(clock: Clock, wait_max: Duration, count: usize) -> Self {
         Self {
             hosts: Mutex::new(HashMap::new()),
-            all: Arc::new(Semaphore::new(limits::PROVIDER_CALLS_MAX)),
+            all: Arc::new(Semaphore::new(count.clamp(1, limits::PROVIDER_CALLS_MAX))),
             clock,
             wait_max,
         }
@@ -129,7 +130,9 @@ mod tests {
 
     fn seats() -> (Seats, Clock) {
         let clock = Clock::test(Timestamp::from_unix_ms(1_800_000_000_000));
-        (Seats::new(clock.clone(), Duration::from_millis(20)), clock)
+        let wait_max = Duration::from_millis(20);
+        let seats = Seats::new(clock.clone(), wait_max, limits::PROVIDER_CALLS_MAX);
+        (seats, clock)
     }
 
     #[tokio::test]
@@ -146,6 +149,29 @@ mod tests {
         assert!(seats.take("b:443").await.is_ok());
         taken.pop();
         assert!(seats.take("a:443").await.is_ok());
+    }
+
+    /// Goal: no more calls than stated, and who has waited longest goes first. Method: two seats
+    /// for all; three more wait, and seats are given back one by one.
+    #[tokio::test]
+    async fn all_hosts_share_the_seats_there_are_in_the_order_of_asking() {
+        let clock = Clock::test(Timestamp::from_unix_ms(1_800_000_000_000));
+        let seats = Arc::new(Seats::new(clock, Duration::from_secs(60), 2));
+        let mut taken = vec![seats.take("a:443").await.unwrap()];
+        taken.push(seats.take("b:443").await.unwrap());
+        let (told, mut order) = tokio::sync::mpsc::unbounded_channel();
+        for host in ["c:443", "d:443", "e:443"] {
+            let (seats, told) = (Arc::clone(&seats), told.clone());
+            tokio::spawn(async move { told.send((host, seats.take(host).await.unwrap())) });
+            tokio::task::yield_now().await;
+        }
+        assert!(order.try_recv().is_err(), "there are two seats");
+        for host in ["c:443", "d:443", "e:443"] {
+            drop(taken.pop());
+            let (seated, seat) = order.recv().await.unwrap();
+            assert_eq!(seated, host);
+            taken.push(seat);
+        }
     }
 
     #[tokio::test]
@@ -168,7 +194,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_waits_for_a_seat_hears_of_the_wait_as_well() {
         let clock = Clock::test(Timestamp::from_unix_ms(1_800_000_000_000));
-        let seats = Seats::new(clock, Duration::from_secs(60));
+        let seats = Seats::new(clock, Duration::from_secs(60), limits::PROVIDER_CALLS_MAX);
         let mut taken = Vec::new();
         for _ in 0..limits::PROVIDER_CALLS_PER_HOST_MAX {
             taken.push(seats.take("a:443").await.unwrap());

@@ -127,11 +127,6 @@ impl Ticket {
         self.is_own
     }
 
-    /// Waits for the end, at most [`limits::REFRESH_WAIT_MAX`].
-    pub async fn landing_at_last(self) -> Landing {
-        self.landing(limits::REFRESH_WAIT_MAX).await
-    }
-
     /// Waits for the end, at most so long.
     pub async fn landing(mut self, patience: Duration) -> Landing {
         let cut = || Landing::Later(limits::BACKOFF_FIRST, "the refresh was cut short".into());

@@ -38,6 +38,14 @@ impl Trip {
         }
     }
 
+    /// A refresh that a process's end interrupted.
+    pub(super) fn interrupted(id: TokenId) -> Self {
+        Self {
+            need: Need::Interrupted,
+            ..Self::asked(id)
+        }
+    }
+
     /// A refresh by schedule.
     pub(super) fn due(id: TokenId) -> Self {
         Self {

@@ -325,7 +325,7 @@ impl Refresher {
             );
         }
         for id in interrupted {
-            self.start(desk, Trip::asked(id), None);
+            self.start(desk, Trip::interrupted(id), None);
         }
         Ok(())
     }

@@ -63,6 +63,8 @@ pub enum Misbehaviour {
     ExtraFields,
     /// After: the answer is a form, not JSON.
     FormEncoded,
+    /// After: half of the body, and then nothing more, until the client gives up.
+    HalfAnswer,
     /// Neither, until [`behave`](super::Sandbox::behave) is called: then the request is processed
     /// and answered as usual, if the client still waits.
     Hang,
@@ -103,6 +105,8 @@ pub enum Misbehaviour {
     /// After: grant, and name, only those of the scopes that are listed here. The grant itself
     /// keeps all of them.
     ShrinkScopes(Vec<String>),
+    /// Instead: nothing at all, until the client gives up.
+    Silence,
     /// After: send the body one byte at a time, with this pause before each, by the sandbox's
     /// clock.
     SlowDrip(Duration),

@@ -156,6 +156,8 @@ pub(super) enum Outgoing {
     Whole(Bytes),
     /// One byte at a time.
     Drip(Drip),
+    /// Half of it, and then nothing more.
+    Half(Half),
     /// Far more than anybody wants, of unknown length.
     Flood {
         /// Bytes still to come.
@@ -173,7 +175,24 @@ pub(super) struct Drip {
     pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
+/// A body of which only the first half leaves.
+pub(super) struct Half {
+    bytes: Bytes,
+    /// Bytes that are announced and have not left.
+    left: u64,
+    silence: Pin<Box<tokio::time::Sleep>>,
+}
+
 impl Outgoing {
+    /// Half of a body, and then silence; after a very long one the connection is closed.
+    pub(super) fn half(bytes: Bytes) -> Self {
+        Self::Half(Half {
+            left: bytes.len() as u64,
+            bytes: bytes.slice(..bytes.len() / 2),
+            silence: Box::pin(tokio::time::sleep(limits::SANDBOX_HANG_MAX)),
+        })
+    }
+
     /// A body that leaves one byte at a time, with a pause before each.
     pub(super) fn drip(bytes: Bytes, every: Duration, clock: Clock) -> Self {
         Self::Drip(Drip {
@@ -207,6 +226,10 @@ impl Body for Outgoing {
                 Poll::Ready(bytes) => bytes,
                 Poll::Pending => return Poll::Pending,
             },
+            Self::Half(half) => match half.poll(context) {
+                Poll::Ready(bytes) => bytes,
+                Poll::Pending => return Poll::Pending,
+            },
             Self::Flood { left, begun } => flood(left, begun),
         };
         Poll::Ready((!next.is_empty()).then(|| Ok(Frame::data(next))))
@@ -216,6 +239,7 @@ impl Body for Outgoing {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
             Self::Drip(drip) => drip.bytes.is_empty(),
+            Self::Half(_) => false,
             Self::Flood { left, .. } => *left == 0,
         }
     }
@@ -224,6 +248,7 @@ impl Body for Outgoing {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Drip(drip) => SizeHint::with_exact(drip.bytes.len() as u64),
+            Self::Half(half) => SizeHint::with_exact(half.left),
             Self::Flood { .. } => SizeHint::default(),
         }
     }
@@ -247,6 +272,16 @@ impl Drip {
         }
         self.pause = None;
         Poll::Ready(self.bytes.split_to(1))
+    }
+}
+
+impl Half {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
+        if self.bytes.is_empty() {
+            return self.silence.as_mut().poll(context).map(|()| Bytes::new());
+        }
+        self.left -= self.bytes.len() as u64;
+        Poll::Ready(std::mem::take(&mut self.bytes))
     }
 }
 
@@ -282,5 +317,18 @@ mod tests {
         }
         assert_eq!(whole.len(), 100_000);
         assert!(serde_json::from_slice::<Value>(&whole).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_body_is_announced_whole_and_followed_by_silence() {
+        let mut body = Outgoing::half(Bytes::from_static(b"{\"a\":1}"));
+        assert_eq!(body.size_hint().exact(), Some(7));
+        let mut next =
+            async || std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        let first = next().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(first, "{\"a");
+        let silence = tokio::time::timeout(limits::SANDBOX_HANG_MAX / 2, next());
+        assert!(silence.await.is_err());
+        assert!(next().await.is_none(), "the connection is closed at last");
     }
 }

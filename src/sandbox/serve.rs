@@ -133,6 +133,11 @@ async fn answer(
     match trouble {
         Misbehaviour::CloseBefore => return Err(Dropped),
         Misbehaviour::Hang => wait(behaved).await?,
+        // A client that gives up closes its connection, and this with it.
+        Misbehaviour::Silence => {
+            tokio::time::sleep(limits::SANDBOX_HANG_MAX).await;
+            return Err(Dropped);
+        }
         Misbehaviour::Huge(size) => {
             let reply = Reply::json(StatusCode::OK, json!({}));
             return Ok(reply.into_response(Outgoing::flood(size)));
@@ -150,6 +155,10 @@ async fn answer(
             let span = span.min(limits::SANDBOX_HANG_MAX);
             clock.sleep_until(clock.now().plus(span)).await;
             Ok(whole(reply))
+        }
+        Misbehaviour::HalfAnswer => {
+            let body = Outgoing::half(reply.bytes());
+            Ok(reply.into_response(body))
         }
         Misbehaviour::SlowDrip(every) => {
             let body = Outgoing::drip(reply.bytes(), every, sandbox.clock().clone());
@@ -173,7 +182,10 @@ fn whole(reply: Reply) -> Response<Outgoing> {
 
 fn process(sandbox: &Sandbox, request: &Request, shaping: &Shaping) -> Reply {
     let now = sandbox.clock().now();
-    route(&mut sandbox.state(), now, request, shaping)
+    let mut state = sandbox.state();
+    let reply = route(&mut state, now, request, shaping);
+    state.tell();
+    reply
 }
 
 fn route(state: &mut State, now: Timestamp, request: &Request, shaping: &Shaping) -> Reply {

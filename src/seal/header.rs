@@ -229,9 +229,15 @@ impl Reader<'_> {
     }
 
     fn timestamp(&mut self) -> Result<Timestamp> {
-        self.array()
-            .map(u64::from_le_bytes)
-            .map(Timestamp::from_unix_ms)
+        let unix_ms = u64::from_le_bytes(self.array()?);
+        let moment = Timestamp::from_unix_ms(unix_ms);
+        // Cut to what can be shown, a header would not be written as it was read, and what the mac
+        // covers would not be what is stored.
+        if moment.unix_ms() == unix_ms {
+            Ok(moment)
+        } else {
+            Err(damaged("a time is out of range"))
+        }
     }
 
     fn text(&mut self) -> Result<String> {

@@ -68,7 +68,7 @@ impl Raw {
     /// Opens a file to be read, and to be left as it is.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Conflict`] where another process has it open;
+    /// [`Error::NotFound`]; [`Error::InUse`] where another process has it open;
     /// [`Error::Settings`] where it is no regular file.
     pub fn open(path: &Path) -> Result<Self> {
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -90,10 +90,7 @@ impl Raw {
         }
         // A file that changes while it is read would be read as damaged.
         match file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => {
-                let what = "the vault's file is in use by another process; stop that one first";
-                return Err(Error::Conflict(what.into()));
-            }
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse),
             // A file system without locks has nobody else's either.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }

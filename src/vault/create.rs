@@ -2,7 +2,7 @@
 //!
 //! It promises: what `init` makes is made exclusively or not at all: where a step fails, what the
 //! ones before it made is taken away again, and nothing else is, so that the next try finds its way
-//! free.
+//! free. Where the process itself ends in the middle, the next try does that (`unfinished`).
 //! It never: makes a vault where there is something already.
 
 use std::fs::DirBuilder;
@@ -10,6 +10,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(super) mod unfinished;
+
+use self::unfinished::{MARK, Mark};
 use super::ledger::{self, Ledger};
 use super::unlock::{AUDIT, AUDIT_BEFORE, FILE, check_directory};
 use super::{Settings, Vault};
@@ -45,7 +48,7 @@ impl Drop for Made {
             // for ourselves alone.
             let removed = if path.ends_with(AUDIT) || path.ends_with(AUDIT_BEFORE) {
                 std::fs::remove_dir_all(path)
-            } else if path.ends_with(FILE) {
+            } else if path.ends_with(FILE) || path.ends_with(MARK) {
                 std::fs::remove_file(path)
             } else {
                 std::fs::remove_dir(path)
@@ -72,9 +75,7 @@ impl Vault {
     ) -> Result<NewVault> {
         crate::seal::check_passphrase(&passphrase)?;
         let mut made = Made(Vec::new());
-        if make_directory(directory)? {
-            made.0.push(directory.to_owned());
-        }
+        let mark = make_directory(directory, &mut made)?;
         let recovery = RecoveryCode::generate();
         let recovery_code = recovery.to_text();
         let (passphrase, recovery) = (
@@ -86,7 +87,9 @@ impl Vault {
         let store = make_files(directory, &header.to_bytes(), &mut made)?;
         let vault = Self::assemble(store, Some(directory), settings, clock);
         // The vault's threads and files are closed before they are taken away.
-        let access_key = vault.begin(keys).inspect_err(|_| {
+        let begun = vault.begin(keys);
+        let whole = begun.and_then(|key| mark.clear(directory).map(|()| key));
+        let access_key = whole.inspect_err(|_| {
             if let Err(error) = vault.close() {
                 tracing::warn!(%error, "a vault that could not be made was not closed either");
             }
@@ -157,25 +160,53 @@ pub(super) fn make_files(directory: &Path, header: &[u8], made: &mut Made) -> Re
     Ok(store)
 }
 
-/// Makes the data directory, or finds it empty. True where it was made.
-pub(super) fn make_directory(directory: &Path) -> Result<bool> {
+/// Makes the data directory, or finds it empty, or finds what a try that was cut short left behind;
+/// then it is marked as unfinished.
+pub(super) fn make_directory(directory: &Path, made: &mut Made) -> Result<Mark> {
+    let mut is_begun = false;
     match DirBuilder::new().mode(0o700).create(directory) {
-        Ok(()) => Ok(true),
+        Ok(()) => made.0.push(directory.to_owned()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             check_directory(directory)?;
-            let mut entries = std::fs::read_dir(directory)
-                .map_err(|error| Error::Settings(format!("{}: {error}", directory.display())))?;
-            match entries.next() {
-                None => Ok(false),
-                Some(_) => Err(Error::Conflict(format!(
-                    "{} is not empty; a vault is made in a directory of its own",
-                    directory.display()
-                ))),
-            }
+            is_begun = is_begun_in(directory)?;
         }
-        Err(error) => Err(Error::Settings(format!(
-            "cannot create {}: {error}",
-            directory.display()
+        Err(error) => {
+            return Err(Error::Settings(format!(
+                "cannot create {}: {error}",
+                directory.display()
+            )));
+        }
+    }
+    let mark = match is_begun {
+        true => Mark::take_over(directory)?,
+        false => Mark::set(directory)?,
+    };
+    made.0.push(mark.path().to_owned());
+    Ok(mark)
+}
+
+/// True where a vault was begun here and never finished; false where there is nothing.
+fn is_begun_in(directory: &Path) -> Result<bool> {
+    let unreadable = |error| Error::Settings(format!("{}: {error}", directory.display()));
+    let entries = std::fs::read_dir(directory).map_err(unreadable)?;
+    let (mut is_begun, mut others, mut ours) = (false, false, false);
+    for entry in entries {
+        let name = entry.map_err(unreadable)?.file_name();
+        is_begun |= name == MARK;
+        let is_ours = name == FILE || name == AUDIT || name == AUDIT_BEFORE;
+        ours |= is_ours;
+        others |= name != MARK && !is_ours;
+    }
+    let directory = directory.display();
+    match (is_begun, others, ours) {
+        (true, false, _) => Ok(true),
+        (false, false, false) => Ok(false),
+        (false, _, true) => Err(Error::Conflict(format!(
+            "{directory} is not empty: there is a vault in it. Only where its init was killed just \
+             before it printed the access key: remove the directory, and run init again"
+        ))),
+        _ => Err(Error::Conflict(format!(
+            "{directory} is not empty; a vault is made in a directory of its own"
         ))),
     }
 }

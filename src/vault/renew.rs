@@ -88,6 +88,8 @@ impl RefreshJob {
 pub enum Need {
     /// It was asked for by itself.
     Asked,
+    /// Its intent was found open at start.
+    Interrupted,
     /// The schedule says so.
     Due,
     /// A caller needs it to be valid for this long.
@@ -99,7 +101,7 @@ pub enum Need {
 impl Need {
     fn is_met(self, kept: &Kept, now: Timestamp) -> bool {
         match self {
-            Self::Asked => false,
+            Self::Asked | Self::Interrupted => false,
             Self::Due => kept.due.is_none_or(|due| due > now),
             Self::Lasting(min_ttl) => plan::lasts(&kept.record, now, min_ttl),
             Self::Forced => plan::is_just_refreshed(&kept.record, now),
@@ -109,7 +111,9 @@ impl Need {
     fn wait(self, record: &Record) -> Option<Timestamp> {
         match self {
             Self::Due => record.not_before,
-            Self::Asked | Self::Lasting(_) | Self::Forced => plan::wait_of_callers(record),
+            Self::Asked | Self::Interrupted | Self::Lasting(_) | Self::Forced => {
+                plan::wait_of_callers(record)
+            }
         }
     }
 }
@@ -177,6 +181,10 @@ impl Vault {
                 return Ok(Begin::Wait(now.plus(limits::BACKOFF_MAX)));
             }
             let record = &kept.record;
+            // Whoever asked since may have made up for it: a second refresh would be one too many.
+            if need == Need::Interrupted && intent(tx, &kept.place)?.is_none() {
+                return Ok(Begin::Newer);
+            }
             let is_met = match &ask.rejected {
                 Some(rejected) if holds(record, rejected) => false,
                 // The stored one is another: it will do, unless it has ended since.

@@ -57,7 +57,7 @@ impl Wreck {
     /// Opens the damaged vault in a directory, to be read and left as it is.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Conflict`] where a process has it open; [`Error::Damaged`]
+    /// [`Error::NotFound`]; [`Error::InUse`] where a process has it open; [`Error::Damaged`]
     /// where it has no header, without which nothing in it can be opened.
     pub fn open(directory: &Path) -> Result<Self> {
         let raw = Raw::open(&directory.join(FILE))?;

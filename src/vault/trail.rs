@@ -3,10 +3,12 @@
 //! It promises: reading the trail is itself on record.
 //! It never: shows more than the trail holds, which is no secret.
 
+use std::sync::TryLockError;
+
 use super::Vault;
 use super::audit::{Page, Verified};
 use super::ledger::Ledger;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target};
 
@@ -29,11 +31,16 @@ impl Vault {
     /// Reads the whole trail and checks its chain. Takes time in proportion to its length.
     ///
     /// # Errors
-    /// [`crate::error::Error::Denied`], [`crate::error::Error::AuditUnavailable`].
+    /// [`Error::Denied`], [`Error::AuditUnavailable`]; [`Error::Busy`] while it is being done.
     pub fn verify_audit(&self, caller: &Caller) -> Result<Verified> {
         let permit = self
             .gate()
             .permit(caller, Action::Audit, &Target::vault())?;
+        let alone = self.0.verifying.try_lock();
+        if matches!(alone, Err(TryLockError::WouldBlock)) {
+            // Each reads the whole trail, and holds a file open.
+            return Err(Error::Busy(limits::BACKOFF_FIRST));
+        }
         let ledger = Ledger::read(permit.keys(), &self.store().read()?)?;
         let found = permit
             .audit()
@@ -44,5 +51,29 @@ impl Vault {
         };
         permit.record(&outcome, None)?;
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, Timestamp};
+
+    /// Goal: the trail is read whole by one at a time, and who comes meanwhile is told to come
+    /// back. Method: hold the place.
+    #[test]
+    fn one_verification_at_a_time() {
+        let clock = Clock::test(Timestamp::from_unix_ms(1_800_000_000_000));
+        let (vault, _) = Vault::in_memory(clock).unwrap();
+        let me = Caller::local();
+        let held = vault.0.verifying.lock().unwrap();
+        assert_eq!(
+            vault.verify_audit(&me),
+            Err(Error::Busy(limits::BACKOFF_FIRST))
+        );
+        drop(held);
+        for _ in 0..2 {
+            assert_eq!(vault.verify_audit(&me).unwrap().problems, [""; 0]);
+        }
     }
 }

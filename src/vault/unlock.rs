@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::access::Gate;
 use super::audit::Audit;
+use super::create::unfinished;
 use super::ledger::Ledger;
 use super::{Settings, Vault, keys};
 use crate::clock::{Clock, Timestamp};
@@ -38,10 +39,15 @@ impl Vault {
     /// Opens the vault in a directory. It is locked then.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Settings`] where others may read it, [`Error::Conflict`] where
+    /// [`Error::NotFound`], [`Error::Settings`] where others may read it, [`Error::InUse`] where
     /// another process has it, [`Error::Damaged`].
     pub fn open(directory: &Path, settings: Settings, clock: Clock) -> Result<Self> {
         check_directory(directory)?;
+        unfinished::check(directory)?;
+        let trail = directory.join(AUDIT);
+        if trail.symlink_metadata().is_ok() {
+            check_directory(&trail)?;
+        }
         let store = Store::open(&directory.join(FILE))?;
         Header::parse(&store.header()?)?;
         Ok(Self::assemble(store, Some(directory), settings, clock))
@@ -173,6 +179,12 @@ pub(super) fn check_directory(directory: &Path) -> Result<()> {
     if !about.is_dir() {
         return Err(Error::Settings(format!(
             "{} is not a directory",
+            directory.display()
+        )));
+    }
+    if about.uid() != rustix::process::geteuid().as_raw() {
+        return Err(Error::Settings(format!(
+            "{} belongs to another user",
             directory.display()
         )));
     }

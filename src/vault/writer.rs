@@ -4,7 +4,8 @@
 //! submit --> queue (bounded) --> [take all that wait] --> run each on the transaction
 //!                                      |                   --> ledger --> commit --> answer each
 //!                                      +-- after a failed commit: reopen the store, re-read the
-//!                                          ledger, and only then go on
+//!                                          ledger, and only then go on; where the disk refuses
+//!                                          writes, what is stored is read meanwhile
 //! ```
 //!
 //! It promises: V2 an operation's changes are applied whole or not at all, together with the
@@ -13,6 +14,9 @@
 //! in the store itself ends the process, since nothing can be said of the file before it is opened
 //! anew, and what was acknowledged is in it.
 //! It never: waits for a network, or grows its queue.
+
+pub(super) mod books;
+mod trouble;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,8 +27,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use self::books::Books;
+use self::trouble::Trouble;
 use super::audit::Audit;
-use super::ledger::{self, Counted, Ledger};
+use super::ledger::{self, Ledger};
 use super::receipt::Receipt;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -59,13 +65,15 @@ impl Writer {
     ) -> Result<Self> {
         let (queue, messages) = sync_channel(limits::WRITE_QUEUE_MAX);
         let epoch = Arc::new(AtomicU64::new(ledger.epoch));
+        let suspect = store.is_for_reading_alone();
         let worker = Worker {
             store,
             keys,
             ledger,
             audit,
             epoch: Arc::clone(&epoch),
-            suspect: false,
+            suspect,
+            trouble: Trouble::default(),
         };
         let thread = std::thread::Builder::new()
             .name("writer".into())
@@ -136,8 +144,11 @@ struct Worker {
     ledger: Ledger,
     audit: Arc<Audit>,
     epoch: Arc<AtomicU64>,
-    /// The last commit failed: the file is to be opened anew before anything else.
+    /// The last commit failed, or the disk refused writes when the file was opened: it is to be
+    /// opened anew before anything else.
     suspect: bool,
+    /// When that, or a commit, is tried.
+    trouble: Trouble,
 }
 
 impl Worker {
@@ -164,15 +175,18 @@ impl Worker {
     }
 
     /// Waits for a message. A store that is closed after an error refuses those who read as well,
-    /// so it is opened again as soon as the disk lets us, whether or not anybody writes.
+    /// and one open for reading those who write, so it is opened again as soon as the disk lets us,
+    /// whether or not anybody writes.
     fn next(&mut self, messages: &Receiver<Message>) -> Option<Message> {
         while self.suspect {
-            match messages.recv_timeout(limits::STORE_HEAL_EVERY) {
+            let pause = self.trouble.left().max(limits::STORE_HEAL_EVERY);
+            match messages.recv_timeout(pause) {
                 Ok(message) => return Some(message),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {
                     if let Err(error) = self.heal() {
-                        tracing::warn!(%error, "the store cannot be opened yet");
+                        self.trouble.failed();
+                        tracing::warn!(%error, "the store cannot be written yet");
                     }
                 }
             }
@@ -181,15 +195,23 @@ impl Worker {
     }
 
     fn commit(&mut self, group: Vec<Job>) {
+        if let Some(error) = self.trouble.refusal() {
+            // Nothing ran, so nothing is unknown: each waiter hears why.
+            for job in group {
+                refuse(job, error.clone())(Err(error.clone()));
+            }
+            return;
+        }
         let mut answers = Vec::with_capacity(group.len());
         let outcome = self.try_commit(group, &mut answers);
         if let Err(error) = &outcome {
             tracing::error!(%error, "a commit failed; the store is opened anew");
+            self.trouble.failed();
             // At once, for those who read: what the cache does not hold is refused until then.
             if !std::mem::replace(&mut self.suspect, true)
                 && let Err(error) = self.heal()
             {
-                tracing::error!(%error, "it could not be opened; it is tried again");
+                tracing::error!(%error, "it cannot be written; it is tried again");
             }
         }
         for answer in answers {
@@ -203,7 +225,6 @@ impl Worker {
         let write = match write {
             Ok(write) => write,
             Err(error) => {
-                // Nothing ran, so nothing is unknown: each waiter hears why.
                 answers.extend(group.into_iter().map(|job| refuse(job, error.clone())));
                 return Err(error);
             }
@@ -239,6 +260,7 @@ impl Worker {
         (ledger.audit_seq, ledger.audit_hash) = self.audit.durable_head();
         write.put_record(Records::Meta, ledger::KEY, &ledger.seal(&self.keys)?)?;
         write.commit()?;
+        self.trouble.is_over();
         self.epoch.store(ledger.epoch, Ordering::Release);
         self.ledger = ledger;
         Ok(())
@@ -248,7 +270,8 @@ impl Worker {
         if !self.suspect {
             return Ok(());
         }
-        self.store.reopen()?;
+        let store = &self.store;
+        self.trouble.measured(|| store.reopen())?;
         self.ledger = Ledger::read(&self.keys, &self.store.read()?)?;
         self.suspect = false;
         tracing::info!(epoch = self.ledger.epoch, "the store was opened anew");
@@ -377,62 +400,6 @@ impl Tx<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// Writes, and keeps the ledger: what was there is counted out, what comes is counted in.
-pub(super) struct Books<'a> {
-    pub(super) write: &'a Write,
-    pub(super) keys: &'a Keyring,
-    pub(super) ledger: &'a mut Ledger,
-}
-
-impl Books<'_> {
-    pub(super) fn put(&mut self, table: Records, key: &[u8], sealed: &Sealed) -> Result<()> {
-        self.count_out(table, key)?;
-        if table != Records::Meta {
-            let new = Counted::Record(table, key, sealed.version());
-            self.ledger.add(self.keys, new);
-        }
-        self.write.put_record(table, key, sealed)
-    }
-
-    fn remove(&mut self, table: Records, key: &[u8]) -> Result<()> {
-        self.count_out(table, key)?;
-        self.write.remove_record(table, key)
-    }
-
-    fn count_out(&mut self, table: Records, key: &[u8]) -> Result<()> {
-        if table != Records::Meta
-            && let Some(old) = self.write.record(table, key)?
-        {
-            let old = Counted::Record(table, key, old.version());
-            self.ledger.take(self.keys, old);
-        }
-        Ok(())
-    }
-
-    pub(super) fn put_entry(&mut self, index: Index, key: &[u8], value: &[u8]) -> Result<()> {
-        let old = self.write.entry(index, key)?;
-        // A token that is stored again keeps most of its entries.
-        if old.as_deref() == Some(value) {
-            return Ok(());
-        }
-        if let Some(old) = &old {
-            self.ledger.take(self.keys, Counted::Entry(index, key, old));
-        }
-        self.ledger
-            .add(self.keys, Counted::Entry(index, key, value));
-        self.write.put_entry(index, key, value)
-    }
-
-    fn remove_entry(&mut self, index: Index, key: &[u8]) -> Result<()> {
-        let Some(old) = self.write.entry(index, key)? else {
-            return Ok(());
-        };
-        self.ledger
-            .take(self.keys, Counted::Entry(index, key, &old));
-        self.write.remove_entry(index, key)
     }
 }
 

@@ -72,7 +72,7 @@ fn what_is_lost_is_told_and_the_exit_code_says_so() {
     let places: Vec<usize> = places.map(|(at, _)| at + 60).collect();
     places.iter().for_each(|at| damage(&made, *at));
     let into = made.data.with_file_name("saved");
-    let saved = salvage(&made, path(&into), &[], PASSPHRASE).ended(12);
+    let saved = salvage(&made, path(&into), &[], PASSPHRASE).ended(13);
     assert!(
         saved.out.contains("0 records came through"),
         "{}",

@@ -124,7 +124,7 @@ fn standard_input_holds_one_secret() {
 fn a_vault_that_is_in_use_is_left_alone() {
     let made = init();
     let open = Vault::open(&made.data, Settings::default(), Clock::system()).unwrap();
-    let busy = passphrase(&made, &["set"], PASSPHRASE).ended(1);
+    let busy = passphrase(&made, &["set"], PASSPHRASE).ended(11);
     assert!(
         busy.failure().0.contains("in use by another process"),
         "{}",

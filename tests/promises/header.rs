@@ -258,6 +258,16 @@ fn s4_the_header_of_format_1_is_laid_out_as_drawn() {
     assert_eq!(two.created_at, Timestamp::from_unix_ms(1_800_000_000_000));
 }
 
+/// Goal: what is read is what is stored, to the byte, since the mac covers what was read. Method: a
+/// time that no calendar holds, where reading could have cut it to one that it does.
+#[test]
+fn s4_a_time_out_of_range_is_refused_and_not_cut() {
+    let mut header = quick();
+    let created_at = SLOTS_AT + 1 + 4 + 1;
+    header[created_at..created_at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+    assert!(matches!(Header::parse(&header), Err(Error::Damaged(_))));
+}
+
 /// Goal: the record format stays what it is. Method: a record by hand, and what each byte says.
 #[test]
 fn s5_the_sealed_record_of_format_1_is_laid_out_as_drawn() {

@@ -8,7 +8,7 @@ use strongroom::model::access::Caller;
 use strongroom::model::plan::Verdict;
 use strongroom::model::token::{ReconnectReason, RefreshError, TokenState};
 use strongroom::model::{Address, TokenId};
-use strongroom::vault::{Begin, Finish, RefreshAsk, RefreshJob, Settings, Vault};
+use strongroom::vault::{Begin, Finish, Need, RefreshAsk, RefreshJob, Settings, Vault};
 
 use crate::support::*;
 
@@ -129,6 +129,27 @@ fn v7_a_crash_behind_the_intent_is_known_after_the_restart() {
         assert_eq!(interrupted(&vault), []);
         assert!(!go(&vault, id).uncertain);
     }
+}
+
+/// Goal: an interrupted refresh is made up for once, whoever was first. Method: ask for it as the
+/// start does, while its intent is open, and after a caller's refresh has cleared it.
+#[test]
+fn v7_an_interrupted_refresh_is_made_up_for_once() {
+    let (vault, _, _, id) = with_token();
+    let at_start = || {
+        let scheduler = Caller::scheduler();
+        let receipt = vault.begin_refresh_for(&scheduler, ask_for(id), Need::Interrupted);
+        receipt.unwrap().wait().unwrap()
+    };
+    assert!(
+        matches!(at_start(), Begin::Newer),
+        "nothing was interrupted"
+    );
+    drop(go(&vault, id));
+    assert!(matches!(at_start(), Begin::Go(job) if job.uncertain));
+    let job = go(&vault, id);
+    finish(&vault, &job, renewed("a2", Some("r2")));
+    assert!(matches!(at_start(), Begin::Newer), "a caller was first");
 }
 
 /// Goal: a removal or a new connection meanwhile wins. Method: do each between begin and finish;

@@ -180,6 +180,35 @@ async fn a_request_hangs_until_the_sandbox_behaves() {
     assert_eq!(rig.token(&form).await.status, 400, "it was processed");
 }
 
+/// Goal: a client that gives up on a silent server knows nothing, and its token is good; one that
+/// was sent half an answer has lost its token.
+/// Method: wait for the sandbox to tell, hang up, and look into its ledger.
+#[tokio::test]
+async fn silence_spends_nothing_and_half_an_answer_spends() {
+    let rig = Rig::new().await;
+    for (how, spent) in [
+        (Misbehaviour::Silence, false),
+        (Misbehaviour::HalfAnswer, true),
+    ] {
+        let (_, token) = rig.seed();
+        let mut watching = rig.sandbox.watch();
+        let before = *watching.borrow();
+        rig.sandbox.misbehave(Token, how, Some(1));
+        let told = watching.wait_for(|now| match spent {
+            true => now.refreshes_ok > before.refreshes_ok,
+            false => now.token_requests > before.token_requests,
+        });
+        tokio::select! {
+            _ = rig.refresh(&token) => panic!("answered"),
+            told = told => assert!(told.is_ok()),
+        }
+        rig.sandbox.behave();
+        let secret = strongroom::secret::Secret::new(token.clone());
+        assert_eq!(rig.sandbox.is_live(&secret), !spent);
+        assert_eq!(rig.refresh(&token).await.status == 400, spent);
+    }
+}
+
 #[tokio::test]
 async fn a_delayed_answer_and_a_dripping_one_wait_for_the_clock() {
     let rig = Rig::new().await;

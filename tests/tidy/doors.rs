@@ -141,8 +141,11 @@ pub const DOORS: &[Door] = &[
         but: &[
             ("http/accept.rs", "Instant::now"),
             ("http/pace.rs", "Instant::now"),
+            ("http/room.rs", "Instant::now"),
             ("connect.rs", "tokio::time::Instant::now"),
             ("refresh/revoke.rs", "Instant::now"),
+            ("vault/writer/trouble.rs", "std::time::Instant"),
+            ("vault/writer/trouble.rs", "Instant::now"),
         ],
         in_tests: true,
         instead: "a `Clock` is passed in",

@@ -382,12 +382,19 @@ pub(super) fn path(directory: &Path, number: u64) -> PathBuf {
 }
 
 pub(super) fn open(path: &Path, to_append: bool) -> Result<File> {
-    OpenOptions::new()
+    // A pipe must not make us wait for whoever opens its other end.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new()
         .read(true)
         .append(to_append)
-        .custom_flags(i32::try_from(OFlags::NOFOLLOW.bits()).expect("open flags fit"))
+        .custom_flags(i32::try_from(flags.bits()).expect("open flags fit"))
         .open(path)
-        .map_err(unavailable)
+        .map_err(unavailable)?;
+    if !file.metadata().map_err(unavailable)?.is_file() {
+        let what = format!("{} is not a regular file", path.display());
+        return Err(Error::AuditUnavailable(what));
+    }
+    Ok(file)
 }
 
 pub(super) fn unavailable(error: io::Error) -> Error {

@@ -76,3 +76,54 @@ fn d2_what_somebody_else_made_stays() {
     assert_eq!(names(home.path()), [FILE]);
     assert_eq!(std::fs::read(&file).unwrap(), b"not ours");
 }
+
+/// Goal: what a try that was cut short left behind is opened by nobody, and taken away by the next
+/// try; what somebody else put beside it is not, and a try that is still at work is left alone.
+/// Method: put the mark back beside a vault.
+#[test]
+fn d2_a_vault_that_was_never_finished_is_begun_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("data");
+    let first = make(&directory).unwrap();
+    first.vault.close().unwrap();
+    let refused = make(&directory).err();
+    assert!(matches!(refused, Some(Error::Conflict(_))), "{refused:?}");
+    drop(first);
+    let mark = directory.join(MARK);
+    std::fs::write(&mark, b"").unwrap();
+    let open = || Vault::open(&directory, Settings::default(), Clock::system()).err();
+    assert!(matches!(open(), Some(Error::Settings(_))), "{:?}", open());
+
+    let note = directory.join("note");
+    std::fs::write(&note, b"mine").unwrap();
+    let refused = make(&directory).err();
+    assert!(matches!(refused, Some(Error::Conflict(_))), "{refused:?}");
+    std::fs::remove_file(&note).unwrap();
+
+    let at_work = std::fs::File::open(&mark).unwrap();
+    at_work.lock().unwrap();
+    let refused = make(&directory).err();
+    assert!(matches!(refused, Some(Error::Conflict(_))), "{refused:?}");
+    assert!(directory.join(FILE).exists());
+    drop(at_work);
+
+    let second = make(&directory).unwrap();
+    second.vault.close().unwrap();
+    drop(second);
+    assert_eq!(open(), None);
+    assert!(!mark.exists());
+}
+
+/// Goal: nobody takes a vault away that was finished while they looked. Method: hold the mark open
+/// as somebody does who has found it, while its owner finishes.
+#[test]
+fn d2_a_mark_that_is_gone_is_nobodys() {
+    let home = tempfile::tempdir().unwrap();
+    let mark = Mark::set(home.path()).unwrap();
+    let path = mark.path().to_owned();
+    let found = std::fs::File::open(&path).unwrap();
+    mark.clear(home.path()).unwrap();
+    let refused = Mark::lock(home.path(), path, found).err();
+    assert!(matches!(refused, Some(Error::Conflict(_))), "{refused:?}");
+    assert_eq!(names(home.path()), [""; 0]);
+}

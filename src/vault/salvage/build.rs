@@ -26,7 +26,7 @@ use crate::vault::create::{Made, make_directory, make_files};
 use crate::vault::index::{PART, TokenKey};
 use crate::vault::ledger::{self, Ledger};
 use crate::vault::unlock::{AUDIT, AUDIT_BEFORE, FILE};
-use crate::vault::writer::Books;
+use crate::vault::writer::books::Books;
 use crate::vault::{Settings, Vault, host, kept, links};
 
 /// Makes the new vault, and tells what came of it.
@@ -39,9 +39,7 @@ pub(super) fn build(
     (clock, progress): (Clock, SalvageProgress<'_>),
 ) -> Result<Salvaged> {
     let mut made = Made(Vec::new());
-    if make_directory(into)? {
-        made.0.push(into.to_owned());
-    }
+    let mark = make_directory(into, &mut made)?;
     let header = header.to_bytes();
     let store = make_files(into, &header, &mut made)?;
     let keys = Arc::new(keys);
@@ -69,6 +67,8 @@ pub(super) fn build(
     // Closed whatever came before: its files are taken away where it failed.
     vault.close().and(begun)?;
     check(into, &keys, &header)?;
+    mark.clear(into)?;
+    sync_parent(into)?;
     made.kept();
     Ok(report)
 }
@@ -295,16 +295,17 @@ fn check(into: &Path, keys: &Keyring, header: &[u8]) -> Result<()> {
     ledger.check_header(header)?;
     ledger.verify(keys, &view)?;
     drop(view);
-    store.close()?;
-    let sync = |path: &Path| {
-        File::open(path)
-            .and_then(|directory| directory.sync_all())
-            .map_err(|error| Error::Storage(format!("cannot sync {}: {error}", path.display())))
-    };
-    sync(into)?;
-    into.parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .map_or(Ok(()), sync)
+    store.close()
+}
+
+fn sync_parent(into: &Path) -> Result<()> {
+    let parent = into
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    File::open(parent)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| Error::Storage(format!("cannot sync {}: {error}", parent.display())))
 }
 
 /// Copies what can be read of the old trail, beside the new one. A trail that cannot be copied is

@@ -3,7 +3,7 @@
 use std::sync::mpsc::channel;
 
 use super::*;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::seal::{KdfParams, RecoveryCode, Unlocker};
 use crate::store::faulty::{self, Faulty};
 use crate::vault::audit::{AuditMode, Head};
@@ -148,25 +148,40 @@ fn d1_what_was_acknowledged_survives_a_power_cut_in_any_later_commit() {
     }
 }
 
+const LARGE_BYTES: usize = 50 * 1024;
+/// Longest wait for a disk that is well.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Stores so many large records.
+fn put_large(bench: &Bench, count: u8) {
+    let put = |key| {
+        let operation =
+            move |tx: &mut Tx<'_>| tx.put(Records::Tokens, &[key; 16], &[&[7; LARGE_BYTES]]);
+        bench.writer.submit(operation).unwrap()
+    };
+    let puts: Vec<_> = (0..count).map(put).collect();
+    for put in puts {
+        put.wait().unwrap();
+    }
+}
+
+fn read_large(bench: &Bench, count: u8) {
+    let view = bench.store.read().unwrap();
+    for key in 0..count {
+        let sealed = view.record(Records::Tokens, &[key; 16]).unwrap().unwrap();
+        let opened = bench.keys.open("tokens", &[key; 16], &sealed, 0).unwrap();
+        assert_eq!(opened.len(), LARGE_BYTES);
+    }
+}
+
 /// Goal: reads go on behind a failed commit, also those that the cache does not answer. Method:
 /// store more than the cache holds, let one commit fail, read everything; no write comes in
 /// between.
 #[test]
 fn v3_reads_go_on_behind_a_failed_commit() {
     let bench = Bench::new();
-    let large = vec![7; 50 * 1024];
-    let count = u8::try_from(faulty::CACHE_BYTES / large.len() + 20).unwrap();
-    let puts: Vec<_> = (0..count)
-        .map(|key| {
-            let large = large.clone();
-            bench
-                .writer
-                .submit(move |tx| tx.put(Records::Tokens, &[key; 16], &[&large]))
-        })
-        .collect();
-    for put in puts {
-        put.unwrap().wait().unwrap();
-    }
+    let count = u8::try_from(faulty::CACHE_BYTES / LARGE_BYTES + 20).unwrap();
+    put_large(&bench, count);
     bench.put(1, "old").unwrap();
     bench.disk.fail_once_after(2);
     let outcome = bench.put(1, "new");
@@ -174,14 +189,71 @@ fn v3_reads_go_on_behind_a_failed_commit() {
         matches!(outcome, Err(Error::OutcomeUnknown(_))),
         "{outcome:?}"
     );
-    let view = bench.store.read().unwrap();
-    for key in 0..count {
-        let sealed = view.record(Records::Tokens, &[key; 16]).unwrap().unwrap();
-        let opened = bench.keys.open("tokens", &[key; 16], &sealed, 0).unwrap();
-        assert_eq!(opened.len(), large.len());
-    }
+    read_large(&bench, count);
     let found = bench.get(1).unwrap();
     assert!(["old", "new"].contains(&found.as_str()), "{found}");
+}
+
+/// Stores as soon as the writer tries again.
+fn put_once_well(bench: &Bench, key: u8, value: &'static str) {
+    let clock = Clock::system();
+    let begun = clock.now();
+    while let Err(error) = bench.put(key, value) {
+        assert!(matches!(error, Error::Storage(_)), "{error:?}");
+        assert!(clock.now().since(begun) < PATIENCE, "it never heals");
+        std::thread::yield_now();
+    }
+}
+
+/// Goal: while every write fails what is stored is read, also what the cache does not answer, no
+/// write is told "done", and a disk that is well again is written without anybody's doing. Method:
+/// store more than the cache holds, let every change fail, read everything, write a few times; then
+/// mend and wait until a write succeeds.
+#[test]
+fn v3_reads_go_on_while_every_write_fails() {
+    let bench = Bench::new();
+    let count = u8::try_from(faulty::CACHE_BYTES / LARGE_BYTES + 20).unwrap();
+    put_large(&bench, count);
+    bench.put(1, "old").unwrap();
+    bench.disk.fail_after(0);
+    for _ in 0..3 {
+        assert!(bench.put(1, "new").is_err());
+        read_large(&bench, count);
+        assert_eq!(bench.get(1).as_deref(), Some("old"));
+    }
+    assert!(bench.store.is_for_reading_alone());
+    assert!(bench.disk.mend() > 0);
+    put_once_well(&bench, 2, "after");
+    assert_eq!(bench.get(1).as_deref(), Some("old"));
+    read_large(&bench, count);
+    let bench = bench.restart();
+    bench.adds_up();
+    assert_eq!(bench.get(2).as_deref(), Some("after"));
+}
+
+/// Goal: a store that was opened for reading alone is written once the disk is well, by a writer
+/// that was started on it. Method: power goes, the disk refuses, then it does not.
+#[test]
+fn v3_a_writer_that_starts_on_a_refusing_disk_writes_when_it_is_well() {
+    let bench = Bench::new();
+    bench.put(1, "old").unwrap();
+    let Bench {
+        disk,
+        keys,
+        store,
+        writer,
+    } = bench;
+    writer.stop();
+    drop((writer, store));
+    disk.fail_after(0);
+    let store = Store::on_backend(&disk, None).unwrap();
+    let bench = Bench::start(disk, keys, store);
+    assert_eq!(bench.get(1).as_deref(), Some("old"));
+    assert!(matches!(bench.put(1, "new"), Err(Error::Storage(_))));
+    bench.disk.mend();
+    put_once_well(&bench, 1, "newer");
+    assert_eq!(bench.get(1).as_deref(), Some("newer"));
+    bench.adds_up();
 }
 
 /// Holds the writer until told, so that what is queued meanwhile becomes one group.
