@@ -56,7 +56,8 @@ fn f1_a_flipped_bit_is_refused_or_harmless_and_never_wrong_or_silent() {
             image.judge(&flipped(&image.bytes, bit), ALL_CHECKS)
         });
         println!(
-            "F1, {how}: {} records, {length} bytes, {cases} flips: {} harmless, {} refused, {} wrong",
+            "F1, {how}: {} records, {length} bytes, {cases} flips: {} harmless, {} refused, \
+             {} wrong",
             image.content.len(),
             tally.whole,
             tally.refused,
