@@ -18,7 +18,7 @@ const GATE: u64 = 300;
 
 /// The size of the process's address space, in bytes.
 fn address_space() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmSize:"));
     let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
     kib.expect("the kernel tells") * 1024

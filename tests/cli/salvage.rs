@@ -10,9 +10,9 @@ fn salvage(made: &Made, into: &str, more: &[&str], input: &str) -> Run {
 /// Changes a bit of a byte of the vault's file.
 fn damage(made: &Made, byte: usize) {
     let file = made.data.join("vault.redb");
-    let mut bytes = std::fs::read(&file).unwrap();
+    let mut bytes = std::fs::read(&file).expect("it is there");
     bytes[byte] ^= 1;
-    std::fs::write(file, bytes).unwrap();
+    std::fs::write(file, bytes).expect("it can be written");
 }
 
 /// Goal: a vault that redb refuses comes back by one command, and a person reads what came of it.

@@ -4,9 +4,7 @@ use super::*;
 use crate::store::faulty::Faulty;
 use crate::store::{Index, Store, View};
 
-#[path = "../../../tests/harness/seeded.rs"]
-#[allow(dead_code, reason = "shared with the other harnesses")]
-mod seeded;
+use crate::seeded;
 
 const LONGEST: usize = 5 * BLOCK_BYTES;
 

@@ -9,8 +9,6 @@ mod headers;
 mod moves;
 mod pages;
 mod salvaging;
-#[path = "../../../tests/harness/seeded.rs"]
-mod seeded;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,6 +25,7 @@ use crate::model::url::WebUrl;
 use crate::model::{Account, Address, AppId, Owner, Scopes, TenantId, TokenId, UserId};
 use crate::seal::{Header, KdfParams, Keyring, RecoveryCode, Sealed, Unlocker};
 use crate::secret::Secret;
+use crate::seeded;
 use crate::store::faulty::Faulty;
 use crate::store::{Index, Records, Scan, Store, View};
 use crate::vault::ledger::Ledger;
