@@ -29,6 +29,7 @@ mod passphrase;
 mod progress;
 mod restore;
 mod rotate;
+mod salvage;
 mod sandbox;
 mod secrets;
 mod serve;
@@ -74,6 +75,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Salvage(args) => salvage::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Unlock(args) => wait(lock::unlock(args)),
         Command::Lock(args) => wait(lock::lock(args)),

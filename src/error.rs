@@ -135,7 +135,8 @@ impl Error {
             Self::Busy(_) => "wait as told, then ask again",
             Self::TooLarge(_) => "send less",
             Self::Damaged(_) => {
-                "stop writing to this vault, keep its files, and restore the last good copy"
+                "stop writing to this vault, keep its files, and restore the last good copy; where \
+                 there is none: `strongroom salvage --data DIR --into NEWDIR`"
             }
             Self::RolledBack(_) => {
                 "find the newest copy and the anchor (`--anchor PATH`); where this one is what you \

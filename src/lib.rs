@@ -121,5 +121,9 @@ pub mod refresh;
 pub mod sandbox;
 pub mod seal;
 pub mod secret;
+#[cfg(test)]
+#[path = "../tests/harness/seeded.rs"]
+#[allow(dead_code, reason = "shared with the other harnesses")]
+mod seeded;
 pub mod store;
 pub mod vault;

@@ -110,6 +110,22 @@ pub const COPY_BUFFER_BYTES: usize = 1024 * 1024;
 /// Most that may be written to a store opened aside, in bytes. Opening one that was not closed in
 /// order writes a few pages.
 pub const OVERLAY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How much of a damaged file is searched for headers at one time, in bytes.
+pub const SALVAGE_STRETCH_BYTES: usize = 1024 * 1024;
+/// Longest leaf taken from a damaged file, in bytes: redb splits a leaf that holds more than one
+/// long pair, so twice the longest record has room to spare.
+pub const SALVAGE_LEAF_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
+/// Longest definition of a table in redb's file, in bytes; ours have below 100.
+pub const SALVAGE_DEFINITION_BYTES_MAX: usize = 512;
+/// Most places of a damaged file that are looked at as headers; a file holds a few.
+pub const SALVAGE_HEADERS_FOUND_MAX: usize = 256;
+/// Most headers of a damaged file that are tried; each wrong one costs its key derivations.
+pub const SALVAGE_HEADERS_TRIED_MAX: usize = 8;
+/// How far epoch and versions leap where a newer ledger may have been lost: more commits than a
+/// disk takes in a year at 125 a second.
+pub const SALVAGE_LEAP: u64 = 1 << 32;
+/// Most lost records that are named one by one; beyond them a person reads the counts.
+pub const SALVAGE_LOST_NAMED_MAX: usize = 1000;
 /// First pause between two tries of a disk that goes on failing; doubled for each further one.
 pub const STORE_HEAL_EVERY: Duration = Duration::from_secs(1);
 /// Longest such pause: room that was made is used within this.

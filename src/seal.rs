@@ -22,6 +22,8 @@ use std::sync::RwLock;
 
 use zeroize::Zeroizing;
 
+#[cfg(test)]
+pub(crate) use self::header::Rebuilt;
 pub use self::header::{FORMAT, Header, Term};
 pub use self::sealed::Sealed;
 pub use self::slot::{KdfParams, RecoveryCode, Slot, SlotKind, Unlocker, check_passphrase};
@@ -171,6 +173,20 @@ impl Keyring {
         if !Secret::new(header.mac).equals(&mac) {
             return Err(Error::UnlockFailed);
         }
+        let terms = Terms::of(header, keyring.page.key(WRAPPING))?;
+        keyring.terms = RwLock::new(Held::new(terms));
+        Ok(keyring)
+    }
+
+    /// The keys with the terms of another header that they signed.
+    ///
+    /// # Errors
+    /// [`Error::UnlockFailed`] where it is not theirs; [`Error::Settings`] for want of memory.
+    pub fn under(&self, header: &Header) -> Result<Self> {
+        if !self.signed(header) {
+            return Err(Error::UnlockFailed);
+        }
+        let mut keyring = Self::from_root(&header.vault_id, self.page.key(ROOT))?;
         let terms = Terms::of(header, keyring.page.key(WRAPPING))?;
         keyring.terms = RwLock::new(Held::new(terms));
         Ok(keyring)

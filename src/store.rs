@@ -35,6 +35,7 @@ mod disk;
 pub(crate) mod faulty;
 mod file;
 mod overlay;
+pub mod raw;
 mod readers;
 mod view;
 
@@ -56,7 +57,7 @@ type Bytes = &'static [u8];
 type Definition = TableDefinition<'static, Bytes, Bytes>;
 
 /// Tables whose values are sealed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Records {
     /// Tokens.
     Tokens,
@@ -73,6 +74,16 @@ pub enum Records {
 }
 
 impl Records {
+    /// Every table.
+    pub const ALL: [Self; 6] = [
+        Self::Tokens,
+        Self::Apps,
+        Self::Keys,
+        Self::Links,
+        Self::Intents,
+        Self::Meta,
+    ];
+
     /// Every table the ledger counts.
     pub const COUNTED: [Self; 5] = [
         Self::Tokens,
@@ -360,11 +371,6 @@ impl Store {
         write.commit()
     }
 }
-
-#[cfg(test)]
-#[path = "../tests/harness/seeded.rs"]
-#[allow(dead_code, reason = "shared with the harnesses, which use all of it")]
-mod tests_support;
 
 impl Drop for Store {
     fn drop(&mut self) {

@@ -10,6 +10,8 @@ mod keep;
 mod offline;
 #[path = "cli/online.rs"]
 mod online;
+#[path = "cli/salvage.rs"]
+mod salvage;
 #[path = "cli/slots.rs"]
 mod slots;
 #[path = "cli/support.rs"]

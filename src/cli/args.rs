@@ -23,6 +23,7 @@ use super::lock::{LockArgs, StatusArgs, UnlockArgs};
 use super::passphrase::PassphraseCommand;
 use super::restore::RestoreArgs;
 use super::rotate::RotateArgs;
+use super::salvage::SalvageArgs;
 use super::token::TokenCommand;
 use crate::http::listen::ListenAddress;
 use crate::limits;
@@ -169,6 +170,15 @@ pub enum Command {
     /// keys and tokens stay as they are. Backups made before stay readable with what opened the
     /// vault then.
     Rotate(RotateArgs),
+    /// Bring what a damaged vault still holds into a new one.
+    ///
+    /// For when the vault's file is damaged and there is no good backup. Every record that still
+    /// authenticates is written to a new vault, which the same passphrase, recovery code and key
+    /// files open; the damaged file is only read. Tells by table what came through and what did
+    /// not. The exit code is 0 where everything came through, 13 where a new vault was made and
+    /// something is lost, older than last written, or perhaps removed before. The server that had
+    /// the vault must be stopped.
+    Salvage(SalvageArgs),
     /// Run the sandbox OAuth provider alone.
     ///
     /// A complete OAuth provider for development and tests: a login and consent page, PKCE,

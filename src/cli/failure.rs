@@ -35,6 +35,8 @@ pub enum Exit {
     InUse = 11,
     /// A vault or backup is damaged.
     Damaged = 12,
+    /// It was done, and not with everything.
+    Incomplete = 13,
     /// The vault does not fit its anchor: an older copy is in its place, or the anchor is gone.
     RolledBack = 14,
 }
@@ -55,6 +57,7 @@ Exit codes:
   10  a connect link ended and not every app on it is connected
   11  the vault's files are in use by another process
   12  a vault or backup is damaged
+  13  done, and not with everything: a salvage that lost something
   14  the vault is older than its anchor, or does not fit it (rolled_back)";
 
 /// Why a command did not do what it was asked.
@@ -172,6 +175,7 @@ mod tests {
             Exit::InUse,
             Exit::RolledBack,
             Exit::Damaged,
+            Exit::Incomplete,
         ];
         for exit in all {
             let line = format!("\n  {:2}  ", exit as u8);

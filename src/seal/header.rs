@@ -48,6 +48,16 @@ pub struct Header {
 }
 
 impl Header {
+    /// How every header begins.
+    pub const MARK: &[u8] = MAGIC;
+
+    /// Grows with what happened to a header, so that of two the newer one is told. A slot that was
+    /// taken away makes it shorter.
+    pub fn age(&self) -> (u32, u32, std::cmp::Reverse<usize>) {
+        let slots = std::cmp::Reverse(self.slots.len());
+        (self.current_term, self.next_slot, slots)
+    }
+
     /// The slots, to show.
     pub fn slots(&self) -> &[Slot] {
         &self.slots
@@ -104,6 +114,24 @@ impl Header {
             return Err(damaged("it is too long"));
         }
         let mut reader = Reader(bytes);
+        let header = Self::read(&mut reader)?;
+        if !reader.0.is_empty() {
+            return Err(damaged("something follows it"));
+        }
+        Ok(header)
+    }
+
+    /// Reads a header that other bytes follow, as it lies in a damaged file.
+    ///
+    /// # Errors
+    /// As [`Header::parse`].
+    pub fn parse_first(bytes: &[u8]) -> Result<Self> {
+        Self::read(&mut Reader(
+            &bytes[..bytes.len().min(limits::HEADER_BYTES_MAX)],
+        ))
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self> {
         if &reader.array::<8>()? != MAGIC {
             return Err(damaged("it does not begin like one"));
         }
@@ -123,9 +151,6 @@ impl Header {
         let terms = reader.list(limits::KEY_TERMS_MAX, Reader::term)?;
         let commitment = reader.array()?;
         let mac = reader.array()?;
-        if !reader.0.is_empty() {
-            return Err(damaged("something follows it"));
-        }
         Ok(Self {
             vault_id,
             next_slot,
@@ -135,6 +160,32 @@ impl Header {
             commitment,
             mac,
         })
+    }
+}
+
+/// The fields of a header, for harnesses that tamper with them.
+#[cfg(test)]
+pub(crate) struct Rebuilt<'a> {
+    pub(crate) vault_id: &'a mut [u8; 16],
+    pub(crate) slots: &'a mut Vec<Slot>,
+    pub(crate) current_term: &'a mut u32,
+    pub(crate) terms: &'a mut Vec<Term>,
+    pub(crate) commitment: &'a mut [u8; 32],
+    pub(crate) mac: &'a mut [u8; 32],
+}
+
+#[cfg(test)]
+impl Header {
+    /// Its fields, to be changed behind the keys' back.
+    pub(crate) fn rebuilt(&mut self) -> Rebuilt<'_> {
+        Rebuilt {
+            vault_id: &mut self.vault_id,
+            slots: &mut self.slots,
+            current_term: &mut self.current_term,
+            terms: &mut self.terms,
+            commitment: &mut self.commitment,
+            mac: &mut self.mac,
+        }
     }
 }
 

@@ -30,6 +30,19 @@ struct Disk {
 }
 
 impl Faulty {
+    /// A disk with these bytes on it, all of them synced.
+    pub(crate) fn of(image: Vec<u8>) -> Self {
+        let disk = Self::default();
+        disk.disk().durable = image.clone();
+        disk.disk().bytes = image;
+        disk
+    }
+
+    /// What is on it now.
+    pub(crate) fn image(&self) -> Vec<u8> {
+        self.disk().bytes.clone()
+    }
+
     /// Lets `changes` more writes, lengthenings and syncs succeed, and none after them.
     pub(crate) fn fail_after(&self, changes: u32) {
         self.disk().left = Some(changes);

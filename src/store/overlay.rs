@@ -141,7 +141,7 @@ fn for_blocks(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests_support::Seeded;
+    use crate::seeded::Seeded;
 
     /// Goal: the overlay is the file with the writes done, and the file is untouched. Method:
     /// random writes, cuts and growths beside a plain vector; compare all of it after each.

@@ -14,7 +14,7 @@ pub(super) mod unfinished;
 
 use self::unfinished::{MARK, Mark};
 use super::ledger::{self, Ledger};
-use super::unlock::{AUDIT, FILE, check_directory};
+use super::unlock::{AUDIT, AUDIT_BEFORE, FILE, check_directory};
 use super::{Settings, Vault};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -34,10 +34,10 @@ pub struct NewVault {
 }
 
 /// What was made so far; taken away again unless it is [`Made::kept`].
-struct Made(Vec<PathBuf>);
+pub(super) struct Made(pub(super) Vec<PathBuf>);
 
 impl Made {
-    fn kept(mut self) {
+    pub(super) fn kept(mut self) {
         self.0.clear();
     }
 }
@@ -45,9 +45,9 @@ impl Made {
 impl Drop for Made {
     fn drop(&mut self) {
         for path in self.0.iter().rev() {
-            // The trail's directory is the only one that may hold something: we made it a moment
-            // ago, for ourselves alone.
-            let removed = if path.ends_with(AUDIT) {
+            // A trail's directory is the only one that may hold something: we made it a moment ago,
+            // for ourselves alone.
+            let removed = if path.ends_with(AUDIT) || path.ends_with(AUDIT_BEFORE) {
                 std::fs::remove_dir_all(path)
             } else if path.ends_with(FILE) || path.ends_with(MARK) {
                 std::fs::remove_file(path)
@@ -134,7 +134,7 @@ impl Vault {
     }
 
     /// The first unlock of a vault just made: an empty ledger, a host, an admin key.
-    fn begin(&self, keys: Keyring) -> Result<Secret<String>> {
+    pub(super) fn begin(&self, keys: Keyring) -> Result<Secret<String>> {
         let keys = Arc::new(keys);
         let write = self.store().write()?;
         let mut ledger = Ledger::default();
@@ -155,7 +155,7 @@ impl Vault {
 }
 
 /// Makes the trail's directory and the store's file.
-fn make_files(directory: &Path, header: &[u8], made: &mut Made) -> Result<Store> {
+pub(super) fn make_files(directory: &Path, header: &[u8], made: &mut Made) -> Result<Store> {
     let audit = directory.join(AUDIT);
     DirBuilder::new()
         .mode(0o700)
@@ -170,7 +170,7 @@ fn make_files(directory: &Path, header: &[u8], made: &mut Made) -> Result<Store>
 
 /// Makes the data directory, or finds it empty, or finds what a try that was cut short left behind;
 /// then it is marked as unfinished.
-fn make_directory(directory: &Path, made: &mut Made) -> Result<Mark> {
+pub(super) fn make_directory(directory: &Path, made: &mut Made) -> Result<Mark> {
     let mut is_begun = false;
     match DirBuilder::new().mode(0o700).create(directory) {
         Ok(()) => made.0.push(directory.to_owned()),
@@ -201,8 +201,9 @@ fn is_begun_in(directory: &Path) -> Result<bool> {
     for entry in entries {
         let name = entry.map_err(unreadable)?.file_name();
         is_begun |= name == MARK;
-        ours |= name == FILE || name == AUDIT;
-        others |= name != MARK && name != FILE && name != AUDIT;
+        let is_ours = name == FILE || name == AUDIT || name == AUDIT_BEFORE;
+        ours |= is_ours;
+        others |= name != MARK && !is_ours;
     }
     let directory = directory.display();
     match (is_begun, others, ours) {

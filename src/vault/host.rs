@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Vault;
 use super::access::Permit;
 use super::records::{decode, encode, unix_ms};
+use super::writer::Tx;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::model::access::{Action, Caller, Target};
@@ -136,6 +137,12 @@ impl Vault {
             .map(|plain| decode(&plain))
             .transpose()
     }
+}
+
+/// Marks a vault as restored: its refresh tokens may be spent, so it does not refresh until told.
+pub(super) fn mark_restored(tx: &mut Tx<'_>, from: &RestoredFrom) -> Result<()> {
+    tx.put(Records::Meta, RESTORED, &[&encode(from)])
+        .map(|_| ())
 }
 
 /// What tells this host from another: the machine id, and failing that the host's name.

@@ -227,18 +227,30 @@ pub(super) fn put_due(
     if let Some(old) = old_due {
         tx.remove_entry(Index::Due, &due_key(old, place));
     }
-    if let Some(due) = due {
-        tx.put_entry(Index::Due, &due_key(due, place), b"");
-    }
     let hot = encode(&HotRow::new(record, due));
     tx.put(
         Records::Tokens,
         place,
         &[&hot, &encode(&ColdRow::new(cold))],
     )?;
-    tx.put_entry(Index::Owners, &owners_key(place), b"");
-    tx.put_entry(Index::Ids, &id_key(record.id), place);
+    for (index, key, value) in entries(place, record.id, due) {
+        tx.put_entry(index, &key, &value);
+    }
     Ok(())
+}
+
+/// The index entries of a token: index, key and value.
+pub(super) fn entries(
+    place: &TokenKey,
+    id: TokenId,
+    due: Option<Timestamp>,
+) -> Vec<(Index, Vec<u8>, Vec<u8>)> {
+    let mut entries = vec![
+        (Index::Owners, owners_key(place).to_vec(), Vec::new()),
+        (Index::Ids, id_key(id).to_vec(), place.to_vec()),
+    ];
+    entries.extend(due.map(|due| (Index::Due, due_key(due, place), Vec::new())));
+    entries
 }
 
 /// Stages the removal of a token with all its index entries.

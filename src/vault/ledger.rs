@@ -92,6 +92,15 @@ struct Stored {
 }
 
 impl Ledger {
+    /// One that counts nothing yet, and goes on from these numbers.
+    pub(super) fn going_on(epoch: u64, next_version: u64) -> Self {
+        Self {
+            epoch,
+            next_version,
+            ..Self::default()
+        }
+    }
+
     /// Counts something in.
     pub(super) fn add(&mut self, keys: &Keyring, one: Counted<'_>) {
         let mut carry = false;
@@ -142,6 +151,11 @@ impl Ledger {
         ))
     }
 
+    /// True where what was counted into `found` is what this ledger counts.
+    pub(super) fn adds_up_to(&self, found: &Self) -> bool {
+        (found.count, found.sum) == (self.count, self.sum)
+    }
+
     /// A version that no record has had.
     pub(super) fn take_version(&mut self) -> u64 {
         self.next_version += 1;
@@ -184,7 +198,17 @@ impl Ledger {
     pub(super) fn read_with_digest(keys: &Keyring, view: &impl View) -> Result<(Self, [u8; 32])> {
         let damaged = || Error::Damaged("the vault's ledger is missing or cannot be read".into());
         let sealed = view.record(Records::Meta, KEY)?.ok_or_else(damaged)?;
-        let plain = keys.open(Records::Meta.name(), KEY, &sealed, 0)?;
+        let ledger = Self::open(keys, &sealed)?;
+        Ok((ledger, digest(&[sealed.as_bytes()])))
+    }
+
+    /// Opens a sealed ledger.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it does not authenticate.
+    pub(super) fn open(keys: &Keyring, sealed: &Sealed) -> Result<Self> {
+        let damaged = || Error::Damaged("the vault's ledger is missing or cannot be read".into());
+        let plain = keys.open(Records::Meta.name(), KEY, sealed, 0)?;
         let stored: Stored = serde_json::from_slice(&plain).map_err(|_| damaged())?;
         let hash = |text: &str| {
             from_base64url(text)
@@ -195,7 +219,7 @@ impl Ledger {
             let bytes = from_base64url(&text).and_then(|bytes| AnchorId::try_from(bytes).ok());
             bytes.ok_or_else(damaged)
         });
-        let ledger = Self {
+        Ok(Self {
             epoch: stored.epoch,
             next_version: stored.next_version,
             count: stored.count,
@@ -205,8 +229,7 @@ impl Ledger {
             header: hash(&stored.header)?,
             anchor: anchor.transpose()?,
             written_at: stored.written_at,
-        };
-        Ok((ledger, digest(&[sealed.as_bytes()])))
+        })
     }
 
     /// The last audit entry known to be on the disk.
@@ -253,7 +276,7 @@ impl Ledger {
                 add(Counted::Entry(index, key, value))
             })?;
         }
-        if (found.count, found.sum) == (self.count, self.sum) {
+        if self.adds_up_to(&found) {
             return Ok(());
         }
         Err(Error::Damaged(format!(

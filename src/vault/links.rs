@@ -328,6 +328,19 @@ pub(super) fn open_settings(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Re
     open(keys, place, sealed).map(|kept| kept.link)
 }
 
+/// What a link would have stand in `link_owners`, were it the newest: the keys, and when it was
+/// made.
+pub(super) fn owner_keys(
+    keys: &Keyring,
+    place: &[u8],
+    sealed: &Sealed,
+) -> Result<(Vec<Vec<u8>>, Timestamp, LinkId)> {
+    let link = open(keys, place, sealed)?.link;
+    let key = |app: &LinkApp| Indexer(keys).link_owner(&app.app, &link.owner);
+    let found = link.apps.iter().map(key).collect();
+    Ok((found, link.created_at, link.id))
+}
+
 fn hash(keys: &Keyring, what: &[u8], id: LinkId, secret: &[u8]) -> Vec<u8> {
     keys.hash(Purpose::State, &[what, id.as_bytes(), secret])
         .to_vec()

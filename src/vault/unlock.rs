@@ -26,6 +26,8 @@ use crate::store::Store;
 pub(super) const FILE: &str = "vault.redb";
 /// The trail's directory in the data directory.
 pub(super) const AUDIT: &str = "audit";
+/// Beside it, where the vault was salvaged: the trail of the damaged one, as it was found.
+pub(super) const AUDIT_BEFORE: &str = "audit-before-salvage";
 
 impl Vault {
     /// Opens the vault in a directory. It is locked then.

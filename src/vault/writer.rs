@@ -15,7 +15,7 @@
 //! anew, and what was acknowledged is in it.
 //! It never: waits for a network, or grows its queue.
 
-mod books;
+pub(super) mod books;
 mod reseal;
 mod trouble;
 

@@ -2,7 +2,7 @@
 
 use super::support::{KEY, run, run_with};
 
-const COMMANDS: [&str; 40] = [
+const COMMANDS: [&str; 41] = [
     "dev",
     "init",
     "serve",
@@ -40,6 +40,7 @@ const COMMANDS: [&str; 40] = [
     "passphrase slots",
     "passphrase remove-slot",
     "rotate",
+    "salvage",
     "sandbox",
     "completions",
     "",

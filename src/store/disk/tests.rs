@@ -1,8 +1,8 @@
 //! A layer over a file that refuses writes (D2).
 
 use super::*;
+use crate::seeded::Seeded;
 use crate::store::faulty::Faulty;
-use crate::store::tests_support::Seeded;
 use crate::store::{Index, Store, View};
 
 const LONGEST: usize = 5 * BLOCK_BYTES;

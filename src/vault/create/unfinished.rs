@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::{AUDIT, FILE};
+use super::{AUDIT, AUDIT_BEFORE, FILE};
 use crate::error::{Error, Result};
 
 /// The mark's name in the data directory.
 pub(in crate::vault) const MARK: &str = "unfinished";
 
 /// The mark, held by whoever makes the vault.
-pub(super) struct Mark {
+pub(in crate::vault) struct Mark {
     path: PathBuf,
     // Its lock tells a process that is at work from one that died.
     _file: File,
@@ -66,6 +66,7 @@ impl Mark {
         for (name, remove) in [
             (FILE, remove_file as fn(&Path) -> io::Result<()>),
             (AUDIT, remove_directory),
+            (AUDIT_BEFORE, remove_directory),
         ] {
             let path = directory.join(name);
             remove(&path)
@@ -106,7 +107,7 @@ impl Mark {
     ///
     /// # Errors
     /// [`Error::Storage`].
-    pub(super) fn clear(self, directory: &Path) -> Result<()> {
+    pub(in crate::vault) fn clear(self, directory: &Path) -> Result<()> {
         std::fs::remove_file(&self.path).map_err(|error| {
             Error::Storage(format!("cannot remove {}: {error}", self.path.display()))
         })?;

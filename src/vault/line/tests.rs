@@ -8,15 +8,7 @@ use crate::seal::Unlocker;
 use crate::secret::Secret;
 use crate::vault::Settings;
 
-#[path = "../../../tests/harness/seeded.rs"]
-#[allow(
-    dead_code,
-    clippy::duplicate_mod,
-    reason = "shared with harnesses, some of them in this crate"
-)]
-mod seeded;
-
-use seeded::Seeded;
+use crate::seeded::Seeded;
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 

@@ -10,14 +10,19 @@ use crate::seal::{Keyring, Sealed};
 use crate::store::{Index, Records, View, Write};
 
 /// Writes, and keeps the ledger: what was there is counted out, what comes is counted in.
-pub(super) struct Books<'a> {
-    pub(super) write: &'a Write,
-    pub(super) keys: &'a Keyring,
-    pub(super) ledger: &'a mut Ledger,
+pub(in crate::vault) struct Books<'a> {
+    pub(in crate::vault) write: &'a Write,
+    pub(in crate::vault) keys: &'a Keyring,
+    pub(in crate::vault) ledger: &'a mut Ledger,
 }
 
 impl Books<'_> {
-    pub(super) fn put(&mut self, table: Records, key: &[u8], sealed: &Sealed) -> Result<()> {
+    pub(in crate::vault) fn put(
+        &mut self,
+        table: Records,
+        key: &[u8],
+        sealed: &Sealed,
+    ) -> Result<()> {
         self.count_out(table, key)?;
         if table != Records::Meta {
             let new = Counted::Record(table, key, sealed.version());
@@ -41,7 +46,12 @@ impl Books<'_> {
         Ok(())
     }
 
-    pub(super) fn put_entry(&mut self, index: Index, key: &[u8], value: &[u8]) -> Result<()> {
+    pub(in crate::vault) fn put_entry(
+        &mut self,
+        index: Index,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<()> {
         let old = self.write.entry(index, key)?;
         // A token that is stored again keeps most of its entries.
         if old.as_deref() == Some(value) {
