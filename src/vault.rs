@@ -30,12 +30,13 @@ mod receipt;
 mod records;
 mod renew;
 mod slots;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod trail;
 mod unlock;
 mod writer;
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -54,6 +55,7 @@ pub use self::tokens::{Ask, Besides, Found, Handed};
 pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphrase};
 
 use self::access::Gate;
+use self::audit::Directory;
 use self::unlock::Patience;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -95,8 +97,8 @@ struct Inner {
     store: Arc<Store>,
     clock: Clock,
     settings: Settings,
-    /// The data directory; `None` for a vault without files.
-    directory: Option<PathBuf>,
+    /// Where the audit trail lies; `None` for a vault without files.
+    trail: Option<Directory>,
     /// Taken for the length of a try: one at a time.
     patience: Mutex<Patience>,
     refresh_paused: AtomicBool,
@@ -105,13 +107,13 @@ struct Inner {
 }
 
 impl Vault {
-    fn assemble(store: Store, directory: Option<&Path>, settings: Settings, clock: Clock) -> Self {
+    fn assemble(store: Store, trail: Option<Directory>, settings: Settings, clock: Clock) -> Self {
         Self(Arc::new(Inner {
             gate: Gate::new(clock.clone()),
             store: Arc::new(store),
             clock,
             settings,
-            directory: directory.map(Path::to_owned),
+            trail,
             patience: Mutex::default(),
             refresh_paused: AtomicBool::new(false),
             verifying: Mutex::default(),
