@@ -31,7 +31,7 @@
 
 mod copy;
 mod disk;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod faulty;
 mod file;
 mod overlay;
@@ -214,10 +214,26 @@ impl Store {
     }
 
     /// A store on a disk that fails on demand; laid out with `header` where there is one.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn on_backend(disk: &faulty::Faulty, header: Option<&[u8]>) -> Result<Self> {
-        let store = Self::on(Arc::new(disk.clone()), faulty::CACHE_BYTES)?;
-        header.map_or(Ok(()), |header| store.lay_out(header))?;
+        let failed = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::NotFound("vault in this directory"),
+            _ => Error::Storage(error.to_string()),
+        };
+        let file = match header {
+            Some(_) => disk.create(faulty::FILE),
+            None => disk.open(faulty::FILE),
+        };
+        let file = file.map_err(failed)?;
+        if header.is_none() && file.len().map_err(failed)? == 0 {
+            // As the file's door has it.
+            return Err(Error::Damaged("the file is empty".into()));
+        }
+        let store = Self::on(Arc::new(file), faulty::CACHE_BYTES)?;
+        if let Some(header) = header {
+            store.lay_out(header)?;
+            disk.sync_directory("").map_err(failed)?;
+        }
         Ok(store)
     }
 

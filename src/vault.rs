@@ -38,6 +38,8 @@ mod restore;
 mod rotation;
 mod salvage;
 mod slots;
+#[cfg(test)]
+mod tests;
 mod time;
 mod tokens;
 mod trail;
@@ -72,6 +74,7 @@ pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphr
 pub use crate::store::Progress;
 
 use self::access::Gate;
+use self::audit::Directory;
 use self::backup::Desk;
 use self::line::Line;
 use self::rotation::Rotator;
@@ -135,8 +138,8 @@ struct Inner {
     store: Arc<Store>,
     clock: Clock,
     settings: Settings,
-    /// The data directory; `None` for a vault without files.
-    directory: Option<PathBuf>,
+    /// Where the audit trail lies; `None` for a vault without files.
+    trail: Option<Directory>,
     /// Who may try to unlock, and when.
     line: Arc<Line>,
     refresh_paused: AtomicBool,
@@ -154,14 +157,14 @@ struct Inner {
 }
 
 impl Vault {
-    fn assemble(store: Store, directory: Option<&Path>, settings: Settings, clock: Clock) -> Self {
+    fn assemble(store: Store, trail: Option<Directory>, settings: Settings, clock: Clock) -> Self {
         Self(Arc::new(Inner {
             gate: Gate::new(clock.clone()),
             store: Arc::new(store),
             clock,
             accept_rollback: AtomicBool::new(settings.accept_rollback),
             settings,
-            directory: directory.map(Path::to_owned),
+            trail,
             line: Arc::default(),
             refresh_paused: AtomicBool::new(false),
             pause: Mutex::default(),
@@ -216,6 +219,11 @@ impl Vault {
 
     fn gate(&self) -> &Gate {
         &self.0.gate
+    }
+
+    /// The data directory; `None` for a vault without files.
+    fn directory(&self) -> Option<&Path> {
+        self.0.trail.as_ref()?.path()?.parent()
     }
 
     fn store(&self) -> &Store {

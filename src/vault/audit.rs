@@ -10,6 +10,7 @@
 //!
 //! It never: holds a secret, changes an entry, or is switched off.
 
+mod medium;
 mod reading;
 mod segment;
 mod state;
@@ -21,6 +22,7 @@ use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::medium::Directory;
 use self::segment::{Position, Segment};
 use self::state::{Shared, Sink, State};
 use crate::clock::Timestamp;
@@ -113,21 +115,15 @@ impl Audit {
     /// `remembered` is the entry that the ledger knows to be on the disk.
     pub(super) fn open(
         keys: Arc<Keyring>,
-        directory: Option<&Path>,
+        directory: Option<Directory>,
         mode: AuditMode,
         remembered: Head,
     ) -> Result<(Self, Option<String>)> {
+        let is_kept = directory.is_some();
         let (sink, head, fault) = match directory {
             Some(directory) => {
-                let (segment, head, fault) = Segment::open_last(directory, &keys, remembered)?;
-                (
-                    Sink::Files {
-                        directory: directory.to_owned(),
-                        segment,
-                    },
-                    head,
-                    fault,
-                )
+                let (segment, head, fault) = Segment::open_last(&directory, &keys, remembered)?;
+                (Sink::Files { directory, segment }, head, fault)
             }
             None => (Sink::Memory(VecDeque::new()), Head::default(), None),
         };
@@ -138,7 +134,7 @@ impl Audit {
             shared,
             syncer: Mutex::new(None),
         };
-        if directory.is_some() {
+        if is_kept {
             let shared = Arc::clone(&audit.shared);
             let thread = std::thread::Builder::new()
                 .name("audit".into())
@@ -253,7 +249,25 @@ impl Drop for Audit {
 /// Reads the whole trail of a vault that is not open and checks it, up to what its ledger
 /// remembers.
 pub(super) fn verify_directory(directory: &Path, keys: &Keyring, ledger: Head) -> Result<Verified> {
-    reading::verify(directory, keys, ledger)
+    reading::verify(&Directory::from(directory), keys, ledger)
+}
+
+/// Opens the trail's end as an unlock does, without a thread to sync it, and verifies all of it, as
+/// far as `wanted` at least, where that is given. What is wrong comes back.
+#[cfg(test)]
+pub(super) fn recover(
+    keys: &Keyring,
+    directory: &Directory,
+    remembered: Head,
+    wanted: Option<Head>,
+) -> Result<Vec<String>> {
+    let (_, _, fault) = Segment::open_last(directory, keys, remembered)?;
+    let lost = segment::cut_or_changed(remembered);
+    let mut problems: Vec<String> = fault.into_iter().filter(|fault| *fault == lost).collect();
+    if let Some(wanted) = wanted {
+        problems.extend(reading::verify(directory, keys, wanted)?.problems);
+    }
+    Ok(problems)
 }
 
 /// What an entry is bound to: the vault, and the bytes of the entry before, which were bound alike.

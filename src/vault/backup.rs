@@ -195,7 +195,7 @@ impl Vault {
             .gate()
             .permit(caller, Action::Backup, &Target::vault())?;
         let plan = || -> Result<_> {
-            check_directory(directory, self.0.directory.as_deref())?;
+            check_directory(directory, self.directory())?;
             let view = self.store().read()?;
             let ledger = Ledger::read(permit.keys(), &view)?;
             let header = view.header()?;

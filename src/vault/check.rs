@@ -107,7 +107,7 @@ impl Vault {
         let view = self.store().read()?;
         let ledger = Ledger::read(permit.keys(), &view);
         let mut report = examine(permit.keys(), &view, progress)?;
-        if let (Ok(ledger), Some(directory)) = (ledger, &self.0.directory) {
+        if let (Ok(ledger), Some(directory)) = (ledger, self.directory()) {
             check_audit(&mut report, directory, permit.keys(), ledger.audit_head());
         }
         let count = report.problems.len() as u64 + report.more_problems;

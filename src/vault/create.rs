@@ -13,8 +13,10 @@ use std::sync::Arc;
 pub(super) mod unfinished;
 
 use self::unfinished::{MARK, Mark};
+#[cfg(any(test, fuzzing))]
+use super::audit::Directory;
 use super::ledger::{self, Ledger};
-use super::unlock::{AUDIT, AUDIT_BEFORE, FILE, check_directory};
+use super::unlock::{AUDIT, AUDIT_BEFORE, FILE, check_directory, trail_in};
 use super::{Settings, Vault};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -86,7 +88,7 @@ impl Vault {
         let slots = [(&passphrase, "made at init"), (&recovery, "made at init")];
         let (keys, header) = Keyring::create(&slots, kdf, clock.now())?;
         let store = make_files(directory, &header.to_bytes(), &mut made)?;
-        let vault = Self::assemble(store, Some(directory), settings, clock);
+        let vault = Self::assemble(store, trail_in(directory), settings, clock);
         // The vault's threads and files are closed before they are taken away.
         let begun = vault.begin(keys);
         let whole = begun.and_then(|key| mark.clear(directory).map(|()| key));
@@ -118,6 +120,43 @@ impl Vault {
         clock: Clock,
     ) -> Result<(Self, Secret<String>)> {
         Self::on(|header| Store::on_backend(disk, Some(header)), clock)
+    }
+
+    /// A vault of which everything lies on a disk that fails on demand, the trail too, made in the
+    /// steps of [`Vault::create`].
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn create_on_disk(
+        disk: &crate::store::faulty::Faulty,
+        slots: &[(&Unlocker, &str)],
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<(Self, Secret<String>)> {
+        let failed = |error: std::io::Error| Error::Storage(error.to_string());
+        disk.create(MARK)
+            .and_then(|_| disk.sync_directory(""))
+            .map_err(failed)?;
+        let (keys, header) = Keyring::create(slots, KdfParams::FLOOR, clock.now())?;
+        let store = Store::on_backend(disk, Some(&header.to_bytes()))?;
+        let trail = Directory::Faulty(disk.clone());
+        let vault = Self::assemble(store, Some(trail), settings, clock);
+        let access_key = vault.begin(keys)?;
+        disk.remove(MARK)
+            .and_then(|()| disk.sync_directory(""))
+            .map_err(failed)?;
+        Ok((vault, access_key))
+    }
+
+    /// Opens the vault on a disk that fails on demand. It is locked then.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn open_on_disk(
+        disk: &crate::store::faulty::Faulty,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<Self> {
+        let store = Store::on_backend(disk, None)?;
+        crate::seal::Header::parse(&store.header()?)?;
+        let trail = Directory::Faulty(disk.clone());
+        Ok(Self::assemble(store, Some(trail), settings, clock))
     }
 
     fn on(
@@ -173,7 +212,12 @@ pub(super) fn make_files(directory: &Path, header: &[u8], made: &mut Made) -> Re
 pub(super) fn make_directory(directory: &Path, made: &mut Made) -> Result<Mark> {
     let mut is_begun = false;
     match DirBuilder::new().mode(0o700).create(directory) {
-        Ok(()) => made.0.push(directory.to_owned()),
+        Ok(()) => {
+            made.0.push(directory.to_owned());
+            // Its own name is to outlast a power cut too.
+            let parent = directory.parent().filter(|parent| *parent != Path::new(""));
+            unfinished::sync(parent.unwrap_or(Path::new(".")))?;
+        }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             check_directory(directory)?;
             is_begun = is_begun_in(directory)?;

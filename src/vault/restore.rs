@@ -19,7 +19,7 @@ use super::check::examine;
 use super::host::{RESTORED, RestoredFrom};
 use super::ledger::{self, Ledger};
 use super::records::encode;
-use super::unlock::{AUDIT, FILE, check_directory};
+use super::unlock::{AUDIT, FILE, check_directory, trail_in};
 use super::{Settings, Vault};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -72,7 +72,7 @@ impl Vault {
             anchor: None,
         };
         let store = Store::open(&unfinished)?;
-        let vault = Self::assemble(store, Some(directory), settings, clock);
+        let vault = Self::assemble(store, trail_in(directory), settings, clock);
         let restored = vault.take_over(file, unlocker, progress);
         let closed = vault.close();
         let restored = restored?;
@@ -110,7 +110,7 @@ impl Vault {
             audit_seq: ledger.audit_seq,
         };
         self.mark_restored(&keys, &mut ledger)?;
-        let audit = self.0.directory.as_deref().unwrap_or(Path::new("."));
+        let audit = self.directory().unwrap_or(Path::new("."));
         let audit = audit.join(AUDIT);
         DirBuilder::new()
             .mode(0o700)

@@ -38,6 +38,9 @@ impl Vault {
     /// # Errors
     /// [`Error::Damaged`], [`Error::Storage`].
     pub fn slots(&self) -> Result<Vec<SlotInfo>> {
+        if !self.gate().is_open() {
+            self.mend_store()?;
+        }
         let header = Header::parse(&self.store().header()?)?;
         let slots = header.slots().iter().map(|slot| SlotInfo {
             number: slot.number,

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use super::access::Gate;
 use super::anchor::Anchor;
-use super::audit::Audit;
+use super::audit::{Audit, Directory};
 use super::create::unfinished;
 use super::ledger::Ledger;
 use super::line::{Source, Turn};
@@ -45,7 +45,7 @@ impl Vault {
         }
         let store = Store::open(&directory.join(FILE))?;
         Header::parse(&store.header()?)?;
-        Ok(Self::assemble(store, Some(directory), settings, clock))
+        Ok(Self::assemble(store, trail_in(directory), settings, clock))
     }
 
     /// Unlocks the vault for the program it is embedded in. Takes as long as the key derivation was
@@ -71,14 +71,8 @@ impl Vault {
         if self.gate().is_open() {
             return Err(Error::AlreadyUnlocked);
         }
-        let stored = match self.store().header() {
-            // Locked while its file was closed after an error: no writer is there to open it.
-            Err(Error::Storage(_)) => {
-                self.store().reopen()?;
-                self.store().header()?
-            }
-            other => other?,
-        };
+        self.mend_store()?;
+        let stored = self.store().header()?;
         let header = Header::parse(&stored)?;
         let keys = match Keyring::unlock(&header, unlocker) {
             Ok(keys) => Arc::new(keys),
@@ -141,6 +135,20 @@ impl Vault {
         recorded
     }
 
+    /// Opens the store anew where the disk failed before. The writer does that, and while the vault
+    /// is locked there is none.
+    pub(super) fn mend_store(&self) -> Result<()> {
+        let mended = match self.store().write() {
+            Err(Error::Storage(_)) => self.store().reopen(),
+            begun => begun.map(drop),
+        };
+        match mended {
+            // What can be read is served all the same.
+            Err(_) if self.store().is_for_reading_alone() => Ok(()),
+            mended => mended,
+        }
+    }
+
     /// Opens the gate. What is wrong with the audit trail's end comes back, and with the clock.
     pub(super) fn let_in(
         &self,
@@ -149,16 +157,11 @@ impl Vault {
     ) -> Result<(Option<String>, Option<String>)> {
         // V12: until the host is known, nothing is refreshed.
         self.0.refresh_paused.store(true, Ordering::Release);
-        let directory = self
-            .0
-            .directory
-            .as_ref()
-            .map(|directory| directory.join(AUDIT));
         let view = self.store().read()?;
         let ledger = Ledger::read(&keys, &view)?;
         let (audit, fault) = Audit::open(
             Arc::clone(&keys),
-            directory.as_deref(),
+            self.0.trail.clone(),
             self.0.settings.audit,
             ledger.audit_head(),
         )?;
@@ -212,6 +215,11 @@ impl Vault {
         self.0.backups.join();
         self.store().close()
     }
+}
+
+/// Where the trail of a vault in `directory` lies.
+pub(super) fn trail_in(directory: &Path) -> Option<Directory> {
+    Some(Directory::Files(directory.join(AUDIT)))
 }
 
 pub(super) fn check_directory(directory: &Path) -> Result<()> {

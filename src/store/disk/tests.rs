@@ -2,17 +2,17 @@
 
 use super::*;
 use crate::seeded::Seeded;
-use crate::store::faulty::Faulty;
+use crate::store::faulty::{Faulty, Handle};
 use crate::store::{Index, Store, View};
 
 const LONGEST: usize = 5 * BLOCK_BYTES;
 
 /// A file of so many bytes, which refuses changes from here on.
-fn refusing(bytes: &[u8]) -> Faulty {
-    let file = Faulty::default();
+fn refusing(bytes: &[u8]) -> Handle {
+    let file = Faulty::default().create("file").unwrap();
     file.set_len(bytes.len() as u64).unwrap();
     file.write(0, bytes).unwrap();
-    file.fail_after(0);
+    file.disk().fail_after(0);
     file
 }
 
@@ -70,7 +70,7 @@ fn d3_behind_the_opening_an_error_is_an_error() {
     assert!(disk.set_len(200).is_err());
     assert!(disk.sync_data().is_err());
     assert_eq!(all_of(&disk), [7; 100]);
-    file.mend();
+    file.disk().mend();
     disk.write(0, &[1]).unwrap();
     assert_eq!(all_of(&file)[0], 1);
 }
@@ -110,7 +110,7 @@ fn d2_a_store_is_read_where_the_disk_refuses_to_be_written() {
         }
         drop(store);
         disk.fail_after(changes);
-        let before = all_of(&disk);
+        let before = disk.image();
         let store = Store::on_backend(&disk, None).unwrap();
         assert_eq!(store.header().unwrap(), b"header");
         assert_eq!(get(&store).unwrap(), b"there");
@@ -123,7 +123,7 @@ fn d2_a_store_is_read_where_the_disk_refuses_to_be_written() {
             assert!(store.reopen().is_err());
             assert_eq!(get(&store).unwrap(), b"there");
             if changes == 0 {
-                assert!(all_of(&disk) == before, "the file was changed");
+                assert!(disk.image() == before, "the file was changed");
             }
         }
         disk.mend();

@@ -93,7 +93,7 @@ impl Vault {
 
     /// An anchor that goes wherever the vault goes would say nothing.
     fn check_place(&self, path: &Path) -> Result<()> {
-        let Some(directory) = &self.0.directory else {
+        let Some(directory) = self.directory() else {
             return Ok(());
         };
         let parent = path.parent().filter(|parent| *parent != Path::new(""));

@@ -4,12 +4,9 @@
 //! an entry; a page takes the memory of its entries.
 //! It never: writes.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-
+use super::medium::{Directory, Handle};
 use super::segment::{
-    HEAD_BYTES, Position, cut_or_changed, frame_bytes, numbers, open, path, read_frame, read_head,
+    HEAD_BYTES, Position, cut_or_changed, frame_bytes, numbers, open, read_frame, read_head,
     unavailable,
 };
 use super::{Entry, Head, Verified, open_entry};
@@ -21,7 +18,7 @@ const PROBLEMS_MAX: usize = 20;
 
 /// Reads up to `limit` entries before `from`, newest first, and the place to go on from.
 pub(super) fn read_back(
-    directory: &Path,
+    directory: &Directory,
     keys: &Keyring,
     from: Position,
     limit: usize,
@@ -29,7 +26,7 @@ pub(super) fn read_back(
     let mut entries = Vec::new();
     let mut position = from;
     loop {
-        let file = open(&path(directory, position.segment), false)?;
+        let file = open(directory, position.segment, false)?;
         let first = read_head(&file, keys, position.segment)?;
         let mut frames = Backward {
             file: &file,
@@ -54,8 +51,8 @@ pub(super) fn read_back(
             return Ok((entries, None));
         }
         let number = position.segment - 1;
-        let file = open(&path(directory, number), false)?;
-        let offset = file.metadata().map_err(unavailable)?.len();
+        let file = open(directory, number, false)?;
+        let offset = file.len().map_err(unavailable)?;
         position = Position {
             segment: number,
             offset,
@@ -65,7 +62,7 @@ pub(super) fn read_back(
 
 /// Walks frames from the back.
 struct Backward<'a> {
-    file: &'a File,
+    file: &'a Handle,
     offset: u64,
 }
 
@@ -98,13 +95,13 @@ impl Backward<'_> {
 }
 
 /// Reads every segment from the first and checks the chain.
-pub(super) fn verify(directory: &Path, keys: &Keyring, ledger: Head) -> Result<Verified> {
+pub(super) fn verify(directory: &Directory, keys: &Keyring, ledger: Head) -> Result<Verified> {
     let mut found = Verified::default();
     let mut head = Head::default();
     let mut ledger_seen = ledger == Head::default();
     for number in numbers(directory)? {
-        let file = open(&path(directory, number), false)?;
-        let size = file.metadata().map_err(unavailable)?.len();
+        let file = open(directory, number, false)?;
+        let size = file.len().map_err(unavailable)?;
         let first = read_head(&file, keys, number)?;
         if first != head {
             found.problem(format!(

@@ -12,16 +12,12 @@
 //! It promises: an append is one `write(2)`; one that fails leaves the file as it was.
 //! It never: reads a frame longer than the limit, whatever the bytes say.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rustix::fs::OFlags;
-
-use super::{Entry, Head, seal_entry};
+use super::medium::{Directory, Handle};
+use super::{Entry, Head, open_entry, seal_entry};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::seal::{Keyring, Purpose, digest};
@@ -29,6 +25,8 @@ use crate::secret::{Secret, base64url, from_base64url};
 
 const MAGIC: &[u8; 8] = b"SRAUDIT1";
 pub(super) const HEAD_BYTES: u64 = 8 + 16 + 8 + 8 + 32;
+/// Nonce and tag; an entry has some text besides.
+const ENTRY_BYTES_MIN: usize = 24 + 16;
 
 /// A place in the trail: behind a frame of a segment.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -71,18 +69,19 @@ pub(super) struct Segment {
     body: Arc<Body>,
     number: u64,
     length: u64,
+    length_max: u64,
 }
 
 /// A segment's file, shared with whoever syncs it.
 pub(super) struct Body {
-    file: File,
+    file: Handle,
     // One sync at a time: the kernel tells of a failure once, and all who wait must hear of it.
     turn: Mutex<()>,
     given_up: AtomicBool,
 }
 
 impl Body {
-    fn new(file: File) -> Arc<Self> {
+    fn new(file: Handle) -> Arc<Self> {
         Arc::new(Self {
             file,
             turn: Mutex::new(()),
@@ -100,7 +99,7 @@ impl Body {
             let why = "the segment was given up after an earlier error";
             return Err(Error::AuditUnavailable(why.into()));
         }
-        self.file.sync_data().map_err(|error| {
+        self.file.sync().map_err(|error| {
             self.give_up();
             unavailable(error)
         })
@@ -120,7 +119,7 @@ impl Segment {
     /// Opens the newest segment, cutting a torn end, or begins the first. What is wrong with the
     /// trail's end comes back: `remembered` is the entry that the ledger knows to be on the disk.
     pub(super) fn open_last(
-        directory: &Path,
+        directory: &Directory,
         keys: &Keyring,
         remembered: Head,
     ) -> Result<(Self, Head, Option<String>)> {
@@ -129,42 +128,56 @@ impl Segment {
             let fault = (remembered != head).then(|| cut_or_changed(remembered));
             return Ok((Self::begin(directory, keys, 1, head)?, head, fault));
         };
-        let file = open(&path(directory, number), true)?;
-        let size = file.metadata().map_err(unavailable)?.len();
-        if let Some(before) = begun_in_vain(directory, keys, (number, &file), size)? {
+        let file = open(directory, number, true)?;
+        file.settle().map_err(unavailable)?;
+        let size = file.len().map_err(unavailable)?;
+        if let Some(before) =
+            begun_in_vain(directory, (keys, remembered.seq), (number, &file), size)?
+        {
             let fault = (before.seq < remembered.seq).then(|| cut_or_changed(remembered));
             drop(file);
-            std::fs::remove_file(path(directory, number)).map_err(unavailable)?;
+            directory.remove(number).map_err(unavailable)?;
             return Ok((Self::begin(directory, keys, number, before)?, before, fault));
         }
         let first = read_head(&file, keys, number)?;
         let mut seen = false;
-        let (head, length) = last_whole(&file, first, |head| seen |= head == remembered)?;
+        let known = (keys, remembered.seq);
+        let (head, length, end) =
+            last_whole(&file, known, first, |head| seen |= head == remembered)?;
+        let cut = size - length;
         // An entry of an earlier segment is for `verify` to look for.
         let fault = if !seen && remembered.seq >= first.seq {
-            // Kept as it was found: what is cut below may be what was done to it.
-            let aside = path(directory, number).with_extension("damaged");
-            std::fs::copy(path(directory, number), aside).map_err(unavailable)?;
             Some(cut_or_changed(remembered))
+        } else if end == End::Changed {
+            Some(format!(
+                "{cut} bytes behind entry {} are no entries, as after a power cut: they were kept \
+                 aside and cut off",
+                head.seq
+            ))
         } else {
-            (length < size).then(|| format!("a torn end of {} bytes was cut off", size - length))
+            (cut > 0).then(|| format!("a torn end of {cut} bytes was cut off"))
         };
+        if end == End::Changed || (!seen && remembered.seq >= first.seq) {
+            // Kept as it was found: what is cut below may be what was done to it.
+            directory.set_aside(number).map_err(unavailable)?;
+        }
         if length < size {
-            file.set_len(length).map_err(unavailable)?;
+            file.cut(length).map_err(unavailable)?;
         }
         // What a killed process left to the operating system counts as durable from here on.
-        file.sync_data().map_err(unavailable)?;
+        file.sync().map_err(unavailable)?;
         let segment = Self {
             body: Body::new(file),
             number,
             length,
+            length_max: directory.segment_bytes_max(),
         };
         Ok((segment, head, fault))
     }
 
     /// Begins segment `number` behind `before`.
     pub(super) fn begin(
-        directory: &Path,
+        directory: &Directory,
         keys: &Keyring,
         number: u64,
         before: Head,
@@ -175,26 +188,21 @@ impl Segment {
         head.extend_from_slice(&number.to_le_bytes());
         head.extend_from_slice(&before.seq.to_le_bytes());
         head.extend_from_slice(&before.hash);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path(directory, number))
-            .map_err(unavailable)?;
+        let file = directory.create(number).map_err(unavailable)?;
         let written = file
-            .write_all(&head)
-            .and_then(|()| file.sync_data())
-            .and_then(|()| File::open(directory)?.sync_all());
+            .append(&head)
+            .and_then(|()| file.sync())
+            .and_then(|()| directory.sync());
         if let Err(error) = written {
             // Left behind, it would stand in the way of the next try.
-            let _ = std::fs::remove_file(path(directory, number));
+            let _ = directory.remove(number);
             return Err(unavailable(error));
         }
         Ok(Self {
             body: Body::new(file),
             number,
             length: HEAD_BYTES,
+            length_max: directory.segment_bytes_max(),
         })
     }
 
@@ -208,8 +216,8 @@ impl Segment {
             .expect("within the limit")
             .to_le_bytes();
         let frame = [length.as_slice(), &sealed, &length].concat();
-        if let Err(error) = (&self.body.file).write_all(&frame) {
-            if self.body.file.set_len(self.length).is_err() {
+        if let Err(error) = self.body.file.append(&frame) {
+            if self.body.file.cut(self.length).is_err() {
                 self.body.give_up();
             }
             return Err(unavailable(error));
@@ -226,13 +234,13 @@ impl Segment {
     /// Writes go nowhere and syncs fail from here on, as on a disk that breaks.
     #[cfg(test)]
     pub(super) fn break_disk(&mut self) {
-        let file = OpenOptions::new().append(true).open("/dev/null");
-        self.body = Body::new(file.expect("there is one"));
+        let file = std::fs::OpenOptions::new().append(true).open("/dev/null");
+        self.body = Body::new(Handle::File(file.expect("there is one")));
     }
 
     /// True where the next entry belongs to a new segment.
     pub(super) fn is_full(&self) -> bool {
-        self.body.is_given_up() || self.length >= limits::AUDIT_SEGMENT_BYTES_MAX
+        self.body.is_given_up() || self.length >= self.length_max
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -253,7 +261,7 @@ pub(super) fn frame_bytes(sealed: &[u8]) -> u64 {
 }
 
 /// Reads the frame at `offset`; `None` where there is no whole one before `end`.
-pub(super) fn read_frame(file: &File, offset: u64, end: u64) -> Result<Option<Vec<u8>>> {
+pub(super) fn read_frame(file: &Handle, offset: u64, end: u64) -> Result<Option<Vec<u8>>> {
     if end < offset + 8 {
         return Ok(None);
     }
@@ -261,7 +269,9 @@ pub(super) fn read_frame(file: &File, offset: u64, end: u64) -> Result<Option<Ve
     file.read_exact_at(&mut length, offset)
         .map_err(unavailable)?;
     let bytes = u32::from_le_bytes(length) as usize;
-    if bytes > limits::AUDIT_ENTRY_BYTES_MAX || end < offset + 8 + bytes as u64 {
+    // Shorter than any entry are the zeros of a file that has its length and not its bytes.
+    let fits = (ENTRY_BYTES_MIN..=limits::AUDIT_ENTRY_BYTES_MAX).contains(&bytes);
+    if !fits || end < offset + 8 + bytes as u64 {
         return Ok(None);
     }
     let mut rest = vec![0; bytes + 4];
@@ -271,7 +281,7 @@ pub(super) fn read_frame(file: &File, offset: u64, end: u64) -> Result<Option<Ve
     Ok((tail == length).then_some(rest))
 }
 
-pub(super) fn read_head(file: &File, keys: &Keyring, number: u64) -> Result<Head> {
+pub(super) fn read_head(file: &Handle, keys: &Keyring, number: u64) -> Result<Head> {
     let mut bytes = [0; HEAD_BYTES as usize];
     let damaged = || Error::Damaged(format!("audit segment {number} is not one of this vault's"));
     file.read_exact_at(&mut bytes, 0).map_err(|_| damaged())?;
@@ -288,53 +298,70 @@ pub(super) fn read_head(file: &File, keys: &Keyring, number: u64) -> Result<Head
     })
 }
 
+/// The keys, and the number up to which the ledger vouches for the entries: later ones were perhaps
+/// not on the disk yet when the power went.
+type Known<'a> = (&'a Keyring, u64);
+
+/// How a segment ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum End {
+    /// With a whole entry.
+    Whole,
+    /// With a part of one.
+    Torn,
+    /// With what has the form of an entry and is none.
+    Changed,
+}
+
 /// The last entry before the newest segment, where that one was torn while it was begun: it holds
-/// no entry then. A power cut leaves a part of the head, or all of its length in zeros; zeros
-/// behind a segment that is not whole are not taken for that.
+/// no entry then. A power cut leaves a part of the head, or all of its length with some of its
+/// bytes; the latter behind a segment that is not whole is not taken for that.
 fn begun_in_vain(
-    directory: &Path,
-    keys: &Keyring,
-    (number, file): (u64, &File),
+    directory: &Directory,
+    known: Known<'_>,
+    (number, file): (u64, &Handle),
     size: u64,
 ) -> Result<Option<Head>> {
-    let mut head = [0; HEAD_BYTES as usize];
-    let zeros = size == HEAD_BYTES && {
-        file.read_exact_at(&mut head, 0).map_err(unavailable)?;
-        head.iter().all(|byte| *byte == 0)
-    };
-    if size >= HEAD_BYTES && !zeros {
+    let is_long = size >= HEAD_BYTES;
+    if size > HEAD_BYTES || (is_long && read_head(file, known.0, number).is_ok()) {
         return Ok(None);
     }
-    let (before, is_whole) = head_before(directory, keys, number)?;
-    Ok(Some(before).filter(|_| is_whole || !zeros))
+    let (before, is_whole) = head_before(directory, known, number)?;
+    Ok(Some(before).filter(|_| is_whole || !is_long))
 }
 
 /// The last entry before segment `number`, and whether nothing stray follows it.
-fn head_before(directory: &Path, keys: &Keyring, number: u64) -> Result<(Head, bool)> {
+fn head_before(directory: &Directory, known: Known<'_>, number: u64) -> Result<(Head, bool)> {
     let Some(previous) = numbers(directory)?
         .into_iter()
         .rfind(|&other| other < number)
     else {
         return Ok((Head::default(), true));
     };
-    let file = open(&path(directory, previous), false)?;
-    let first = read_head(&file, keys, previous)?;
-    let (head, end) = last_whole(&file, first, |_| {})?;
-    let size = file.metadata().map_err(unavailable)?.len();
-    Ok((head, end == size))
+    let file = open(directory, previous, false)?;
+    let first = read_head(&file, known.0, previous)?;
+    let (head, _, end) = last_whole(&file, known, first, |_| {})?;
+    Ok((head, end == End::Whole))
 }
 
-/// Walks a segment that begins behind `first` to its last whole frame: that entry, and where it
-/// ends. Shows each head on the way, `first` included.
-pub(super) fn last_whole(
-    file: &File,
+/// Walks a segment that begins behind `first` to its last whole entry: that entry, where it ends,
+/// and what follows. Shows each head on the way, `first` included.
+///
+/// The lengths on both sides of an entry do not make it whole: of what was not synced a power cut
+/// leaves any part. So entries that the ledger does not vouch for are opened.
+fn last_whole(
+    file: &Handle,
+    (keys, vouched): Known<'_>,
     first: Head,
     mut show: impl FnMut(Head),
-) -> Result<(Head, u64)> {
-    let size = file.metadata().map_err(unavailable)?.len();
+) -> Result<(Head, u64, End)> {
+    let size = file.len().map_err(unavailable)?;
     let (mut head, mut offset) = (first, HEAD_BYTES);
     show(head);
     while let Some(sealed) = read_frame(file, offset, size)? {
+        if head.seq >= vouched && open_entry(keys, &head.hash, &sealed).is_err() {
+            return Ok((head, offset, End::Changed));
+        }
         offset += frame_bytes(&sealed);
         head = Head {
             seq: head.seq + 1,
@@ -342,7 +369,12 @@ pub(super) fn last_whole(
         };
         show(head);
     }
-    Ok((head, offset))
+    let end = if offset == size {
+        End::Whole
+    } else {
+        End::Torn
+    };
+    Ok((head, offset, end))
 }
 
 pub(super) fn cut_or_changed(remembered: Head) -> String {
@@ -353,48 +385,20 @@ pub(super) fn cut_or_changed(remembered: Head) -> String {
 }
 
 /// Takes away what an earlier try to begin segment `number` left, which holds no entry.
-fn remove_begun(directory: &Path, number: u64) -> Result<()> {
-    let path = path(directory, number);
-    match std::fs::symlink_metadata(&path) {
-        Ok(about) if about.is_file() && about.len() <= HEAD_BYTES => {
-            std::fs::remove_file(path).map_err(unavailable)
-        }
+fn remove_begun(directory: &Directory, number: u64) -> Result<()> {
+    match directory.length(number) {
+        Some(length) if length <= HEAD_BYTES => directory.remove(number).map_err(unavailable),
         // Whatever else is there is in the way, which creating says.
         _ => Ok(()),
     }
 }
 
-pub(super) fn numbers(directory: &Path) -> Result<Vec<u64>> {
-    let mut numbers = Vec::new();
-    for file in std::fs::read_dir(directory).map_err(unavailable)? {
-        let name = file.map_err(unavailable)?.file_name();
-        let number = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(".seg")?.parse::<u64>().ok());
-        numbers.extend(number);
-    }
-    numbers.sort_unstable();
-    Ok(numbers)
+pub(super) fn numbers(directory: &Directory) -> Result<Vec<u64>> {
+    directory.numbers().map_err(unavailable)
 }
 
-pub(super) fn path(directory: &Path, number: u64) -> PathBuf {
-    directory.join(format!("{number:010}.seg"))
-}
-
-pub(super) fn open(path: &Path, to_append: bool) -> Result<File> {
-    // A pipe must not make us wait for whoever opens its other end.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = OpenOptions::new()
-        .read(true)
-        .append(to_append)
-        .custom_flags(i32::try_from(flags.bits()).expect("open flags fit"))
-        .open(path)
-        .map_err(unavailable)?;
-    if !file.metadata().map_err(unavailable)?.is_file() {
-        let what = format!("{} is not a regular file", path.display());
-        return Err(Error::AuditUnavailable(what));
-    }
-    Ok(file)
+pub(super) fn open(directory: &Directory, number: u64, to_append: bool) -> Result<Handle> {
+    directory.open(number, to_append).map_err(unavailable)
 }
 
 pub(super) fn unavailable(error: io::Error) -> Error {

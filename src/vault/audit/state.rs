@@ -7,10 +7,10 @@
 //! after it tries anew.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::medium::Directory;
 use super::segment::{Body, Segment};
 use super::{Entry, Head};
 use crate::error::Result;
@@ -38,7 +38,7 @@ pub(super) struct State {
 /// Where entries go.
 pub(super) enum Sink {
     Files {
-        directory: PathBuf,
+        directory: Directory,
         segment: Segment,
     },
     /// For a vault without files: the newest entries, opened, bounded.

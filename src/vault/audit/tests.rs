@@ -1,6 +1,6 @@
 //! Segments: one is closed and the next begun, and the chain goes through (A3).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::limits;
@@ -15,7 +15,7 @@ fn keyring() -> Arc<Keyring> {
 
 fn open(keys: &Arc<Keyring>, directory: &Path, remembered: Head) -> (Audit, Option<String>) {
     let keys = Arc::clone(keys);
-    Audit::open(keys, Some(directory), AuditMode::Strict, remembered).unwrap()
+    Audit::open(keys, Some(directory.into()), AuditMode::Strict, remembered).unwrap()
 }
 
 fn append(audit: &Audit, count: u64) {
@@ -133,7 +133,7 @@ fn a3_a_segment_torn_while_it_was_begun_is_begun_again() {
     let third = segment(directory.path(), 3);
     let whole = std::fs::read(&third).unwrap();
     std::fs::write(&third, &whole[..whole.len() - 1]).unwrap();
-    let place = Some(directory.path());
+    let place = Some(directory.path().into());
     let refused = Audit::open(Arc::clone(&keys), place, AuditMode::Strict, last).err();
     assert!(matches!(refused, Some(Error::Damaged(_))), "{refused:?}");
 }
@@ -206,7 +206,7 @@ fn a1_an_entry_that_is_too_long_is_refused_and_leaves_nothing() {
 fn a2_entries_become_durable_by_themselves() {
     let directory = tempfile::tempdir().unwrap();
     let keys = keyring();
-    let place = Some(directory.path());
+    let place = Some(directory.path().into());
     let (audit, _) = Audit::open(keys, place, AuditMode::Grouped, Head::default()).unwrap();
     append(&audit, 100);
     while audit.durable_head().0 < 100 {
@@ -230,7 +230,7 @@ fn on_segment<T>(audit: &Audit, act: impl FnOnce(&mut Segment) -> T) -> T {
 fn a2_after_a_failed_sync_the_trail_goes_on_and_nothing_lost_counts_as_durable() {
     let directory = tempfile::tempdir().unwrap();
     let keys = keyring();
-    let place = Some(directory.path());
+    let place = Some(directory.path().into());
     let (audit, _) = Audit::open(
         Arc::clone(&keys),
         place,

@@ -145,7 +145,7 @@ fn under_way(directory: &Path) -> Error {
     ))
 }
 
-fn sync(directory: &Path) -> Result<()> {
+pub(super) fn sync(directory: &Path) -> Result<()> {
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| Error::Storage(format!("cannot sync {}: {error}", directory.display())))

@@ -25,7 +25,7 @@ use crate::vault::audit::AuditMode;
 use crate::vault::create::{Made, make_directory, make_files};
 use crate::vault::index::{PART, TokenKey};
 use crate::vault::ledger::{self, Ledger};
-use crate::vault::unlock::{AUDIT, AUDIT_BEFORE, FILE};
+use crate::vault::unlock::{AUDIT, AUDIT_BEFORE, FILE, trail_in};
 use crate::vault::writer::books::Books;
 use crate::vault::{Settings, Vault, host, kept, links};
 
@@ -62,7 +62,7 @@ pub(super) fn build(
         audit: AuditMode::Strict,
         ..Settings::default()
     };
-    let vault = Vault::assemble(store, Some(into), settings, clock.clone());
+    let vault = Vault::assemble(store, trail_in(into), settings, clock.clone());
     let begun = begin(&vault, Arc::clone(&keys), plan.ledger.as_ref(), &mut report);
     // Closed whatever came before: its files are taken away where it failed.
     vault.close().and(begun)?;
