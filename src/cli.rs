@@ -24,6 +24,7 @@ mod key;
 mod lock;
 mod logging;
 mod misuse;
+mod opener;
 mod output;
 mod passphrase;
 mod progress;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::args::Remote;
 use super::client::Client;
 use super::failure::{Exit, Failure};
-use super::passphrase::{Unlocking, closed, open_unlocked};
+use super::opener::{Unlocking, closed, open_unlocked};
 use super::progress::Watch;
 use super::secrets::Input;
 use super::{output, wait};

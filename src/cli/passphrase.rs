@@ -18,15 +18,13 @@ use serde_json::{Value, json};
 use super::args::{Remote, Server};
 use super::failure::{Exit, Failure};
 use super::init::KdfArgs;
+use super::opener::{Unlocking, closed, key_file, open_locked, open_unlocked};
 use super::secrets::Input;
 use super::{lock, output, secrets};
-use crate::clock::Clock;
 use crate::error::Error;
 use crate::model::access::Caller;
 use crate::secret::{Secret, random};
-use crate::vault::{
-    KdfParams, RecoveryCode, Settings, SlotInfo, Unlocker, Vault, check_passphrase,
-};
+use crate::vault::{KdfParams, RecoveryCode, SlotInfo, Unlocker, Vault, check_passphrase};
 
 /// The commands of `passphrase`.
 #[derive(Clone, Debug, Subcommand)]
@@ -100,23 +98,6 @@ pub struct Opener {
     /// The vault's anchor, where it has one; see `strongroom help serve`.
     #[arg(long, env = "STRONGROOM_ANCHOR", value_name = "PATH")]
     pub anchor: Option<PathBuf>,
-}
-
-/// What opens a vault.
-#[derive(Args, Clone, Debug)]
-pub struct Unlocking {
-    /// File with the current passphrase (`-`: standard input); without it you are asked.
-    #[arg(long, value_name = "FILE", group = "opener")]
-    pub passphrase_file: Option<PathBuf>,
-    /// Open the vault with the recovery code, which is asked for.
-    #[arg(long, group = "opener")]
-    pub recovery: bool,
-    /// Open the vault with the recovery code in a file (`-`: standard input).
-    #[arg(long, value_name = "FILE", group = "opener")]
-    pub recovery_file: Option<PathBuf>,
-    /// Open the vault with a key file.
-    #[arg(long, value_name = "FILE", group = "opener")]
-    pub key_file: Option<PathBuf>,
 }
 
 /// Arguments of `passphrase set`.
@@ -382,81 +363,4 @@ impl Opener {
     fn open(&self, data: &Path, input: &mut Input) -> Result<Vault, Failure> {
         open_unlocked(data, self.anchor.clone(), &self.with, input)
     }
-}
-
-/// Opens and unlocks a stopped server's vault.
-///
-/// # Errors
-/// As the commands of `passphrase`.
-pub fn open_unlocked(
-    data: &Path,
-    anchor: Option<PathBuf>,
-    with: &Unlocking,
-    input: &mut Input,
-) -> Result<Vault, Failure> {
-    // The file first: nobody types a passphrase to learn that a server is running.
-    let vault = open_locked(data, anchor)?;
-    let unlocker = with.unlocker(input)?;
-    vault.unlock(&unlocker, "command line")?;
-    Ok(vault)
-}
-
-impl Unlocking {
-    /// Reads or asks for what opens the vault.
-    ///
-    /// # Errors
-    /// Wrong use, where it cannot be what it is said to be.
-    pub fn unlocker(&self, input: &mut Input) -> Result<Unlocker, Failure> {
-        if let Some(path) = &self.key_file {
-            return key_file(path);
-        }
-        if self.recovery || self.recovery_file.is_some() {
-            let code = input.read("the recovery code", self.recovery_file.as_deref())?;
-            return RecoveryCode::parse(code.expose())
-                .map(Unlocker::RecoveryCode)
-                .ok_or_else(|| {
-                    Failure::usage(
-                        "this is not a recovery code",
-                        "`init` printed it: `SR` and 13 groups of four letters and digits",
-                    )
-                });
-        }
-        let file = self.passphrase_file.as_deref();
-        let passphrase = input.read("the current passphrase", file)?;
-        Ok(Unlocker::from_typed(passphrase))
-    }
-}
-
-fn open_locked(data: &Path, anchor: Option<PathBuf>) -> Result<Vault, Failure> {
-    let settings = Settings {
-        anchor,
-        ..Settings::default()
-    };
-    Vault::open(data, settings, Clock::system()).map_err(|error| match error {
-        Error::InUse => Failure::from(error).with_hint(
-            "the server that has it can do this: leave `--data` and STRONGROOM_DATA out; or stop \
-             the server first",
-        ),
-        Error::NotFound(_) => {
-            let what = format!("there is no vault in {}", data.display());
-            Failure::new(Exit::NotFound, what, "name its directory: `--data DIR`")
-        }
-        other => other.into(),
-    })
-}
-
-fn key_file(path: &Path) -> Result<Unlocker, Failure> {
-    let bytes = secrets::read_file("the key file", path)?;
-    Ok(Unlocker::key_file(bytes)?)
-}
-
-/// Closes the vault whatever came before.
-///
-/// # Errors
-/// The first failure of the two.
-pub fn closed<T>(vault: &Vault, result: crate::error::Result<T>) -> Result<T, Failure> {
-    let closing = vault.close();
-    let value = result?;
-    closing?;
-    Ok(value)
 }

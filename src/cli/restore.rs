@@ -9,8 +9,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::failure::{Exit, Failure};
+use super::opener::Unlocking;
 use super::output;
-use super::passphrase::Unlocking;
 use super::progress::Watch;
 use super::secrets::Input;
 use crate::clock::Clock;

@@ -13,8 +13,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::failure::{Exit, Failure};
+use super::opener::Unlocking;
 use super::output;
-use super::passphrase::Unlocking;
 use super::secrets::Input;
 use crate::clock::Clock;
 use crate::error::Error;

@@ -9,10 +9,13 @@
 //!
 //! It never: lets a decision depend on what is stored.
 
+mod hook;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Duration;
 
+use self::hook::KeyHook;
 use super::anchor::{Anchor, AnchorStatus};
 use super::audit::{Audit, Entry};
 use super::ledger::Ledger;
@@ -396,36 +399,6 @@ impl Permit {
     /// A hook that makes a stored key known, or a removed one unknown, once the store has it.
     pub(super) fn key_hook(&self) -> KeyHook {
         KeyHook(Arc::clone(&self.open.access_keys))
-    }
-}
-
-/// Changes which access keys are known. Holds the keys alone: it travels with a queued write, and
-/// the writer's thread must never be the last to hold the writer.
-pub(super) struct KeyHook(Arc<RwLock<HashMap<String, Arc<KeptKey>>>>);
-
-impl KeyHook {
-    pub(super) fn known(&self, kept: KeptKey) {
-        let mut keys = self.0.write().expect("no holder panics");
-        keys.insert(kept.key.id.clone(), Arc::new(kept));
-    }
-
-    /// Makes a key unknown, unless `check`, which is given it and the others, speaks against it.
-    /// Two removals at once are checked one after the other.
-    pub(super) fn forget(
-        &self,
-        id: &str,
-        check: impl FnOnce(&AccessKey, &[Arc<AccessKey>]) -> Result<()>,
-    ) -> Result<()> {
-        let mut keys = self.0.write().expect("no holder panics");
-        let doomed = keys.get(id).ok_or(Error::NotFound("access key"))?;
-        let others: Vec<Arc<AccessKey>> = keys
-            .values()
-            .filter(|kept| kept.key.id != id)
-            .map(|kept| Arc::clone(&kept.key))
-            .collect();
-        check(&doomed.key, &others)?;
-        keys.remove(id);
-        Ok(())
     }
 }
 

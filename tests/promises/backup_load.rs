@@ -5,10 +5,6 @@
 //! them is what a number of its steps left: all that were acknowledged before the backup's epoch
 //! was, none that were begun after it. `STRONGROOM_RUNS=100` is the long run.
 
-#[path = "../harness/seeded.rs"]
-#[allow(dead_code, reason = "shared with the harnesses, which use all of it")]
-mod seeded;
-
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,8 +13,8 @@ use strongroom::model::access::Caller;
 use strongroom::model::link::{LinkApp, LinkAppState, Proof};
 use strongroom::vault::{BackupState, Filter, Found, NewLink, Vault};
 
-use self::seeded::Seeded;
 use crate::backups::{back_up, check, furnished, open, restore};
+use crate::seeded::Seeded;
 use crate::support::*;
 
 const WRITERS: usize = 4;
