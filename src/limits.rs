@@ -268,9 +268,10 @@ pub const RETRY_FOR_CALLERS: Duration = Duration::from_secs(30);
 pub const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(14 * 86_400);
 /// A caller waits at most this long for a refresh in flight (the call itself goes on).
 pub const REFRESH_WAIT_MAX: Duration = Duration::from_secs(75);
-/// Callers that may wait for refreshes at one time where nothing sets it lower. A server lets half
-/// of its connections wait: a provider that hangs must not hold them all.
-pub const REFRESH_WAITERS_MAX: usize = 16_384;
+/// Callers that may wait for refreshes at one time where nothing sets it lower: a hundred for each
+/// of a thousand tokens, in the program the vault is embedded in. A server lets half of its
+/// connections wait: a provider that hangs must not hold them all.
+pub const REFRESH_WAITERS_MAX: usize = 131_072;
 /// A refresh in flight ends at the latest after this: twice a wait for a seat and a provider call,
 /// and two commits. Nothing but a disk that hangs comes near: a call that is cut may lose a token.
 pub const FLIGHT_MAX: Duration = Duration::from_secs(180);

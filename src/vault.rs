@@ -23,6 +23,8 @@ mod backup;
 mod check;
 mod create;
 mod due;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 mod host;
 mod index;
 mod kept;

@@ -1,4 +1,6 @@
-//! placeholder
+//! Operations on a vault, model and all, with faults of its disk and power cuts between them.
 #![no_main]
+
 use libfuzzer_sys::fuzz_target;
-fuzz_target!(|_data: &[u8]| {});
+
+fuzz_target!(|data: &[u8]| strongroom::vault::fuzzed::operations(data));

@@ -92,6 +92,7 @@ pub fn loopback(listen: &ListenAddress) -> Result<std::net::SocketAddr> {
 /// [`Error::Settings`].
 pub fn run(args: SandboxArgs) -> std::result::Result<(), Failure> {
     block_on(async move {
+        let told = super::server::told_to_end()?;
         let bound = Bound::new(&args.listen, Clock::system()).await?;
         // Any callback of this machine, as a person tries things out with it.
         for port in [7420, 8080, 3000] {
@@ -103,7 +104,6 @@ pub fn run(args: SandboxArgs) -> std::result::Result<(), Failure> {
         output::note(&format!("client secret  {CLIENT_SECRET}"));
         output::note("redirect URI   http://127.0.0.1:7420/callback/demo");
         output::note("people         alice, bob (no password)");
-        let told = super::server::told_to_end()?;
         bound.serve(told).await;
         Ok(())
     })

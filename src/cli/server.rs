@@ -6,6 +6,7 @@
 //! It never: decides what a request may do.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -55,6 +56,7 @@ pub struct Server {
     listeners: Vec<Listener>,
     settings: ServeSettings,
     vault: Vault,
+    told: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 /// Builds a runtime and runs `work` on it.
@@ -77,6 +79,8 @@ impl Server {
     /// # Errors
     /// [`Error::Settings`] for an address that cannot be had or must not be used as it is.
     pub async fn bind(vault: Vault, wanted: Settings) -> Result<Self> {
+        // Heard from before anybody is told where we listen: whoever then says "end" is heard.
+        let told = Box::pin(told_to_end()?);
         let exposure = Exposure {
             tls: wanted.tls.is_some(),
             behind_proxy: wanted.behind_proxy,
@@ -125,6 +129,7 @@ impl Server {
             listeners,
             settings,
             vault,
+            told,
         })
     }
 
@@ -134,8 +139,7 @@ impl Server {
     /// [`Error::Storage`] where the vault could not be closed cleanly.
     pub async fn run(self) -> Result<()> {
         let (end, ended) = watch::channel(false);
-        let told = told_to_end()?;
-        let connect = self.connect;
+        let (told, connect) = (self.told, self.connect);
         let waiter = tokio::spawn(async move {
             told.await;
             tracing::info!("ending: open requests and refreshes in flight are finished first");

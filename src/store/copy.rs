@@ -277,7 +277,7 @@ mod tests {
         let mut failed = 0;
         for changes in 0.. {
             let disk = Faulty::default();
-            let target = Store::on_backend(&disk, None).unwrap();
+            let target = Store::on_backend(&disk, Some(b"")).unwrap();
             disk.fail_after(changes);
             let copied = view
                 .fill(&target, &mut |_, _| Ok(()))

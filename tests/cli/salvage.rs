@@ -99,7 +99,7 @@ fn a_salvage_that_cannot_be_leaves_nothing_behind() {
     ];
     run(&nothing).ended(5);
     std::fs::write(made.data.join("vault.redb"), vec![0; 9000]).unwrap();
-    let empty = salvage(&made, path(&into), &[], PASSPHRASE).ended(1);
+    let empty = salvage(&made, path(&into), &[], PASSPHRASE).ended(12);
     assert!(
         empty.failure().0.contains("no vault header"),
         "{}",

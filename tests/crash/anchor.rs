@@ -60,7 +60,7 @@ async fn f4_a_killed_server_knows_an_older_file_by_its_anchor() {
     assert_eq!(shown.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&shown.stderr).contains("--accept-rollback"));
     let typed = served.run(&["unlock"], crate::support::PASSPHRASE);
-    assert_eq!(typed.status.code(), Some(11), "an exit code of its own");
+    assert_eq!(typed.status.code(), Some(14), "an exit code of its own");
     assert_eq!(served.terminate(), Some(0));
 
     let served = home.serve(&["--anchor", anchor, "--accept-rollback"]);

@@ -21,8 +21,11 @@ async fn health_is_open_and_status_needs_any_key() {
     assert_eq!(status, 200, "{said}");
     let names: Vec<&String> = said.as_object().unwrap().keys().collect();
     let expected = [
+        "anchor",
         "audit_seq",
         "backup",
+        "clock_off_s",
+        "clock_set_back_s",
         "epoch",
         "key_term",
         "keys_in_locked_memory",

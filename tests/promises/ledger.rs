@@ -281,7 +281,7 @@ fn v1_an_old_header_that_is_put_back_is_refused() {
 fn d2_a_file_that_is_in_use_is_not_opened_twice() {
     let (disk, vault) = Disk::create(Settings::default());
     let second = Vault::open(&disk.directory, Settings::default(), disk.clock.clone());
-    assert!(matches!(second.err(), Some(Error::Conflict(_))));
+    assert!(matches!(second.err(), Some(Error::InUse)));
     assert!(Database::open(disk.file()).is_err());
     vault.close().unwrap();
     assert!(disk.unlocked().is_ok());

@@ -140,7 +140,7 @@ const WRONG: &[Wrong] = &[
             std::fs::write(&file, b"").unwrap();
             set_mode(&file, 0o600);
         },
-        1,
+        12,
         "is empty",
     ),
     (
