@@ -213,7 +213,7 @@ fn key_file() -> Result<Unlocker> {
 fn address(user: u8) -> Result<Address> {
     Ok(Address {
         app: AppId::parse("maps")?,
-        owner: Owner::User(UserId::parse(&format!("u{user}"))?),
+        owner: Owner::User(UserId::parse(format!("u{user}"))?),
         account: None,
         scopes: Scopes::default(),
     })
