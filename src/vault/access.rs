@@ -9,13 +9,13 @@
 //!
 //! It never: lets a decision depend on what is stored.
 
-mod hook;
+mod known;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Duration;
 
-use self::hook::KeyHook;
+use self::known::KnownKeys;
 use super::anchor::{Anchor, AnchorStatus};
 use super::audit::{Audit, Entry};
 use super::ledger::Ledger;
@@ -48,8 +48,7 @@ pub(super) struct Open {
     audit: Arc<Audit>,
     writer: Arc<Writer>,
     anchor: Option<Arc<Anchor>>,
-    /// Every access key, so that a request costs no read of the store. Held for lines.
-    access_keys: Arc<RwLock<HashMap<String, Arc<KeptKey>>>>,
+    access_keys: KnownKeys,
 }
 
 /// An access key and the keyed hash of its secret.
@@ -97,6 +96,8 @@ impl Gate {
         anchor: Option<Arc<Anchor>>,
     ) -> Result<()> {
         let audit = Arc::new(audit);
+        let access_keys = KnownKeys::new(access_keys);
+        let known = access_keys.clone();
         let writer = Writer::start(
             Arc::clone(store),
             Arc::clone(&keys),
@@ -104,13 +105,17 @@ impl Gate {
             Arc::clone(&audit),
             anchor.clone(),
             self.clock.clone(),
+            Box::new(move |keys, view| {
+                known.read_anew(super::keys::load(keys, view)?);
+                Ok(())
+            }),
         )?;
         let open = Open {
             keys,
             audit,
             writer: Arc::new(writer),
             anchor,
-            access_keys: Arc::new(RwLock::new(access_keys)),
+            access_keys,
         };
         *self.open.write().expect("no holder panics") = Some(Arc::new(open));
         Ok(())
@@ -142,7 +147,7 @@ impl Gate {
             audit: Arc::clone(&old.audit),
             writer: Arc::clone(&old.writer),
             anchor: old.anchor.clone(),
-            access_keys: Arc::clone(&old.access_keys),
+            access_keys: old.access_keys.clone(),
         }));
         Ok(Arc::downgrade(&old))
     }
@@ -342,18 +347,40 @@ impl Permit {
         operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<Receipt<T>> {
         self.record(outcome, token)?;
+        self.open.writer.submit(self.announced(operation))
+    }
+
+    /// [`Self::write`], and `then` once it is durable, before anybody hears of it.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(super) fn write_then<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+        then: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<Receipt<T>> {
+        self.record("accepted", None)?;
+        let writer = &self.open.writer;
+        writer.submit_then(self.announced(operation), then)
+    }
+
+    /// An operation whose announcement is on record: that it was not made is said as well.
+    fn announced<T>(
+        &self,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static {
         let audit = Arc::clone(&self.open.audit);
         let entry = self.entry.clone();
-        self.open.writer.submit(move |tx| {
+        move |tx| {
             operation(tx).inspect_err(|error| {
-                // The change was announced; that it was not made is said as well. A trail that
-                // cannot be written to keeps the announcement, which errs on the safe side.
+                // A trail that cannot be written to keeps the announcement, which errs on the safe
+                // side.
                 let _ = audit.append(Entry {
                     outcome: error.code().into(),
                     ..entry
                 });
             })
-        })
+        }
     }
 
     /// [`Self::write`] for a step of what is on record as a whole, and hands nothing out.
@@ -391,14 +418,8 @@ impl Permit {
     }
 
     /// The access keys, for those who may see or change them.
-    pub(super) fn access_keys(&self) -> Vec<Arc<AccessKey>> {
-        let kept = self.open.access_keys.read().expect("no holder panics");
-        kept.values().map(|kept| Arc::clone(&kept.key)).collect()
-    }
-
-    /// A hook that makes a stored key known, or a removed one unknown, once the store has it.
-    pub(super) fn key_hook(&self) -> KeyHook {
-        KeyHook(Arc::clone(&self.open.access_keys))
+    pub(super) fn access_keys(&self) -> &KnownKeys {
+        &self.open.access_keys
     }
 }
 
@@ -411,12 +432,7 @@ pub(super) fn hash_key_secret(keys: &Keyring, id: &str, secret: &str) -> [u8; 32
 /// `sr_<id>_<secret>`: found by id, compared in constant time.
 fn known_key(open: &Open, bearer: &str, now: Timestamp) -> Option<Arc<AccessKey>> {
     let (id, secret) = bearer.strip_prefix("sr_")?.split_once('_')?;
-    let kept = open
-        .access_keys
-        .read()
-        .expect("no holder panics")
-        .get(id)
-        .cloned();
+    let kept = open.access_keys.usable(id);
     // An unknown id is compared too, with a hash that nothing has, so that it takes as long.
     let hash = hash_key_secret(&open.keys, id, secret);
     let expected = kept.as_ref().map_or([0; 32], |kept| kept.hash);

@@ -2,7 +2,8 @@
 //!
 //! It promises: a key's secret is shown once and kept as a hash; nobody makes a key that may do
 //! more than its maker, or live longer; the last key that may make keys can be removed only from
-//! the command line.
+//! the command line; a key whose removal was asked for opens nothing while the process runs, even
+//! where the disk would not take it, and is listed until its record is gone.
 //! It never: shows or changes the secret of a key that exists.
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use super::Vault;
 use super::access::{KeptKey, Permit, hash_key_secret};
 use super::index::Indexer;
 use super::records::{decode, encode};
+use super::writer::Tx;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -61,19 +63,12 @@ impl Vault {
     ) -> Result<(AccessKey, Secret<String>)> {
         let permit = self.gate().permit(caller, Action::Keys, &Target::vault())?;
         let (key, secret) = self.plan_key(caller, new)?;
+        // Nobody outlives itself by way of a key it makes.
         let maker_ends = caller.key().and_then(|maker| maker.expires_at);
         let outlives = maker_ends.is_some_and(|end| key.expires_at.is_none_or(|own| own > end));
         if outlives || !caller.covers(&key.grants) {
             permit.record("refused: it would exceed its maker", None)?;
             return Err(Error::Denied);
-        }
-        // Nobody outlives itself by way of a key it makes.
-        let end = caller.key().and_then(|maker| maker.expires_at);
-        if end.is_some_and(|end| key.expires_at.is_none_or(|own| own > end)) {
-            permit.record("refused: it would outlive its maker", None)?;
-            return Err(Error::invalid(
-                "a key that expires makes no key that lasts longer: give an earlier `expires_at`",
-            ));
         }
         let text = Secret::new(format!("sr_{}_{}", key.id, secret.expose()));
         self.put_key(&permit, key.clone(), &secret)?.await?;
@@ -109,8 +104,12 @@ impl Vault {
         secret: &Secret<String>,
     ) -> Result<super::Receipt<()>> {
         let hash = hash_key_secret(permit.keys(), &key.id, secret.expose());
-        let hook = permit.key_hook();
-        permit.write(None, move |tx| {
+        let known = permit.access_keys().clone();
+        let kept = KeptKey {
+            key: Arc::new(key.clone()),
+            hash,
+        };
+        let store = move |tx: &mut Tx<'_>| {
             if tx.count(Records::Keys, b"", limits::ACCESS_KEYS_MAX)? >= limits::ACCESS_KEYS_MAX {
                 return Err(Error::invalid(
                     "there are too many access keys; remove some",
@@ -118,18 +117,13 @@ impl Vault {
             }
             let place = Indexer(tx.keys()).access_key(&key.id);
             let row = KeyRow {
-                key: key.clone(),
+                key,
                 hash: base64url(&hash),
             };
             tx.put(Records::Keys, &place, &[&encode(&row)])?;
-            // Known a moment before the commit: a key whose commit fails is gone at restart, and
-            // its text was never handed out.
-            hook.known(KeptKey {
-                key: Arc::new(key),
-                hash,
-            });
             Ok(())
-        })
+        };
+        permit.write_then(store, move |()| known.came(kept))
     }
 
     /// Every access key, without secrets, by name.
@@ -138,7 +132,7 @@ impl Vault {
     /// [`Error::Denied`].
     pub fn keys(&self, caller: &Caller) -> Result<Vec<Arc<AccessKey>>> {
         let permit = self.gate().permit(caller, Action::Keys, &Target::vault())?;
-        let mut keys = permit.access_keys();
+        let mut keys = permit.access_keys().all();
         keys.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         permit.record("ok", None)?;
         Ok(keys)
@@ -150,22 +144,25 @@ impl Vault {
     /// [`Error::NotFound`]; [`Error::Conflict`] for the last key that may make keys.
     pub async fn remove_key(&self, caller: &Caller, id: &str) -> Result<()> {
         let permit = self.gate().permit(caller, Action::Keys, &Target::vault())?;
-        // Unknown at once: a key that is being removed opens nothing while the disk is slow.
-        let checked = permit
-            .key_hook()
-            .forget(id, |doomed, others| self.may_go(caller, doomed, others));
+        // Useless at once: a key that is being removed opens nothing while the disk is slow.
+        let known = permit.access_keys();
+        let checked = known.goes(id, |doomed, others| self.may_go(caller, doomed, others));
         if let Err(error) = checked {
             permit.record(error.code(), None)?;
             return Err(error);
         }
-        let id = id.to_owned();
-        permit
-            .write(None, move |tx| {
-                let place = Indexer(tx.keys()).access_key(&id);
+        let place = Indexer(permit.keys()).access_key(id);
+        let remove = move |tx: &mut Tx<'_>| match tx.view().record(Records::Keys, &place)? {
+            Some(_) => {
                 tx.remove(Records::Keys, &place);
                 Ok(())
-            })?
-            .await
+            }
+            // Somebody else's removal was first.
+            None => Err(Error::NotFound("access key")),
+        };
+        let (gone, key) = (known.clone(), id.to_owned());
+        let removal = permit.write_then(remove, move |()| gone.went(&key));
+        removal.inspect_err(|_| known.stays(id))?.await
     }
 
     /// Refuses to let go of a key that may do more than the caller, or that is the last of those
@@ -238,3 +235,6 @@ pub(super) fn open(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<Kept
         hash,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,13 +39,15 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::seal::{Context, Header, Keyring, Sealed, digest};
-use crate::store::{Index, Records, Scan, Store, View, Write};
+use crate::store::{Index, Read, Records, Scan, Store, View, Write};
 
 /// Told how the commit went.
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 /// Runs an operation on a transaction, or tells its waiter why there is none. True where its
 /// changes are to be applied.
 type Job = Box<dyn FnOnce(Result<&mut Tx<'_>>) -> (bool, Answer) + Send>;
+/// Takes up what is kept in memory of the store, which was read anew.
+type TakeUp = Box<dyn Fn(&Keyring, &Read) -> Result<()> + Send>;
 
 enum Message {
     Job(Job),
@@ -68,6 +70,7 @@ impl Writer {
         audit: Arc<Audit>,
         anchor: Option<Arc<Anchor>>,
         clock: Clock,
+        take_up: TakeUp,
     ) -> Result<Self> {
         let (queue, messages) = sync_channel(limits::WRITE_QUEUE_MAX);
         let epoch = Arc::new(AtomicU64::new(ledger.epoch));
@@ -80,6 +83,7 @@ impl Writer {
             anchor,
             clock,
             epoch: Arc::clone(&epoch),
+            take_up,
             suspect,
             trouble: Trouble::default(),
         };
@@ -99,12 +103,22 @@ impl Writer {
         &self,
         operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<Receipt<T>> {
+        self.submit_then(operation, |_| ())
+    }
+
+    /// [`Self::submit`], and does `then` once the changes are durable, before anybody hears of it.
+    pub(super) fn submit_then<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+        then: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<Receipt<T>> {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |tx| match tx.and_then(|tx| run_alone(operation, tx)) {
             Ok(value) => {
                 let answer: Answer = Box::new(move |outcome| {
+                    let outcome = outcome.inspect(|()| then(&value)).map(|()| value);
                     // A caller that went away is no reason to undo what is stored.
-                    let _ = sender.send(outcome.map(|()| value));
+                    let _ = sender.send(outcome);
                 });
                 (true, answer)
             }
@@ -154,6 +168,7 @@ struct Worker {
     anchor: Option<Arc<Anchor>>,
     clock: Clock,
     epoch: Arc<AtomicU64>,
+    take_up: TakeUp,
     /// The last commit failed, or the disk refused writes when the file was opened: it is to be
     /// opened anew before anything else.
     suspect: bool,
@@ -295,7 +310,9 @@ impl Worker {
         let store = &self.store;
         self.trouble.measured(|| store.reopen())?;
         self.take_up_stored_terms()?;
-        let (ledger, digest) = Ledger::read_with_digest(&self.keys, &self.store.read()?)?;
+        let view = self.store.read()?;
+        let (ledger, digest) = Ledger::read_with_digest(&self.keys, &view)?;
+        (self.take_up)(&self.keys, &view)?;
         self.took(ledger, digest);
         self.suspect = false;
         tracing::info!(epoch = self.ledger.epoch, "the store was opened anew");

@@ -95,7 +95,7 @@ impl Vault {
             ..Target::default()
         };
         let permit = self.gate().permit(caller, Action::Connect, &target)?;
-        let keys = permit.access_keys();
+        let keys = permit.access_keys().all();
         let key = keys.iter().find(|key| key.id == link.key_id);
         key.and_then(|key| key.verify_url.clone()).ok_or_else(|| {
             Error::Settings("the application that asked cannot vouch for anybody any more".into())

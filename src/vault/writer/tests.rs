@@ -46,6 +46,7 @@ impl Bench {
             Arc::new(audit),
             None,
             clock,
+            Box::new(|_, _| Ok(())),
         )
         .unwrap();
         Self {

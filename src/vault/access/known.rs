@@ -1,0 +1,94 @@
+//! Which access keys are known: what the store holds, and which of them are on their way out.
+//!
+//! It promises: a key is known once its record is durable; one whose removal was asked for opens
+//! nothing from then on, whatever the disk does, and is listed until its record is gone; after a
+//! commit whose outcome is unknown it is what the store holds that counts.
+//! It never: holds the writer.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, RwLock};
+
+use super::KeptKey;
+use crate::error::{Error, Result};
+use crate::model::access::AccessKey;
+
+/// The access keys of an unlocked vault, so that a request costs no read of the store. It travels
+/// with queued writes, and holds nothing but the keys: the writer's thread must never be the last
+/// to hold the writer.
+#[derive(Clone)]
+pub(in crate::vault) struct KnownKeys(Arc<RwLock<Known>>);
+
+struct Known {
+    keys: HashMap<String, Arc<KeptKey>>,
+    /// Those of them whose removal was asked for and is not known to be durable.
+    going: HashSet<String>,
+}
+
+impl KnownKeys {
+    pub(super) fn new(keys: HashMap<String, Arc<KeptKey>>) -> Self {
+        Self(Arc::new(RwLock::new(Known {
+            keys,
+            going: HashSet::new(),
+        })))
+    }
+
+    /// The key of this id that may be used.
+    pub(super) fn usable(&self, id: &str) -> Option<Arc<KeptKey>> {
+        let known = self.0.read().expect("no holder panics");
+        let kept = known.keys.get(id)?;
+        (!known.going.contains(id)).then(|| Arc::clone(kept))
+    }
+
+    /// Every key that the store holds.
+    pub(in crate::vault) fn all(&self) -> Vec<Arc<AccessKey>> {
+        let known = self.0.read().expect("no holder panics");
+        let keys = known.keys.values();
+        keys.map(|kept| Arc::clone(&kept.key)).collect()
+    }
+
+    /// A key's record is durable.
+    pub(in crate::vault) fn came(&self, kept: KeptKey) {
+        let mut known = self.0.write().expect("no holder panics");
+        known.keys.insert(kept.key.id.clone(), Arc::new(kept));
+    }
+
+    /// Makes a key useless, unless `check`, which is given it and the others that can be used,
+    /// speaks against it. Two removals at once are checked one after the other.
+    pub(in crate::vault) fn goes(
+        &self,
+        id: &str,
+        check: impl FnOnce(&AccessKey, &[Arc<AccessKey>]) -> Result<()>,
+    ) -> Result<()> {
+        let mut known = self.0.write().expect("no holder panics");
+        let doomed = known.keys.get(id).ok_or(Error::NotFound("access key"))?;
+        let others: Vec<Arc<AccessKey>> = known
+            .keys
+            .values()
+            .filter(|kept| kept.key.id != id && !known.going.contains(&kept.key.id))
+            .map(|kept| Arc::clone(&kept.key))
+            .collect();
+        check(&doomed.key, &others)?;
+        known.going.insert(id.to_owned());
+        Ok(())
+    }
+
+    /// A removal was refused before it was tried.
+    pub(in crate::vault) fn stays(&self, id: &str) {
+        let mut known = self.0.write().expect("no holder panics");
+        known.going.remove(id);
+    }
+
+    /// That a key's record is gone is durable.
+    pub(in crate::vault) fn went(&self, id: &str) {
+        let mut known = self.0.write().expect("no holder panics");
+        known.keys.remove(id);
+        known.going.remove(id);
+    }
+
+    /// What the store holds, read anew. What was to go and is still there stays useless.
+    pub(super) fn read_anew(&self, keys: HashMap<String, Arc<KeptKey>>) {
+        let mut known = self.0.write().expect("no holder panics");
+        known.going.retain(|id| keys.contains_key(id));
+        known.keys = keys;
+    }
+}
