@@ -18,7 +18,6 @@ use std::time::Duration;
 use self::known::KnownKeys;
 use super::anchor::{Anchor, AnchorStatus};
 use super::audit::{Audit, Entry};
-use super::ledger::Ledger;
 use super::receipt::Receipt;
 use super::writer::{Tx, Writer};
 use crate::clock::{Clock, Timestamp};
@@ -90,7 +89,6 @@ impl Gate {
         &self,
         store: &Arc<Store>,
         keys: Arc<Keyring>,
-        ledger: Ledger,
         audit: Audit,
         access_keys: HashMap<String, Arc<KeptKey>>,
         anchor: Option<Arc<Anchor>>,
@@ -101,7 +99,6 @@ impl Gate {
         let writer = Writer::start(
             Arc::clone(store),
             Arc::clone(&keys),
-            ledger,
             Arc::clone(&audit),
             anchor.clone(),
             self.clock.clone(),

@@ -18,4 +18,5 @@ mod powercut;
 #[path = "../../tests/harness/seeded.rs"]
 #[allow(clippy::duplicate_mod, reason = "shared with the other harnesses")]
 mod seeded;
+mod spoilt;
 mod trouble;

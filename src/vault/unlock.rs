@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::access::Gate;
 use super::anchor::Anchor;
 use super::audit::{Audit, Directory};
 use super::create::unfinished;
@@ -168,15 +167,8 @@ impl Vault {
         let set_back = self.doubt_clock(&ledger, &audit);
         let known = keys::load(&keys, &view)?;
         drop(view);
-        Gate::open(
-            self.gate(),
-            &self.0.store,
-            keys,
-            ledger,
-            audit,
-            known,
-            anchor,
-        )?;
+        self.gate()
+            .open(&self.0.store, keys, audit, known, anchor)?;
         Ok((fault, set_back))
     }
 
