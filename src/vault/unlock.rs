@@ -83,7 +83,10 @@ impl Vault {
                 return Err(error);
             }
         };
+        // Nobody is let in before the unlock is on record and its anchor knows the file.
+        self.gate().hold(true);
         let outcome = self.unlock_with(keys, &stored, (&turn, from));
+        self.gate().hold(false);
         let why = outcome.as_ref().err().map(Error::code);
         if let Err(error) = &outcome {
             tracing::error!(%error, "the vault stays locked");
