@@ -112,6 +112,9 @@ impl Gate {
     pub(super) fn shut(&self) {
         let open = self.open.write().expect("no holder panics").take();
         if let Some(open) = open {
+            if let Err(error) = open.audit.flush() {
+                tracing::warn!(%error, "the last entries of the trail may not be on the disk");
+            }
             open.writer.stop();
             open.audit.stop();
             if let Some(anchor) = &open.anchor {

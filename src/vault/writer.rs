@@ -201,8 +201,22 @@ impl Worker {
             }
             self.commit(group);
             if stop {
-                return;
+                break;
             }
+        }
+        self.remember_trail();
+    }
+
+    /// Has the ledger name the trail's last entry, at an end in order: fetches write nothing, and a
+    /// trail that reaches beyond what the ledger remembers can be cut unnoticed.
+    fn remember_trail(&mut self) {
+        let remembered = (self.ledger.audit_seq, self.ledger.audit_hash);
+        if self.suspect || self.audit.durable_head() == remembered {
+            return;
+        }
+        let write = self.store.write();
+        if let Err(error) = write.and_then(|write| self.seal_up(write, self.ledger.clone())) {
+            tracing::warn!(%error, "the ledger does not remember the last entries of the trail");
         }
     }
 
