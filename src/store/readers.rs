@@ -2,7 +2,7 @@
 //!
 //! It promises: closing waits for reads that have begun, for a bounded time; a read that is longer
 //! ends with an error.
-//! It never: keeps a read from beginning.
+//! It never: keeps a read from beginning by itself (the store does, while it is opened anew).
 
 use std::sync::{Arc, Condvar, Mutex};
 
