@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "shared with the harnesses, which use all of it")]
 mod seeded;
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -129,9 +130,9 @@ fn kill_at(mut child: Child, watched: &Path, bytes: u64) -> bool {
             return false;
         }
         if std::fs::metadata(watched).is_ok_and(|about| about.len() >= bytes) {
-            let killed = child.kill().is_ok();
-            child.wait().unwrap();
-            return killed;
+            child.kill().unwrap();
+            // It may have ended by itself just before: then it was not the kill.
+            return child.wait().unwrap().signal() == Some(9);
         }
         assert!(began.elapsed() < PATIENCE, "neither grown nor ended");
         std::thread::yield_now();
