@@ -2,10 +2,6 @@
 //!
 //! `STRONGROOM_RUNS` is the number of kills of each.
 
-#[path = "../harness/seeded.rs"]
-#[allow(dead_code, reason = "shared with the harnesses, which use all of it")]
-mod seeded;
-
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -22,8 +18,8 @@ use strongroom::vault::{
     KdfParams, NewCredential, NewToken, RecoveryCode, Settings, Unlocker, Vault,
 };
 
-use self::seeded::Seeded;
 use crate::process::Home;
+use crate::seeded::Seeded;
 use crate::support::{PASSPHRASE, PATIENCE};
 
 const RUNS: u64 = 8;
