@@ -67,7 +67,7 @@ fn moment(rng: &mut fastrand::Rng, usual: Duration, run: u64) -> Duration {
 }
 
 /// Whether something opens the vault.
-async fn opens(home: &Keyed, unlocker: Unlocker) -> bool {
+pub async fn opens(home: &Keyed, unlocker: Unlocker) -> bool {
     let directory = home.path("data");
     let open = move || {
         let vault = Vault::open(&directory, Settings::default(), Clock::system()).unwrap();
