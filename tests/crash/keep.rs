@@ -2,10 +2,7 @@
 //!
 //! `STRONGROOM_RUNS` is the number of kills of each.
 
-#[path = "../harness/seeded.rs"]
-#[allow(dead_code, reason = "shared with the harnesses, which use all of it")]
-mod seeded;
-
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -21,8 +18,8 @@ use strongroom::vault::{
     KdfParams, NewCredential, NewToken, RecoveryCode, Settings, Unlocker, Vault,
 };
 
-use self::seeded::Seeded;
 use crate::process::Home;
+use crate::seeded::Seeded;
 use crate::support::{PASSPHRASE, PATIENCE};
 
 const RUNS: u64 = 8;
@@ -129,9 +126,9 @@ fn kill_at(mut child: Child, watched: &Path, bytes: u64) -> bool {
             return false;
         }
         if std::fs::metadata(watched).is_ok_and(|about| about.len() >= bytes) {
-            let killed = child.kill().is_ok();
-            child.wait().unwrap();
-            return killed;
+            child.kill().unwrap();
+            // It may have ended by itself just before: then it was not the kill.
+            return child.wait().unwrap().signal() == Some(9);
         }
         assert!(began.elapsed() < PATIENCE, "neither grown nor ended");
         std::thread::yield_now();

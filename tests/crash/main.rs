@@ -23,6 +23,9 @@ mod keep;
 mod process;
 mod refresh;
 mod rotation;
+#[path = "../harness/seeded.rs"]
+#[allow(dead_code, reason = "shared with other harnesses")]
+mod seeded;
 #[path = "../it/support.rs"]
 #[allow(
     dead_code,

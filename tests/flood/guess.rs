@@ -77,9 +77,13 @@ async fn n7_guessing_costs_one_derivation_at_a_time_and_the_owner_gets_in() {
             Arc::clone(&begun),
         ));
     }
-    while begun.load(Ordering::Relaxed) < 300 {
-        tokio::task::yield_now().await;
-    }
+    let enough = async {
+        while begun.load(Ordering::Relaxed) < 300 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let enough = timeout(PATIENCE, enough).await;
+    assert!(enough.is_ok(), "{begun:?} guesses were answered");
     assert_eq!(served.file(), file, "a wrong try changes nothing");
     let peak = served.vitals().peak_rss_kib;
     println!("N7: {made} made, {refused} refused; base {base:?}; peak {peak} KiB");

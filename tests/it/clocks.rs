@@ -253,3 +253,16 @@ async fn r7_a_link_lapses_where_the_clock_is_set_back() {
     assert_eq!(after["status"], json!("expired"), "{after}");
     times.rig.inside.end().await;
 }
+
+/// Goal: a token that is handed out past its end would be seen. Method: one that has ended by the
+/// provider's clock alone is shown to the provider.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r7_a_token_that_has_ended_would_be_seen() {
+    let times = Times::new(false).await;
+    let token = times.rig.access("u0").await;
+    assert_eq!(times.shown(&token).await, 200);
+    times.truth.advance(Duration::from_secs(7200));
+    assert_eq!(times.rig.access("u0").await, token, "our clock stood still");
+    assert_eq!(times.shown(&token).await, 401);
+    times.rig.inside.end().await;
+}

@@ -133,13 +133,14 @@ async fn r6_a_valid_token_is_served_before_it_ends_while_its_provider_hangs() {
     let stored = rig.store("u", 3600).await;
     rig.at_token(Misbehaviour::Hang, None);
     rig.advance(3596);
-    let began = std::time::Instant::now();
+    // The provider hangs until it is told otherwise, and its call is still under way below:
+    // whoever is answered here did not wait for its end.
     let (line, said) = ask(&rig, "u", json!({})).await;
     assert_eq!(
         (line.as_str(), &said["access_token"]),
         ("200 ok", &json!(stored.access))
     );
-    assert!(began.elapsed() < Duration::from_secs(4));
+    assert_eq!((rig.asked(), rig.refreshed()), (1, 0));
     rig.behave();
     until("the refresh goes on by itself", || rig.refreshed() == 1).await;
     rig.inside.end().await;

@@ -8,7 +8,8 @@
 //! | nobody gets an old token after the new was acknowledged (R1) | `acknowledged` |
 //! | the scheduler by the test clock (R3, R4, R9) | `schedule` |
 //! | clocks that jump, across a restart, in a run, in mid-refresh (R7 of the catalogue) | `clocks` |
-//! | outages of every kind, thousands of tokens, `Retry-After` (R3, R4) | `outage` |
+//! | outages of every kind, ten thousand tokens (R3) | `outage` |
+//! | `Retry-After` of every kind (R4) | `retry_after` |
 //! | grants that are odd (R5) | `odd_answers` |
 //! | malformed JSON on every route (N4) | `malformed` |
 //! | guessing at passphrase and access keys (N7, T18) | `guessing` |
@@ -56,6 +57,7 @@ mod malformed;
 mod misbehaviour;
 mod odd_answers;
 mod outage;
+mod retry_after;
 mod rig;
 mod scene;
 mod schedule;

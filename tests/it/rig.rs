@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use strongroom::clock::{Clock, Timestamp};
-use strongroom::sandbox::{Endpoint, Issued, Misbehaviour, Rotation, Settings};
+use strongroom::sandbox::{Counts, Endpoint, Issued, Misbehaviour, Rotation, Settings};
 
 use crate::support::{
     Api, Inside, NewHome, Outside, PASSPHRASE, PATIENCE, clock, new_home, reopen,
@@ -202,17 +202,21 @@ impl Rig {
     /// Waits until the token endpoint is asked no more.
     pub async fn quiet(&self) {
         const QUIET: Duration = Duration::from_millis(30);
+        let mut watching = self.outside.sandbox.watch();
         loop {
-            let before = self.asked();
-            let more = async {
-                while self.asked() == before {
-                    tokio::task::yield_now().await;
-                }
-            };
+            let before = watching.borrow_and_update().token_requests;
+            let more = watching.wait_for(|now| now.token_requests != before);
             if tokio::time::timeout(QUIET, more).await.is_err() {
                 return;
             }
         }
+    }
+
+    /// Waits, without a turn of the processor, until the provider's counts are as wanted.
+    pub async fn sees(&self, at_most: Duration, is_so: impl FnMut(&Counts) -> bool) {
+        let mut watching = self.outside.sandbox.watch();
+        let seen = tokio::time::timeout(at_most, watching.wait_for(is_so)).await;
+        seen.expect("the provider sees it in time").unwrap();
     }
 
     pub async fn summary(&self, id: &str) -> Value {

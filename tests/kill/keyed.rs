@@ -24,6 +24,8 @@ const LINES_KEPT: usize = 200;
 pub struct Keyed {
     pub home: tempfile::TempDir,
     pub access_key: String,
+    /// Opens the vault without a derivation.
+    pub recovery_code: String,
 }
 
 impl Keyed {
@@ -47,6 +49,7 @@ impl Keyed {
         Self {
             home,
             access_key: first.access_key.clone(),
+            recovery_code: first.recovery_code.clone(),
         }
     }
 
@@ -54,10 +57,12 @@ impl Keyed {
         let mut made = Self {
             home: tempfile::tempdir().unwrap(),
             access_key: String::new(),
+            recovery_code: String::new(),
         };
         std::fs::write(made.path("passphrase"), format!("{PASSPHRASE}\n")).unwrap();
         let said = ok(&made.run(&INIT));
         made.access_key = said["access_key"].as_str().unwrap().to_owned();
+        made.recovery_code = said["recovery_code"].as_str().unwrap().to_owned();
         let add = ["passphrase", "add-key-file", "key", "--create"];
         let add = [&add[..], &["--passphrase-file", "passphrase"]].concat();
         ok(&made.run(&add));
@@ -87,6 +92,17 @@ impl Keyed {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
+    }
+
+    /// Starts `serve`, and kills it so soon after; true where it did not listen yet.
+    pub async fn cut_start(&self, after: Duration) -> bool {
+        let serve = ["serve", "--listen", "127.0.0.1:0", "--key-file", "key"];
+        let mut child = self.command(&serve).spawn().unwrap();
+        // That it never ends is the point.
+        let _ = tokio::time::timeout(after, std::future::pending::<()>()).await;
+        child.kill().unwrap();
+        let said = child.wait_with_output().unwrap().stderr;
+        !String::from_utf8_lossy(&said).contains("listening on ")
     }
 
     /// Starts `serve`, and waits until it listens.

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::book::{Book, Change};
 use crate::keyed::ask;
-use crate::look::{listed, place_of};
+use crate::look::{Unlisted, is_locked, listed, place_of};
 use crate::support::Api;
 
 /// Apps of a client; the middle one is an OAuth app.
@@ -30,9 +31,9 @@ const PLACES: [[&str; 3]; 5] = [
 
 /// How a request ended.
 enum Answer {
-    /// It died with the server.
+    /// It died with the server, or nobody knows what came of it.
     Lost,
-    /// It was refused, as it should be.
+    /// It was refused, as it should be, or the vault is locked.
     Refused,
     Done(Value),
 }
@@ -46,6 +47,8 @@ pub struct Client {
     pub ids: HashMap<String, String>,
     /// Texts of access keys that were made, by thing.
     pub texts: HashMap<String, String>,
+    /// The vault has been locked in this load, or is about to be.
+    pub locking: Arc<AtomicBool>,
     rng: fastrand::Rng,
     serial: u64,
 }
@@ -58,6 +61,7 @@ impl Client {
             book: Book::default(),
             ids: HashMap::new(),
             texts: HashMap::new(),
+            locking: Arc::default(),
             rng: fastrand::Rng::with_seed(seed),
             serial: 0,
         }
@@ -101,15 +105,28 @@ impl Client {
                 self.book.done();
                 Answer::Done(said)
             }
+            Some((status, said)) if self.is_cut_by_lock(method, status, &said) => Answer::Lost,
             Some((status, said)) => {
                 self.book.refused();
-                if status != due {
+                if status != due && !is_locked(status, &said) {
                     let what = format!("{method} {path}: {status} and not {due}: {said}");
                     self.book.findings.push(what);
                 }
                 Answer::Refused
             }
         }
+    }
+
+    /// True where the vault was locked while this was under way, which is as good as no answer: a
+    /// removal may be done and what follows it refused, and a writer that has ended took it or not.
+    fn is_cut_by_lock(&self, method: &str, status: u16, said: &Value) -> bool {
+        let code = said["error"]["code"].as_str().unwrap_or_default();
+        let is_cut = match status {
+            503 => code == "shutting_down" || (code == "locked" && method == "DELETE"),
+            507 => code == "storage",
+            _ => false,
+        };
+        is_cut && self.locking.load(Ordering::Acquire)
     }
 
     fn app(&mut self) -> (String, bool) {
@@ -201,6 +218,9 @@ impl Client {
         let Some((status, said)) = ask(&self.api, "POST", "/v1/token", Some(body)).await else {
             return Answer::Lost;
         };
+        if is_locked(status, &said) {
+            return Answer::Refused;
+        }
         let told = said["access_token"].as_str();
         let owed = self.book.owed.get(&thing);
         let owed = owed.and_then(|whole| whole.split_once('+'));
@@ -216,8 +236,10 @@ impl Client {
 
     async fn list(&mut self) -> Answer {
         let (app, _) = self.app();
-        let Some(things) = listed(&self.api, &format!("app={app}&")).await else {
-            return Answer::Lost;
+        let things = match listed(&self.api, &format!("app={app}&")).await {
+            Ok(things) => things,
+            Err(Unlisted::Gone) => return Answer::Lost,
+            Err(Unlisted::Locked) => return Answer::Refused,
         };
         let begin = format!("token {app} ");
         let owed = self.book.owed.keys();

@@ -1,6 +1,7 @@
 //! C1: kill -9 in the middle of a mixed load, hundreds of times.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde_json::json;
@@ -11,6 +12,7 @@ use crate::book::{Book, Compared, compare};
 use crate::keyed::{Keyed, Running, ask, copy, put_back};
 use crate::load::Client;
 use crate::look::{Trail, look, try_keys};
+use crate::operator::{Done, Operator};
 use crate::seeded::Seeded;
 use crate::support::{PATIENCE, client};
 
@@ -33,6 +35,9 @@ struct Tally {
     handed: u64,
     found: u64,
     not_found: u64,
+    /// Starts that were cut before they listened.
+    cut_starts: u64,
+    done: Done,
     slowest_start: Duration,
 }
 
@@ -43,6 +48,13 @@ impl Tally {
         self.handed += other.handed;
         self.found += other.found;
         self.not_found += other.not_found;
+        self.cut_starts += other.cut_starts;
+        self.done.rotations += other.done.rotations;
+        self.done.slots += other.done.slots;
+        self.done.locks += other.done.locks;
+        self.done.backups += other.done.backups;
+        self.done.whole += other.done.whole;
+        self.done.restored += other.done.restored;
         self.slowest_start = self.slowest_start.max(other.slowest_start);
     }
 }
@@ -53,6 +65,10 @@ struct Scene {
     client: reqwest::Client,
     running: Option<Running>,
     clients: Vec<Client>,
+    operator: Option<Operator>,
+    /// What the server said that was killed last.
+    said: String,
+    rng: fastrand::Rng,
     trail: Trail,
     tally: Tally,
 }
@@ -66,8 +82,12 @@ impl Scene {
         let made = ask(api, "POST", "/v1/apps", Some(body)).await;
         assert_eq!(made.map(|(status, _)| status), Some(201));
         let clients = (0..CLIENTS).map(|number| Client::new(number, api, rng.u64(..)));
+        let clients = clients.collect();
         Self {
-            clients: clients.collect(),
+            clients,
+            operator: Some(Operator::new(&home, api, rng.u64(..))),
+            said: String::new(),
+            rng: rng.fork(),
             home,
             client,
             running: Some(running),
@@ -77,27 +97,57 @@ impl Scene {
     }
 
     /// Runs the load until so many answers have come, or so long, and kills the server then.
-    async fn load(&mut self, answers: u64, at_most: Duration) {
+    /// The operator works, too, where it is wanted.
+    async fn load(&mut self, answers: u64, at_most: Duration, with_operator: bool) {
         let running = self.running.take().expect("it runs between two kills");
         let answered = Arc::new(watch::Sender::new(0));
         let mut watching = answered.subscribe();
         let mut load = JoinSet::new();
+        let locking = Arc::new(AtomicBool::new(false));
         for mut client in self.clients.drain(..) {
             client.api = running.api.clone();
+            client.locking = Arc::clone(&locking);
             load.spawn(client.run(Arc::clone(&answered)));
         }
+        let mut operator = self.operator.take().expect("it is back after each load");
+        operator.api = running.api.clone();
+        operator.locking = locking;
+        let operator = tokio::spawn(async move {
+            match with_operator {
+                true => operator.run().await,
+                false => operator,
+            }
+        });
         let enough = watching.wait_for(|count| *count >= answers);
         // Either end of the wait will do.
         let _ = tokio::time::timeout(at_most, enough).await;
+        self.said = running.said();
         running.kill();
         let ended = tokio::time::timeout(PATIENCE, load.join_all()).await;
         self.clients = ended.expect("a client ends with its server");
         self.clients.sort_by_key(|client| client.number);
+        let operator = tokio::time::timeout(PATIENCE, operator).await;
+        self.operator = Some(operator.expect("it ends with its server").unwrap());
         self.tally.kills += 1;
     }
 
-    /// Starts the server again and compares; what was wrong comes back.
+    /// Kills a start before it listens, or just then.
+    async fn cut_start(&mut self) {
+        let span = self.tally.slowest_start.mul_f64(self.rng.f64());
+        self.tally.cut_starts += u64::from(self.home.cut_start(span).await);
+    }
+
+    /// Looks at what the kill left to the operator, starts the server again and compares; what was
+    /// wrong comes back.
     async fn judge(&mut self) -> Vec<String> {
+        let operator = self.operator.as_mut().expect("it is back");
+        let mut findings = operator.judge(&self.home, &mut self.rng).await;
+        self.tally.done = operator.done;
+        findings.append(&mut self.compare().await);
+        findings
+    }
+
+    async fn compare(&mut self) -> Vec<String> {
         let running = match self.home.start(&self.client, &[]).await {
             Ok(running) => running,
             Err(error) => return vec![error],
@@ -148,13 +198,18 @@ async fn kills_of_one_vault(seeded: Arc<Seeded>, first: u64, count: u64) -> Tall
         // By the number of answers as well as by time: early commits are of interest, too.
         let answers = if rng.bool() { rng.u64(0..60) } else { u64::MAX };
         let at_most = Duration::from_micros(rng.u64(0..LOAD_MS_MAX * 1000));
-        scene.load(answers, at_most).await;
+        let with_operator = rng.bool();
+        scene.load(answers, at_most, with_operator).await;
+        if kill % 4 == 3 {
+            scene.cut_start().await;
+        }
         let findings = scene.judge().await;
         let at = seeded.at(&format!("kill {kill}"));
         let said = scene.running.as_ref().map(Running::said);
         assert!(
             findings.is_empty(),
-            "{at}: {findings:#?}\nthe server: {said:?}"
+            "{at}: {findings:#?}\nkilled: {}\nthe server: {said:?}",
+            scene.said
         );
     }
     scene.tally
@@ -190,8 +245,16 @@ async fn nothing_acknowledged_is_lost_by_a_kill() {
         tally.not_found,
         tally.slowest_start.as_millis()
     );
+    println!("C1: {} starts cut; {:?}", tally.cut_starts, tally.done);
     assert_eq!(tally.kills, kills);
     assert!(tally.acknowledged > kills, "there was a load: {tally:?}");
+    assert!(tally.handed > 0 && tally.found + tally.not_found > 0);
+    if kills >= GATE {
+        let done = tally.done;
+        let least = [done.rotations, done.slots, done.locks, done.whole];
+        assert!(least.iter().all(|count| *count > 0), "{tally:?}");
+        assert!(tally.cut_starts > 0 && done.restored > 0, "{tally:?}");
+    }
 }
 
 /// Goal: the harness sees a write that was answered before it was durable.
@@ -199,7 +262,7 @@ async fn nothing_acknowledged_is_lost_by_a_kill() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_was_answered_too_early_is_noticed() {
     let mut scene = Scene::new(Keyed::in_memory(), &mut fastrand::Rng::with_seed(1)).await;
-    scene.load(80, PATIENCE).await;
+    scene.load(80, PATIENCE, false).await;
     assert_eq!(scene.judge().await, Vec::<String>::new());
     let running = scene.running.take().expect("it was judged");
     let api = running.api.clone();
@@ -227,7 +290,7 @@ async fn a_write_that_was_answered_too_early_is_noticed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_value_and_a_secret_off_the_record_are_noticed() {
     let mut scene = Scene::new(Keyed::in_memory(), &mut fastrand::Rng::with_seed(2)).await;
-    scene.load(80, PATIENCE).await;
+    scene.load(80, PATIENCE, false).await;
     assert_eq!(scene.judge().await, Vec::<String>::new());
     scene.running.take().expect("it was judged").kill();
     let mut clients = scene.clients.iter_mut();

@@ -29,13 +29,32 @@ pub fn place_of(token: &Value) -> String {
     thing
 }
 
-/// The tokens of a list, by thing, with their ids. `None` where the server is gone.
-pub async fn listed(api: &Api, filter: &str) -> Option<BTreeMap<String, String>> {
+/// Why there is no list.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unlisted {
+    Gone,
+    Locked,
+}
+
+/// True where an answer says that the vault is locked.
+pub fn is_locked(status: u16, said: &Value) -> bool {
+    status == 503 && said["error"]["code"] == json!("locked")
+}
+
+/// The tokens of a list, by thing, with their ids.
+///
+/// # Errors
+/// That the server is gone, or the vault locked.
+pub async fn listed(api: &Api, filter: &str) -> Result<BTreeMap<String, String>, Unlisted> {
     let mut things = BTreeMap::new();
     let mut cursor = String::new();
     loop {
         let path = format!("/v1/tokens?{filter}limit=1000{cursor}");
-        let (status, said) = ask(api, "GET", &path, None).await?;
+        let answer = ask(api, "GET", &path, None).await;
+        let (status, said) = answer.ok_or(Unlisted::Gone)?;
+        if is_locked(status, &said) {
+            return Err(Unlisted::Locked);
+        }
         assert_eq!(status, 200, "{said}");
         for token in said["tokens"].as_array().unwrap() {
             let id = token["id"].as_str().unwrap().to_owned();
@@ -44,7 +63,7 @@ pub async fn listed(api: &Api, filter: &str) -> Option<BTreeMap<String, String>>
         }
         match said["cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
-            None => return Some(things),
+            None => return Ok(things),
         }
     }
 }
@@ -70,7 +89,7 @@ pub async fn look(api: &Api, clients: &mut [Client]) -> Result<Things, String> {
     }
     let all: Vec<(String, String)> = listed(api, "")
         .await
-        .ok_or_else(gone)?
+        .map_err(|why| format!("no list: {why:?}"))?
         .into_iter()
         .collect();
     let mut readers = JoinSet::new();

@@ -3,6 +3,7 @@
 //! | promise | where it is shown |
 //! |---|---|
 //! | C1: nothing acknowledged is lost, nothing else appears, every secret is on record | `loads` |
+//! | C4: backups, slots and rotations under that load are whole, old or new, never neither | `operator` |
 //! | C4: `init` and `passphrase`, killed, leave a way in and a way on | `maintenance` |
 //! | R2: no grant is lost where a provider has a grace, and a loss is told where it has none | `points` |
 //!
@@ -26,6 +27,7 @@ mod load;
 mod loads;
 mod look;
 mod maintenance;
+mod operator;
 mod points;
 mod protocol;
 #[path = "../harness/seeded.rs"]

@@ -22,6 +22,15 @@ const LANES: usize = 2;
 /// Refreshes that are measured, of each vault whose provider has no grace.
 const MEASURED: usize = 20;
 
+/// Where the kills are found to have come; a run that is long enough has some of each.
+const PLACES: [&str; 5] = [
+    "before the intent",
+    "intended, not sent",
+    "sent, not processed",
+    "processed, not committed",
+    "committed",
+];
+
 /// What a mode came to.
 #[derive(Debug, Default)]
 struct Tally {
@@ -95,23 +104,32 @@ impl Before {
     }
 }
 
-/// Starts the server again, inside the grace, and says what is wrong and how many are lost.
-async fn judge(
-    scene: &mut Scene,
-    targets: &[Target],
-    before: &Before,
-    tally: &mut Tally,
-) -> Vec<String> {
-    let killed = Before::of(scene);
-    let last = targets.last().expect("a kill has a target");
-    let sent = before.sent(scene).contains(last.refresh_token.expose());
-    if let Err(error) = scene.start().await {
-        return vec![error];
-    }
-    let api = scene.api();
-    let (mut findings, mut kept, mut lost) = (Vec::new(), Vec::new(), 0);
-    for target in targets {
-        let answer = ask(&api, "POST", "/v1/token", Some(target.wish())).await;
+/// A grant that is gone.
+struct Loss {
+    user: String,
+    /// The provider had spent its refresh token when the kill came.
+    was_spent: bool,
+}
+
+/// What is wrong with a loss, where anything is: one may come between the provider's commit and
+/// ours, and nowhere else.
+fn misplaced(loss: &Loss, point: Point, was_interrupted: bool) -> Option<String> {
+    let why = match (loss.was_spent, was_interrupted, point) {
+        (false, _, _) => "the provider had not spent its token",
+        (_, false, _) => "no refresh was interrupted",
+        (_, _, Point::Committed) => "the new token was stored",
+        _ => return None,
+    };
+    Some(format!("{} is lost, and {why}", loss.user))
+}
+
+/// What callers get of the targets: findings, the losses, and the tokens handed out.
+type Answers = (Vec<String>, Vec<Loss>, Vec<(String, String)>);
+
+async fn ask_all(scene: &Scene, targets: &[Target], spent: &[bool]) -> Answers {
+    let (mut findings, mut losses, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+    for (target, was_spent) in targets.iter().zip(spent) {
+        let answer = ask(&scene.api(), "POST", "/v1/token", Some(target.wish())).await;
         match &answer {
             Some((200, said)) if said["outcome"] == json!("ok") => {
                 let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
@@ -125,19 +143,39 @@ async fn judge(
                 if scene.mode == Mode::NoGrace
                     && said["reason"] == json!("interrupted_refresh") =>
             {
-                lost += 1;
+                losses.push(Loss {
+                    user: target.user.clone(),
+                    was_spent: *was_spent,
+                });
             }
             other => findings.push(format!("{}: {other:?}", target.user)),
         }
     }
-    findings.extend(asked_twice(scene, targets, before));
-    let processed = killed.processed - before.processed;
-    if lost > processed {
-        findings.push(format!(
-            "{lost} lost, and the provider had spent {processed}"
-        ));
+    (findings, losses, kept)
+}
+
+/// Starts the server again, inside the grace, and says what is wrong and how many are lost.
+async fn judge(
+    scene: &mut Scene,
+    targets: &[Target],
+    before: &Before,
+    point: Point,
+    tally: &mut Tally,
+) -> Vec<String> {
+    let processed = Before::of(scene).processed - before.processed;
+    let last = targets.last().expect("a kill has a target");
+    let sent = before.sent(scene).contains(last.refresh_token.expose());
+    let is_spent = |target: &Target| !scene.outside.sandbox.is_live(&target.refresh_token);
+    let spent: Vec<bool> = targets.iter().map(is_spent).collect();
+    if let Err(error) = scene.start().await {
+        return vec![error];
     }
-    tally.lost += lost;
+    let (mut findings, losses, kept) = ask_all(scene, targets, &spent).await;
+    findings.extend(asked_twice(scene, targets, before));
+    let place = place(scene, sent, processed > 0);
+    let misplaced = |loss| misplaced(loss, point, is_interrupted(scene));
+    findings.extend(losses.iter().filter_map(misplaced));
+    tally.lost += losses.len() as u64;
     tally.tokens += targets.len() as u64;
     // Past the grace: what is live then is live for good.
     let grace = Duration::from_secs(scene.mode.grace_s() + 1);
@@ -148,30 +186,31 @@ async fn judge(
         }
     }
     findings.extend(bystanders(scene).await);
-    let verified = ask(&api, "POST", "/v1/audit/verify", Some(json!({}))).await;
+    let verified = ask(&scene.api(), "POST", "/v1/audit/verify", Some(json!({}))).await;
     if !verified
         .as_ref()
         .is_some_and(|(_, said)| said["problems"] == json!([]))
     {
         findings.push(format!("the trail: {verified:?}"));
     }
-    *tally
-        .places
-        .entry(place(scene, sent, processed > 0))
-        .or_default() += 1;
+    *tally.places.entry(place).or_default() += 1;
     findings
+}
+
+/// True where the start found refreshes that were cut.
+fn is_interrupted(scene: &Scene) -> bool {
+    let said = scene.running.as_ref().expect("it was started").said();
+    said.contains("interrupted refreshes are tried again")
 }
 
 /// Where the kill came, as the provider saw it, and as the start found it.
 fn place(scene: &Scene, sent: bool, processed: bool) -> &'static str {
-    let said = scene.running.as_ref().expect("it was started").said();
-    let interrupted = said.contains("interrupted refreshes are tried again");
-    match (interrupted, sent, processed) {
-        (false, false, _) => "before the intent",
-        (true, false, _) => "intended, not sent",
-        (true, true, false) => "sent, not processed",
-        (true, true, true) => "processed, not committed",
-        (false, true, _) => "committed",
+    match (is_interrupted(scene), sent, processed) {
+        (false, false, _) => PLACES[0],
+        (true, false, _) => PLACES[1],
+        (true, true, false) => PLACES[2],
+        (true, true, true) => PLACES[3],
+        (false, true, _) => PLACES[4],
     }
 }
 
@@ -250,7 +289,7 @@ async fn kills_of_one_vault(
         let targets = scene.kill_at(point, trigger, rng).await;
         let away = rng.u64(0..=mode.grace_s() * 800);
         scene.clock.advance(Duration::from_millis(away));
-        let findings = judge(&mut scene, &targets, &before, &mut tally).await;
+        let findings = judge(&mut scene, &targets, &before, point, &mut tally).await;
         let said = scene.running.as_ref().map(|running| running.said());
         let at = seeded.at(&format!("kill {kill}, {mode:?}, {point:?}, {trigger:?}"));
         assert!(
@@ -298,6 +337,36 @@ async fn no_grant_is_lost_by_a_kill_in_a_refresh() {
         assert!(mode == Mode::NoGrace || tally.lost == 0, "{tally:?}");
     }
     assert_eq!(tallies.iter().map(|tally| tally.kills).sum::<u64>(), kills);
+    if kills >= GATE {
+        // A run that hits nowhere, or loses nothing without a grace, has shown nothing.
+        for place in PLACES {
+            let hit = |tally: &Tally| tally.places.get(place).copied().unwrap_or(0);
+            let hits: u64 = tallies.iter().map(hit).sum();
+            assert!(hits > 0, "no kill came {place}: {tallies:?}");
+        }
+        assert!(tallies[0].lost > 0, "{:?}", tallies[0]);
+    }
+}
+
+/// Goal: a loss anywhere but between the two commits is seen, and one there is none's fault.
+/// Method: one of each kind.
+#[test]
+fn a_loss_outside_its_window_is_noticed() {
+    for (was_spent, was_interrupted, point, words) in [
+        (true, true, Point::Processed, None),
+        (true, true, Point::Answered, None),
+        (false, true, Point::Received, Some("had not spent")),
+        (true, false, Point::Answered, Some("no refresh was")),
+        (true, true, Point::Committed, Some("was stored")),
+    ] {
+        let user = "u".to_owned();
+        let found = misplaced(&Loss { user, was_spent }, point, was_interrupted);
+        let is_so = match (&found, words) {
+            (Some(found), Some(words)) => found.contains(words),
+            (found, words) => found.is_none() && words.is_none(),
+        };
+        assert!(is_so, "{found:?} and not {words:?}");
+    }
 }
 
 /// Goal: the harness sees a loss that is told as a revocation.
@@ -322,7 +391,14 @@ async fn a_dropped_intent_is_noticed() {
     scene.running.take().expect("it ran").kill();
     assert!(asking.await.unwrap().is_none(), "nobody was answered");
     std::fs::copy(&kept, &store).unwrap();
-    let findings = judge(&mut scene, &[target], &before, &mut Tally::default()).await;
+    let findings = judge(
+        &mut scene,
+        &[target],
+        &before,
+        Point::Processed,
+        &mut Tally::default(),
+    )
+    .await;
     assert_eq!(findings.len(), 1, "{findings:#?}");
     assert!(findings[0].contains("revoked"), "{findings:#?}");
 }
@@ -355,7 +431,14 @@ async fn a_double_refresh_is_noticed() {
         let answer = request.header("content-type", kind).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200);
     }
-    let findings = judge(&mut scene, &targets, &before, &mut Tally::default()).await;
+    let findings = judge(
+        &mut scene,
+        &targets,
+        &before,
+        Point::Processed,
+        &mut Tally::default(),
+    )
+    .await;
     assert_eq!(findings.len(), 1, "{findings:#?}");
     assert!(
         findings[0].contains("a double refresh: sent 4 times"),

@@ -8,7 +8,7 @@ use std::process::Output;
 
 use serde_json::json;
 
-use crate::house::{Disk, House, set_mode, skip, told};
+use crate::house::{Disk, House, elsewhere, set_mode, skip, told};
 
 /// The exit code of whoever comes second.
 const IN_USE: i32 = 11;
@@ -68,7 +68,7 @@ async fn d5_a_second_process_is_refused_by_whatever_way_it_comes() {
     let bound = house.home.path().join("bound");
     match Disk::bind(&house.data(), &bound) {
         Some(_mounted) => is_refused(&house.refused(&bound), IN_USE, words),
-        None => skip("the bind mount of d5_a_second_process_is_refused_by_whatever_way_it_comes"),
+        None => elsewhere("files::d5_a_second_process_is_refused_by_whatever_way_it_comes"),
     }
 
     let maps = json!({ "id": "maps", "kind": "api_key", "name": "Maps" });
@@ -242,7 +242,7 @@ fn d7_files_that_are_not_ours_alone_are_refused_and_left_as_they_are() {
     let house = House::plain();
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
-        println!("SKIPPED the foreign owners of D7: they need root");
+        skip("the foreign owners of D7", "they need root");
     }
     let foreign = FOREIGN.iter().filter(|_| is_root);
     for (number, (name, spoil, exit, words)) in WRONG.iter().chain(foreign).enumerate() {

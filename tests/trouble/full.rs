@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use strongroom::clock::Clock;
 use strongroom::sandbox::{Endpoint, Misbehaviour};
 
-use crate::house::{House, Server, skip};
+use crate::house::{House, Server, elsewhere};
 use crate::support::{Outside, PATIENCE, Said};
 
 /// Refusals in a row that show that a disk is full: a smaller write may still find a page.
@@ -167,7 +167,7 @@ fn is_refused(said: &Said, codes: &[&str]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d2_a_full_disk_under_the_store_keeps_nobody_from_reading() {
     let Some(house) = House::on_disks(1024, Some(4096)) else {
-        return skip("d2_a_full_disk_under_the_store_keeps_nobody_from_reading");
+        return elsewhere("full::d2_a_full_disk_under_the_store_keeps_nobody_from_reading");
     };
     let mut story = Story::begin(house).await;
     let filler = story.house.disks[0].fill();
@@ -223,7 +223,9 @@ async fn d2_a_key_that_was_lost_would_be_seen() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d2_what_was_granted_while_the_disk_was_full_is_served_and_stored_later() {
     let Some(house) = House::on_disks(1024, Some(4096)) else {
-        return skip("d2_what_was_granted_while_the_disk_was_full_is_served_and_stored_later");
+        return elsewhere(
+            "full::d2_what_was_granted_while_the_disk_was_full_is_served_and_stored_later",
+        );
     };
     let mut story = Story::begin(house).await;
     story
@@ -350,7 +352,9 @@ async fn refuses_what_it_cannot_record(mut story: Story, disk: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d2_a_full_disk_under_the_trail_refuses_everything_and_loses_nothing() {
     let Some(house) = House::on_disks(4096, Some(256)) else {
-        return skip("d2_a_full_disk_under_the_trail_refuses_everything_and_loses_nothing");
+        return elsewhere(
+            "full::d2_a_full_disk_under_the_trail_refuses_everything_and_loses_nothing",
+        );
     };
     refuses_what_it_cannot_record(Story::begin(house).await, 1).await;
 }
@@ -359,7 +363,7 @@ async fn d2_a_full_disk_under_the_trail_refuses_everything_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d2_a_full_disk_under_everything_loses_nothing() {
     let Some(house) = House::on_disks(2048, None) else {
-        return skip("d2_a_full_disk_under_everything_loses_nothing");
+        return elsewhere("full::d2_a_full_disk_under_everything_loses_nothing");
     };
     refuses_what_it_cannot_record(Story::begin(house).await, 0).await;
 }

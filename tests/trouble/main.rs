@@ -9,9 +9,9 @@
 //! | overload: who waits does not hold up the rest | `overload` |
 //! | D7 permissions, links, pipes, directories | `files` |
 //!
-//! Mounting needs root. Where it cannot be done the tests that need it say so aloud, and must not
-//! where `STRONGROOM_INTEROP=require` is set; the full disk of the unit tests (`store/disk`,
-//! `vault/writer`, `refresh`) needs nothing.
+//! Mounting needs root. Who may not mount gets a namespace in which it is allowed; where there is
+//! none either, the tests that need it say aloud that they are skipped. The full disk of the unit
+//! tests (`store/disk`, `vault/writer`, `refresh`) needs nothing.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 #[path = "../it/browser.rs"]
