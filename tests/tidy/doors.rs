@@ -153,6 +153,11 @@ pub const DOORS: &[Door] = &[
             ("refresh/revoke.rs", "Instant::now"),
             ("vault/writer/trouble.rs", "std::time::Instant"),
             ("vault/writer/trouble.rs", "Instant::now"),
+            // How long a case kept its thread busy, on a machine that has more to do.
+            (
+                "vault/salvage/tests/running.rs",
+                "rustix::time::clock_gettime",
+            ),
         ],
         in_tests: true,
         instead: "a `Clock` is passed in",

@@ -1,19 +1,25 @@
 //! Harnesses F1, F2, F3 and F5: a vault's file that was damaged or tampered with.
 //!
 //! It promises: every case ends in what was stored or in an error, never in something else: no
-//! wrong plaintext, no record that is missing in silence, no panic, no hang.
+//! wrong plaintext, no record that is missing in silence, no panic, no hang. Most cases take the
+//! steps of opening and unlocking one by one, which is quick; some go the real way (`real`), and
+//! both must agree.
 //! It never: opens a file that is not in memory.
 
 mod flips;
 mod headers;
 mod moves;
 mod pages;
+mod real;
+mod running;
 mod salvaging;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::channel;
 use std::time::Duration;
+
+use self::real::{Handed, Unlocking};
+use self::running::run;
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
@@ -34,8 +40,6 @@ use crate::vault::{Filter, NewCredential, NewLink, NewToken, RefreshAsk, Setting
 const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 /// Tokens of the image: with apps, links, intents and a key it has about a hundred records.
 const TOKENS: usize = 88;
-/// A case that takes longer hangs: it takes about a millisecond.
-const HANGS_AFTER: Duration = Duration::from_secs(120);
 
 /// Every counted record: its version and the plain bytes of its parts.
 type Content = BTreeMap<(Records, Vec<u8>), (u64, Vec<Vec<u8>>)>;
@@ -49,6 +53,8 @@ struct Image {
     code: String,
     content: Content,
     rows: Rows,
+    /// What a vault hands out of it.
+    handed: Handed,
 }
 
 /// What reading a file checks; planted faults leave a check out.
@@ -204,10 +210,13 @@ impl Image {
             code,
             content: Content::new(),
             rows: Rows::new(),
+            handed: Handed::new(),
         };
         image.content = image.read(&image.bytes, ALL_CHECKS).unwrap();
         let store = Store::on_backend(&Faulty::of(image.bytes.clone()), None).unwrap();
         image.rows = rows(&store).unwrap();
+        let unlocker = image.unlocker();
+        image.handed = real::handed(&image.bytes, &unlocker, Unlocking::Whole).unwrap();
         image
     }
 
@@ -291,12 +300,20 @@ impl Image {
 
     /// How reading an image ends, compared with what was stored.
     fn judge(&self, bytes: &[u8], checks: Checks) -> End {
-        match catch_unwind(AssertUnwindSafe(|| self.read(bytes, checks))) {
-            Ok(Ok(content)) if content == self.content => End::Whole,
-            Ok(Ok(content)) => End::Wrong(difference(&self.content, &content)),
-            Ok(Err(error)) => End::Refused(error),
-            Err(_) => End::Wrong("a panic".into()),
-        }
+        end_of(&self.content, || self.read(bytes, checks))
+    }
+}
+
+/// How reading ends: what it brought, compared with what was stored.
+fn end_of<K: Ord, V: Eq>(
+    stored: &BTreeMap<K, V>,
+    read: impl FnOnce() -> Result<BTreeMap<K, V>>,
+) -> End {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(Ok(content)) if content == *stored => End::Whole,
+        Ok(Ok(content)) => End::Wrong(difference(stored, &content)),
+        Ok(Err(error)) => End::Refused(error),
+        Err(_) => End::Wrong("a panic".into()),
     }
 }
 
@@ -334,7 +351,7 @@ fn open(
     (0..sealed.parts()).map(part).collect()
 }
 
-fn difference(stored: &Content, read: &Content) -> String {
+fn difference<K: Ord, V: Eq>(stored: &BTreeMap<K, V>, read: &BTreeMap<K, V>) -> String {
     let missing = stored.keys().filter(|key| !read.contains_key(*key)).count();
     let extra = read.keys().filter(|key| !stored.contains_key(*key)).count();
     let other = stored
@@ -343,43 +360,13 @@ fn difference(stored: &Content, read: &Content) -> String {
     format!("{missing} missing, {extra} extra, {} other", other.count())
 }
 
-/// How many cases ended how.
-#[derive(Debug, Default)]
-struct Tally {
-    whole: u64,
-    refused: u64,
-    /// What was wrong, and at which case.
-    wrong: Vec<(u64, String)>,
-}
-
-impl Tally {
-    fn add(&mut self, case: u64, end: End) {
-        match end {
-            End::Whole => self.whole += 1,
-            End::Refused(_) => self.refused += 1,
-            End::Wrong(what) => self.wrong.push((case, what)),
-        }
-    }
-}
-
-/// Runs cases, and fails where one of them hangs.
-fn run(cases: u64, mut judge: impl FnMut(u64) -> End + Send) -> Tally {
-    let (sender, ends) = channel();
-    let mut tally = Tally::default();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            for case in 0..cases {
-                if sender.send((case, judge(case))).is_err() {
-                    return;
-                }
-            }
-        });
-        for case in 0..cases {
-            let (case, end) = ends
-                .recv_timeout(HANGS_AFTER)
-                .unwrap_or_else(|_| panic!("case {case} hangs"));
-            tally.add(case, end);
-        }
-    });
-    tally
+/// The file after rows were changed behind the vault's back.
+fn changed_behind(image: &Image, change: &dyn Fn(&crate::store::Write)) -> Vec<u8> {
+    let disk = Faulty::of(image.bytes.clone());
+    let store = Store::on_backend(&disk, None).unwrap();
+    let write = store.write().unwrap();
+    change(&write);
+    write.commit().unwrap();
+    store.close().unwrap();
+    disk.image()
 }

@@ -5,26 +5,25 @@
 //! the one error.
 //! It never: derives more keys than slots.
 
-use super::seeded::Seeded;
 use super::*;
 use crate::limits;
 
 const KEY_FILE: [u8; 32] = [7; 32];
 
-/// A header with a recovery slot and two key files, so that trying costs no slow derivation; with
-/// passphrase slots where asked.
-fn header(passphrases: usize) -> (Header, Unlocker, String) {
+/// A header with a recovery slot and two key files, so that trying costs no slow derivation.
+fn header() -> (Header, Unlocker) {
     let code = RecoveryCode::generate();
     let text = code.to_text().expose().clone();
     let recovery = Unlocker::RecoveryCode(code);
-    let file = || Unlocker::key_file(Secret::new(KEY_FILE.to_vec())).unwrap();
-    let passphrase = Unlocker::Passphrase(Secret::new("violet harbour mumbles often".into()));
-    let (one, two) = (file(), file());
-    let mut slots = vec![(&recovery, "code"), (&one, "file"), (&two, "other file")];
-    slots.extend((0..passphrases).map(|_| (&passphrase, "words")));
+    let (one, two) = (key_file(), key_file());
+    let slots = [(&recovery, "code"), (&one, "file"), (&two, "other file")];
     let (_, header) = Keyring::create(&slots, KdfParams::FLOOR, NOW).unwrap();
     let unlocker = Unlocker::RecoveryCode(RecoveryCode::parse(&text).unwrap());
-    (header, unlocker, text)
+    (header, unlocker)
+}
+
+fn key_file() -> Unlocker {
+    Unlocker::key_file(Secret::new(KEY_FILE.to_vec())).unwrap()
 }
 
 /// What comes of header bytes: `Ok` where they unlock.
@@ -32,116 +31,195 @@ fn outcome(bytes: &[u8], unlocker: &Unlocker) -> Result<()> {
     Keyring::unlock(&Header::parse(bytes)?, unlocker).map(|_| ())
 }
 
-/// Goal: no bit of a header can be changed. Method: flip bits in every byte, unlock by a slot that
-/// was not touched and by one that was.
-#[test]
-fn f5_a_header_with_any_bit_changed_does_not_unlock() {
-    let seeded = Seeded::new("F5");
-    let (header, recovery, _) = header(0);
-    let file = Unlocker::key_file(Secret::new(KEY_FILE.to_vec())).unwrap();
-    let bytes = header.to_bytes();
-    assert_eq!(outcome(&bytes, &recovery), Ok(()));
-    assert_eq!(outcome(&bytes, &file), Ok(()));
-    let length = bytes.len() as u64;
-    let cases = seeded.runs(length);
-    for case in 0..cases.max(length) {
-        let at = usize::try_from(case % length).unwrap();
-        let mut changed = bytes.clone();
-        changed[at] ^= 1 << seeded.case(case).rng().u8(..8);
-        for unlocker in [&recovery, &file] {
-            let refused = outcome(&changed, unlocker);
+/// The bits that can be changed without an error, of all bits of a header; an error that is none of
+/// those that a changed header has is one of them too.
+fn bits_that_pass(bytes: &[u8], outcome: &dyn Fn(&[u8]) -> Result<()>) -> Vec<(usize, u8)> {
+    let mut passed = Vec::new();
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut changed = bytes.to_vec();
+            changed[at] ^= 1 << bit;
             let known = matches!(
-                refused,
+                outcome(&changed),
                 Err(Error::UnlockFailed
                     | Error::Damaged(_)
                     | Error::TooNew(_)
                     | Error::Settings(_))
             );
-            assert!(known, "{}: {refused:?}", seeded.at(&format!("byte {at}")));
+            if !known {
+                passed.push((at, bit));
+            }
         }
     }
+    passed
 }
 
-/// Where the first passphrase slot's memory, passes and lanes stand.
-fn costs_at(bytes: &[u8]) -> usize {
-    let costs: Vec<u8> = [
-        KdfParams::FLOOR.memory_kib(),
-        KdfParams::FLOOR.passes(),
-        KdfParams::FLOOR.lanes(),
-    ]
-    .iter()
-    .flat_map(|cost| cost.to_le_bytes())
-    .collect();
+/// Goal: no bit of a header can be changed. Method: flip all eight of every byte, unlock by each
+/// slot: one that was not touched, mostly, and one that was.
+#[test]
+fn f5_a_header_with_any_bit_changed_does_not_unlock() {
+    let (header, recovery) = header();
+    let file = key_file();
+    let bytes = header.to_bytes();
+    for unlocker in [&recovery, &file] {
+        assert_eq!(outcome(&bytes, unlocker), Ok(()));
+        let passed = bits_that_pass(&bytes, &|changed| outcome(changed, unlocker));
+        assert_eq!(passed, []);
+    }
+    println!("F5: {} bits by two slots, all refused", bytes.len() * 8);
+}
+
+/// Goal: the harness sees a reader that forgets the header's signature. Method: plant one, which
+/// lets the keys sign whatever the header says before it unlocks.
+#[test]
+fn f5_the_harness_sees_a_reader_that_forgets_the_signature() {
+    let (header, recovery) = header();
+    let bytes = header.to_bytes();
+    let keys = Keyring::unlock(&header, &recovery).unwrap();
+    let file = key_file();
+    let forgetful = |changed: &[u8]| {
+        let changed = Header::parse(changed)?;
+        // A slot comes and goes, and what is left is signed.
+        let more = keys.add_slot(&changed, &file, "", KdfParams::FLOOR, NOW)?;
+        let number = more.slots().last().expect("the one that came").number;
+        let signed = keys.remove_slot(&more, number)?;
+        Keyring::unlock(&signed, &recovery).map(drop)
+    };
+    assert_eq!(forgetful(&bytes), Ok(()));
+    let passed = bits_that_pass(&bytes, &forgetful);
+    // Of the other slots nothing but their shape is looked at, and of the signature nothing.
+    let signature = bytes.len() - 32;
+    assert!(passed.contains(&(signature, 0)), "{passed:?}");
+    assert!(passed.iter().any(|(at, _)| *at < signature), "{passed:?}");
+}
+
+/// A cost that can be lowered within the bounds as well as raised: memory, passes, lanes.
+const BASE: [u32; 3] = [limits::KDF_MEMORY_KIB_MIN + 4096, 4, 2];
+
+/// A header like [`header`]'s, with a passphrase slot at [`BASE`], and where its cost stands.
+fn with_passphrase() -> (Vec<u8>, usize, Unlocker, Unlocker) {
+    let code = RecoveryCode::generate();
+    let text = code.to_text().expose().clone();
+    let recovery = Unlocker::RecoveryCode(code);
+    let passphrase = Unlocker::Passphrase(Secret::new("violet harbour mumbles often".into()));
+    let slots = [(&recovery, "code"), (&passphrase, "words")];
+    let [memory, passes, lanes] = BASE;
+    let kdf = KdfParams::new(memory, passes, lanes).unwrap();
+    let (_, header) = Keyring::create(&slots, kdf, NOW).unwrap();
+    let recovery = Unlocker::RecoveryCode(RecoveryCode::parse(&text).unwrap());
+    let bytes = header.to_bytes();
+    let costs = BASE.map(u32::to_le_bytes).concat();
     let at = bytes.windows(12).position(|window| window == costs);
-    at.expect("there is a passphrase slot")
+    let at = at.expect("there is a passphrase slot");
+    (bytes, at, passphrase, recovery)
 }
 
-/// Goal: no cost outside floor and cap is ever worked off, whatever else the header says. Method:
-/// each parameter alone at every edge, and the largest product; reading alone must refuse.
+fn with_costs(bytes: &[u8], at: usize, costs: [u32; 3]) -> Vec<u8> {
+    let mut changed = bytes.to_vec();
+    changed[at..at + 12].copy_from_slice(&costs.map(u32::to_le_bytes).concat());
+    changed
+}
+
+/// [`BASE`] with one parameter changed.
+fn one_changed(which: usize, to: u32) -> [u32; 3] {
+    let mut costs = BASE;
+    costs[which] = to;
+    costs
+}
+
+/// Goal: no cost outside floor and cap is ever worked off: it is refused before anybody is asked
+/// for a passphrase, so that no derivation can have begun. Method: each parameter raised and
+/// lowered to beyond each bound, and the largest product, in a header and in a vault's file:
+/// reading the one and opening the other must refuse. At the bounds themselves reading must not.
 #[test]
 fn f5_a_cost_below_the_floor_or_above_the_cap_is_refused_while_the_header_is_read() {
-    let (header, ..) = header(1);
-    let bytes = header.to_bytes();
-    let at = costs_at(&bytes);
-    let (floor, cap) = (limits::KDF_MEMORY_KIB_MIN, limits::KDF_MEMORY_KIB_MAX);
-    let with = |costs: [u32; 3]| {
-        let mut changed = bytes.clone();
-        for (n, cost) in costs.iter().enumerate() {
-            changed[at + 4 * n..at + 4 * n + 4].copy_from_slice(&cost.to_le_bytes());
-        }
-        changed
-    };
-    for costs in [
-        [0, 3, 1],
-        [8, 3, 1],
-        [floor - 1, 3, 1],
-        [cap + 1, 3, 1],
-        [u32::MAX, 3, 1],
-        [floor, 0, 1],
-        [floor, 1, 1],
-        [floor, 2, 1],
-        [floor, limits::KDF_PASSES_MAX + 1, 1],
-        [floor, u32::MAX, 1],
-        [floor, 3, 0],
-        [floor, 3, limits::KDF_LANES_MAX + 1],
-        [floor, 3, u32::MAX],
-        [cap, limits::KDF_PASSES_MAX, 1],
+    let (bytes, at, ..) = with_passphrase();
+    let bounds = [
+        (limits::KDF_MEMORY_KIB_MIN, limits::KDF_MEMORY_KIB_MAX),
+        (limits::KDF_PASSES_MIN, limits::KDF_PASSES_MAX),
+        (1, limits::KDF_LANES_MAX),
+    ];
+    let work = u32::try_from(limits::KDF_WORK_KIB_PASSES_MAX / 4).unwrap();
+    let mut outside = vec![
+        [work + 1, 4, 2],
+        [limits::KDF_MEMORY_KIB_MAX, limits::KDF_PASSES_MAX, 1],
         [u32::MAX, u32::MAX, u32::MAX],
-    ] {
-        let refused = Header::parse(&with(costs)).err();
-        assert!(
-            matches!(refused, Some(Error::Settings(_))),
-            "{costs:?}: {refused:?}"
-        );
+        [0, 0, 0],
+    ];
+    for (which, (floor, cap)) in bounds.into_iter().enumerate() {
+        for to in [0, floor - 1, cap + 1, 1 << 31, u32::MAX] {
+            outside.push(one_changed(which, to));
+        }
+        for to in [floor, cap] {
+            let inside = with_costs(&bytes, at, one_changed(which, to));
+            assert!(Header::parse(&inside).is_ok(), "parameter {which}: {to}");
+        }
     }
-    assert!(Header::parse(&with([floor, 3, 1])).is_ok());
+    let disk = Faulty::default();
+    let store = Store::on_backend(&disk, Some(&bytes)).unwrap();
+    for costs in outside {
+        let changed = with_costs(&bytes, at, costs);
+        let refused = Header::parse(&changed).err();
+        let refuses = |error| matches!(error, Some(Error::Settings(_)));
+        assert!(refuses(refused), "{costs:?}");
+        let write = store.write().unwrap();
+        write.put_header(&changed).unwrap();
+        write.commit().unwrap();
+        let opened = Vault::open_on_disk(
+            &Faulty::of(disk.image()),
+            Settings::default(),
+            Clock::test(NOW),
+        );
+        assert!(refuses(opened.err()), "{costs:?}");
+    }
 }
 
-/// Goal: within the bounds no cost, salt or label can be changed either, and the words are always
-/// the same. Method: raise each, change each, and unlock by the passphrase.
+/// Goal: within the bounds no cost can be changed either, and the words are always the same.
+/// Method: raise and lower each, by the least and by more; unlock by the passphrase, which derives
+/// at the changed cost, and by a slot that was not touched, which the signature alone stops.
 #[test]
-fn f5_a_passphrase_slot_that_was_changed_within_the_bounds_does_not_unlock() {
-    let (header, ..) = header(1);
-    let passphrase = Unlocker::Passphrase(Secret::new("violet harbour mumbles often".into()));
-    let bytes = header.to_bytes();
-    let at = costs_at(&bytes);
-    // Memory by 1 KiB, passes from 3 to 4 (two bits), lanes from 1 to 3, label, salt, check, key.
-    let changes: [&[(usize, u8)]; 7] = [
-        &[(at, 1)],
-        &[(at + 4, 7)],
-        &[(at + 8, 2)],
-        &[(at - 1, 1)],
-        &[(at + 12, 1)],
-        &[(at + 28, 1)],
-        &[(at + 60, 1)],
+fn f5_a_cost_raised_or_lowered_within_the_bounds_does_not_unlock() {
+    let (bytes, at, passphrase, recovery) = with_passphrase();
+    for unlocker in [&passphrase, &recovery] {
+        assert_eq!(outcome(&bytes, unlocker), Ok(()));
+    }
+    let [memory, passes, lanes] = BASE;
+    let changes = [
+        (0, [memory - 1, memory + 1, memory - 4096, memory + 4096]),
+        (1, [passes - 1, passes + 1, passes + 2, passes + 3]),
+        (2, [lanes - 1, lanes + 1, lanes + 2, lanes + 6]),
     ];
-    for change in changes {
-        let mut changed = bytes.clone();
-        for (at, by) in change {
-            changed[*at] ^= by;
+    for (which, values) in changes {
+        for to in values {
+            let changed = with_costs(&bytes, at, one_changed(which, to));
+            for unlocker in [&passphrase, &recovery] {
+                let refused = outcome(&changed, unlocker);
+                assert_eq!(refused, Err(Error::UnlockFailed), "{which} to {to}");
+            }
         }
-        let refused = outcome(&changed, &passphrase);
-        assert_eq!(refused, Err(Error::UnlockFailed), "{change:?}");
+    }
+}
+
+/// Goal: nor can a salt, a label, or what is wrapped. Method: change each in the passphrase's slot.
+#[test]
+fn f5_a_passphrase_slot_that_was_changed_does_not_unlock() {
+    let (bytes, at, passphrase, recovery) = with_passphrase();
+    // After the costs: salt, check, nonce, root key, tag. Before them: the label.
+    for place in [
+        at - 1,
+        at + 12,
+        at + 27,
+        at + 28,
+        at + 60,
+        at + 84,
+        at + 131,
+    ] {
+        let mut changed = bytes.clone();
+        changed[place] ^= 1;
+        for unlocker in [&passphrase, &recovery] {
+            let refused = outcome(&changed, unlocker);
+            assert_eq!(refused, Err(Error::UnlockFailed), "{}", place - at);
+        }
     }
 }
 
@@ -150,8 +228,8 @@ fn f5_a_passphrase_slot_that_was_changed_within_the_bounds_does_not_unlock() {
 /// not touched.
 #[test]
 fn f5_slots_and_terms_cannot_be_moved_doubled_or_taken_away() {
-    let (whole, recovery, _) = header(0);
-    let (other, ..) = header(0);
+    let (whole, recovery) = header();
+    let (other, _) = header();
     let made = |change: &dyn Fn(&mut crate::seal::Rebuilt<'_>)| {
         let mut changed = whole.clone();
         change(&mut changed.rebuilt());
@@ -163,6 +241,14 @@ fn f5_slots_and_terms_cannot_be_moved_doubled_or_taken_away() {
         (
             "a slot doubled",
             made(&|h| h.slots.push(h.slots[1].clone())),
+        ),
+        (
+            "a slot doubled in its place",
+            made(&|h| h.slots.insert(0, h.slots[0].clone())),
+        ),
+        (
+            "a slot put over another",
+            made(&|h| h.slots[2] = h.slots[1].clone()),
         ),
         ("a slot taken away", made(&|h| drop(h.slots.pop()))),
         (

@@ -6,6 +6,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use super::running::{CPU_MAX, timed};
 use super::seeded::Seeded;
 use super::*;
 use crate::vault::Wreck;
@@ -36,7 +37,9 @@ fn taken(image: &Image, bytes: Vec<u8>) -> Result<(Versions, bool)> {
 
 /// Per mille of the image's records that came through as they were last written.
 fn yielded(image: &Image, bytes: Vec<u8>, what: &str) -> usize {
-    let (taken, complete) = match taken(image, bytes) {
+    let (outcome, busy) = timed(|| taken(image, bytes));
+    assert!(busy <= CPU_MAX, "{what}: busy for {busy:?}");
+    let (taken, complete) = match outcome {
         Ok(taken) => taken,
         // Without its header nothing of a vault can be opened, and salvage says so.
         Err(Error::Damaged(_) | Error::UnlockFailed) => return 0,
@@ -99,7 +102,7 @@ fn f2_salvage_brings_back_what_a_lost_page_did_not_hold() {
 }
 
 /// Puts an image on the disk as a vault's data directory.
-fn lay_out(bytes: &[u8], directory: &Path) {
+pub(super) fn lay_out(bytes: &[u8], directory: &Path) {
     let mode = |path: &Path, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
