@@ -98,6 +98,8 @@ pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
 pub const STORE_LAYER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest wait for reads that have begun when the file is opened anew: most take microseconds.
 pub const STORE_READERS_WAIT_MAX: Duration = Duration::from_secs(1);
+/// Records that do not open and are told of one by one, in one run of the process.
+pub const SPOILT_TOLD_MAX: usize = 1000;
 /// Most writes in one commit. Beyond 100 a group gains little and its first waiter waits longer.
 pub const COMMIT_GROUP_MAX: usize = 256;
 /// Records of one transaction of a copy that is being made: a copy takes the memory of one of them.
@@ -287,7 +289,8 @@ pub const MIN_TTL_MAX: Duration = Duration::from_secs(86_400);
 /// Two readings of one machine's clock that differ by more, in the wrong direction, are no
 /// wavering: the clock was set back between them.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
-/// After a clock was set back what expires is refreshed within this long, and not all at once.
+/// What was uploaded without an end, and after a clock was set back what expires, is refreshed
+/// within this long, and not all at once.
 pub const REDATE_SPREAD: Duration = Duration::from_secs(60);
 /// Longest a record may tell anybody to wait: a back-off, or a `Retry-After` and its jitter. Told
 /// to wait longer, it was told by another clock.

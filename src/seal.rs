@@ -149,13 +149,22 @@ impl Keyring {
             .slots
             .iter()
             .filter(|slot| slot.kind == unlocker.kind());
+        let mut untried = None;
         for slot in candidates {
-            if let Some(found) = slot.unwrap(unlocker, &header.vault_id)? {
-                root = Some(found);
-                break;
+            match slot.unwrap(unlocker, &header.vault_id) {
+                Ok(Some(found)) => {
+                    root = Some(found);
+                    break;
+                }
+                Ok(None) => {}
+                // A slot whose memory cannot be had here must not hide the ones after it.
+                Err(error) => untried = Some(error),
             }
         }
         let Some(root) = root else {
+            if let Some(error) = untried {
+                return Err(error);
+            }
             // S2: a wrong code or key file costs what a wrong passphrase costs.
             if unlocker.kind() != SlotKind::Passphrase {
                 let passphrase = Unlocker::Passphrase(Secret::new(String::new()));

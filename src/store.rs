@@ -142,7 +142,8 @@ impl Index {
     }
 }
 
-const HEADER: Definition = TableDefinition::new("header");
+const HEADER_NAME: &str = "header";
+const HEADER: Definition = TableDefinition::new(HEADER_NAME);
 const HEADER_KEY: &[u8] = b"header";
 
 /// An open store.
@@ -315,6 +316,11 @@ impl Store {
     pub fn is_for_reading_alone(&self) -> bool {
         let open = self.open.read().expect("no holder panics");
         open.as_ref().is_some_and(|open| open.refuses.is_some())
+    }
+
+    /// Lets nobody read or write until it is opened anew; other processes are kept out.
+    pub fn shut(&self) {
+        drop(self.open.write().expect("no holder panics").take());
     }
 
     /// Closes the file and lets other processes have it.

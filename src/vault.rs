@@ -78,6 +78,7 @@ pub use crate::store::Progress;
 use self::access::Gate;
 use self::audit::Directory;
 use self::backup::Desk;
+use self::due::Spoilt;
 use self::line::Line;
 use self::rotation::Rotator;
 use self::time::Doubt;
@@ -156,6 +157,8 @@ struct Inner {
     locked_because: Mutex<Option<&'static str>>,
     /// What was written before the clock was found to be set back.
     doubt: Mutex<Doubt>,
+    /// What the schedule passed over, since it does not open.
+    spoilt: Spoilt,
 }
 
 impl Vault {
@@ -175,6 +178,7 @@ impl Vault {
             verifying: Mutex::default(),
             locked_because: Mutex::default(),
             doubt: Mutex::default(),
+            spoilt: Spoilt::default(),
         }))
     }
 

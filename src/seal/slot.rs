@@ -359,6 +359,12 @@ pub fn check_passphrase(passphrase: &Secret<String>) -> Result<()> {
     if text.len() > limits::PASSPHRASE_BYTES_MAX {
         return Err(Error::invalid("a passphrase has at most 4096 bytes"));
     }
+    if RecoveryCode::parse(text).is_some() {
+        // It would be taken for one when it is typed, and open nothing.
+        return Err(Error::invalid(
+            "this has the shape of a recovery code; take something else",
+        ));
+    }
     let estimate = zxcvbn::zxcvbn(text, &["strongroom"]);
     if u8::from(estimate.score()) < limits::PASSPHRASE_SCORE_MIN {
         let warning = estimate
@@ -433,5 +439,7 @@ mod tests {
         }
         let strong = Secret::new(String::from("violet harbour mumbles often"));
         assert!(check_passphrase(&strong).is_ok());
+        let code = RecoveryCode::generate().to_text();
+        assert!(check_passphrase(&code).is_err(), "it would be misread");
     }
 }

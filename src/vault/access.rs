@@ -10,15 +10,18 @@
 //! It never: lets a decision depend on what is stored.
 
 mod known;
+mod strangers;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, RwLock, Weak};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock, Weak};
 
 use self::known::KnownKeys;
+use self::strangers::Strangers;
 use super::anchor::{Anchor, AnchorStatus};
 use super::audit::{Audit, Entry};
-use super::ledger::Ledger;
 use super::receipt::Receipt;
 use super::writer::{Tx, Writer};
 use crate::clock::{Clock, Timestamp};
@@ -28,19 +31,6 @@ use crate::model::{LinkId, Scopes, TokenId};
 use crate::seal::{Keyring, Purpose};
 use crate::secret::Secret;
 use crate::store::Store;
-
-/// Counts one more; how many there were since the last entry, where another is due.
-fn count_stranger(strangers: &Mutex<Strangers>, now: Timestamp) -> Option<u64> {
-    let mut strangers = strangers.lock().expect("no holder panics");
-    strangers.since_last_entry += 1;
-    // A clock that was set back must not silence the trail until it has caught up.
-    let is_past = strangers.last_entry_at <= now;
-    if is_past && now.since(strangers.last_entry_at) < STRANGERS_EVERY {
-        return None;
-    }
-    strangers.last_entry_at = now;
-    Some(std::mem::take(&mut strangers.since_last_entry))
-}
 
 /// What an unlocked vault holds. Its fields are this file's.
 pub(super) struct Open {
@@ -57,32 +47,30 @@ pub(super) struct KeptKey {
     pub(super) hash: [u8; 32],
 }
 
-/// Failed authentications, counted so that a flood of them cannot fill the disk.
-#[derive(Default)]
-struct Strangers {
-    since_last_entry: u64,
-    last_entry_at: Timestamp,
-}
-
 /// The gate.
 pub(super) struct Gate {
     open: RwLock<Option<Arc<Open>>>,
     clock: Clock,
-    strangers: Mutex<Strangers>,
-    visitors: Mutex<Strangers>,
+    strangers: Strangers,
+    visitors: Strangers,
+    /// An unlock is not on record yet: nobody but the vault itself is let in.
+    held: AtomicBool,
 }
-
-/// At most one audit entry about failed authentications in this time.
-const STRANGERS_EVERY: Duration = Duration::from_secs(1);
 
 impl Gate {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             open: RwLock::new(None),
             clock,
-            strangers: Mutex::default(),
-            visitors: Mutex::default(),
+            strangers: Strangers::default(),
+            visitors: Strangers::default(),
+            held: AtomicBool::new(false),
         }
+    }
+
+    /// Keeps everybody but the vault itself out, or no more.
+    pub(super) fn hold(&self, is_held: bool) {
+        self.held.store(is_held, Ordering::Release);
     }
 
     /// Lets callers in: the vault is unlocked.
@@ -90,7 +78,6 @@ impl Gate {
         &self,
         store: &Arc<Store>,
         keys: Arc<Keyring>,
-        ledger: Ledger,
         audit: Audit,
         access_keys: HashMap<String, Arc<KeptKey>>,
         anchor: Option<Arc<Anchor>>,
@@ -101,7 +88,6 @@ impl Gate {
         let writer = Writer::start(
             Arc::clone(store),
             Arc::clone(&keys),
-            ledger,
             Arc::clone(&audit),
             anchor.clone(),
             self.clock.clone(),
@@ -126,6 +112,9 @@ impl Gate {
     pub(super) fn shut(&self) {
         let open = self.open.write().expect("no holder panics").take();
         if let Some(open) = open {
+            if let Err(error) = open.audit.flush() {
+                tracing::warn!(%error, "the last entries of the trail may not be on the disk");
+            }
             open.writer.stop();
             open.audit.stop();
             if let Some(anchor) = &open.anchor {
@@ -154,6 +143,15 @@ impl Gate {
 
     pub(super) fn is_open(&self) -> bool {
         self.open.read().expect("no holder panics").is_some()
+    }
+
+    /// What is open to `caller`; none is a stranger.
+    fn opened_to(&self, caller: Option<&Caller>) -> Result<Arc<Open>> {
+        let is_own = caller.is_some_and(|caller| matches!(caller.who, Who::Local));
+        match self.held.load(Ordering::Acquire) && !is_own {
+            true => Err(Error::Locked),
+            false => self.opened(),
+        }
     }
 
     fn opened(&self) -> Result<Arc<Open>> {
@@ -192,7 +190,7 @@ impl Gate {
         bearer: Option<&Secret<String>>,
         from: &str,
     ) -> Result<Caller> {
-        let open = self.opened()?;
+        let open = self.opened_to(None)?;
         let now = self.clock.now();
         let known = bearer.and_then(|bearer| known_key(&open, bearer.expose(), now));
         match known {
@@ -209,7 +207,7 @@ impl Gate {
     }
 
     fn record_stranger(&self, open: &Open, from: &str, now: Timestamp) -> Result<()> {
-        let Some(count) = count_stranger(&self.strangers, now) else {
+        let Some(count) = self.strangers.count(now) else {
             return Ok(());
         };
         open.audit.append(Entry {
@@ -229,7 +227,7 @@ impl Gate {
     /// [`Error::Locked`], [`Error::AuditUnavailable`].
     pub(super) fn record_visitor(&self, link: LinkId, from: &str, why: &str) -> Result<()> {
         let now = self.clock.now();
-        let Some(count) = count_stranger(&self.visitors, now) else {
+        let Some(count) = self.visitors.count(now) else {
             return Ok(());
         };
         self.opened()?.audit.append(Entry {
@@ -252,7 +250,7 @@ impl Gate {
         action: Action,
         target: &Target<'_>,
     ) -> Result<Permit> {
-        let open = self.opened()?;
+        let open = self.opened_to(Some(caller))?;
         let now = self.clock.now();
         let entry = Entry {
             at: now,

@@ -172,6 +172,14 @@ impl Audit {
         (durable.seq, durable.hash)
     }
 
+    /// Makes everything that is written durable.
+    ///
+    /// # Errors
+    /// [`Error::AuditUnavailable`].
+    pub(super) fn flush(&self) -> Result<()> {
+        self.shared.lock().sync()
+    }
+
     /// The last entry's number.
     pub(super) fn last_seq(&self) -> u64 {
         self.shared.lock().head().seq

@@ -3,13 +3,17 @@
 //!
 //! It promises: a look costs an index entry for what is passed over, and opens only what it hands
 //! out; bringing tokens forward never touches a record whose refresh is in flight, since that would
-//! throw its outcome away (V8).
+//! throw its outcome away (V8); a record that does not open is told of and passed over, so that one
+//! that is damaged keeps nobody else's from being refreshed.
 //! It never: refreshes, or hands out a secret.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
 
 use super::Vault;
 use super::index::{Indexer, PART, TOKEN_KEY, TokenKey, due_key, from_due_key};
 use super::kept::{open_cold, open_hot, put, read};
-use super::renew::intent;
+use super::renew::{intent, open_intent};
 use super::writer::Tx;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -19,6 +23,18 @@ use crate::model::token::{Record, TokenState};
 use crate::model::{AppId, TokenId, plan};
 use crate::secret::chance;
 use crate::store::{Index, Records, Scan, View};
+
+/// Records that do not open, as far as they were told of.
+#[derive(Default)]
+pub(super) struct Spoilt(Mutex<HashSet<Vec<u8>>>);
+
+impl Spoilt {
+    /// True where this one was not told of yet.
+    fn is_new(&self, place: &[u8]) -> bool {
+        let mut told = self.0.lock().expect("no holder panics");
+        told.len() < limits::SPOILT_TOLD_MAX && told.insert(place.to_vec())
+    }
+}
 
 /// Where a token lies: a name that says nothing.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -107,15 +123,19 @@ impl Vault {
         })?;
         let mut due = Vec::with_capacity(places.len());
         for place in places {
-            // The index is not sealed: an entry without a record is refused, not followed.
-            let sealed = view.record(Records::Tokens, &place.0)?.ok_or_else(|| {
-                Error::Damaged("an entry of the due table leads to no token".into())
-            })?;
-            let (_, record, _) = open_hot(permit.keys(), &place.0, &sealed)?;
-            due.push(Due {
-                id: record.id,
-                place,
+            // The index is not sealed: an entry without a record is told of, not followed.
+            let opened = view.record(Records::Tokens, &place.0).and_then(|sealed| {
+                let sealed = sealed.ok_or_else(|| {
+                    Error::Damaged("an entry of the due table leads to no token".into())
+                })?;
+                open_hot(permit.keys(), &place.0, &sealed)
             });
+            if let Some((_, record, _)) = self.sound(&place.0, opened)? {
+                due.push(Due {
+                    id: record.id,
+                    place,
+                });
+            }
         }
         Ok((due, next))
     }
@@ -148,26 +168,55 @@ impl Vault {
         let Some(sealed) = self.store().read()?.record(Records::Tokens, &place.0)? else {
             return Ok(false);
         };
-        let (_, _, due) = open_hot(permit.keys(), &place.0, &sealed)?;
-        Ok(due.is_some_and(|due| due <= now))
+        let opened = self.sound(&place.0, open_hot(permit.keys(), &place.0, &sealed))?;
+        Ok(opened.is_some_and(|(_, _, due)| due.is_some_and(|due| due <= now)))
     }
 
-    /// Tokens whose refresh had begun when the process ended: each is tried once, at once.
+    /// What opened, or nothing where it is damaged or too new: told of once.
     ///
     /// # Errors
-    /// [`Error::Locked`], [`Error::Damaged`].
+    /// Those that are of the disk, or of the vault.
+    pub(super) fn sound<T>(&self, place: &[u8], opened: Result<T>) -> Result<Option<T>> {
+        match opened {
+            Ok(opened) => Ok(Some(opened)),
+            Err(error @ (Error::Damaged(_) | Error::TooNew(_))) => {
+                if self.0.spoilt.is_new(place) {
+                    tracing::error!(%error, "passed over by the schedule; `strongroom check` names it");
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tokens whose refresh had begun and not come to an outcome when the process ended, the latest
+    /// first: each is tried once, at once. An intent that an outcome has left open, since it was
+    /// not known what became of the refresh token, names an older version and waits its time.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Storage`].
     pub fn interrupted(&self, caller: &Caller) -> Result<Vec<TokenId>> {
         let permit = self
             .gate()
             .permit(caller, Action::Refresh, &Target::default())?;
         let view = self.store().read()?;
-        let mut ids = Vec::new();
-        view.scan_records(Records::Intents, b"", None, &mut |place, _| {
-            if let Some(sealed) = view.record(Records::Tokens, place)? {
-                ids.push(open_hot(permit.keys(), place, &sealed)?.1.id);
+        let mut found: Vec<(Timestamp, TokenId)> = Vec::new();
+        view.scan_records(Records::Intents, b"", None, &mut |place, sealed| {
+            let Some(token) = view.record(Records::Tokens, place)? else {
+                return Ok(Scan::Go);
+            };
+            let version = token.version();
+            let opened = open_intent(permit.keys(), place, &sealed)
+                .and_then(|intent| Ok((intent, open_hot(permit.keys(), place, &token)?)));
+            if let Some((intent, (_, record, _))) = self.sound(place, opened)?
+                && intent.version == version
+            {
+                found.push((intent.at, record.id));
             }
             Ok(Scan::Go)
         })?;
+        found.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        let ids: Vec<TokenId> = found.into_iter().map(|(_, id)| id).collect();
         if !ids.is_empty() {
             permit.record(&format!("{} interrupted refreshes found", ids.len()), None)?;
         }
@@ -193,8 +242,10 @@ impl Vault {
                 &prefix,
                 after.as_ref().map(TokenKey::as_slice),
                 &mut |key, sealed| {
-                    let (place, record, _) = open_hot(permit.keys(), key, &sealed)?;
-                    if may_be_hastened(&record, now) {
+                    let opened = self.sound(key, open_hot(permit.keys(), key, &sealed))?;
+                    if let Some((place, record, _)) = opened
+                        && may_be_hastened(&record, now)
+                    {
                         places.push(place);
                     }
                     let is_full = places.len() == limits::HASTEN_BATCH_MAX;

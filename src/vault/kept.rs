@@ -47,6 +47,18 @@ pub enum NewCredential {
 }
 
 impl NewCredential {
+    /// True for an access token that may have ended long ago, for all that anybody said.
+    pub(super) fn is_of_unknown_age(&self) -> bool {
+        matches!(
+            self,
+            Self::Uploaded {
+                access_token: Some(_),
+                expires_at: None,
+                ..
+            }
+        )
+    }
+
     /// Refuses what is empty or too long, and an upload of nothing.
     pub(super) fn check(&self) -> Result<()> {
         let secrets = match self {
@@ -154,16 +166,25 @@ pub(super) fn build(
             refresh_token,
             expires_at,
         } => {
-            // What is left of its life is not the lifetime of those that follow it.
-            record.expires_at = expires_at;
             record.value = access_token;
             cold.refresh_token = refresh_token.or(cold.refresh_token.take());
             record.has_refresh_token = cold.refresh_token.is_some();
+            // What is left of its life is not the lifetime of those that follow it.
+            record.expires_at = expires_at.or_else(|| guessed_end(app, &record, now));
             "uploaded"
         }
     };
     plan::remember(&mut cold, now, what, by);
     Ok((record, cold))
+}
+
+/// The end of an uploaded token that came without one, where it can be refreshed: the same guess as
+/// for a provider that says none.
+fn guessed_end(app: &App, record: &Record, now: Timestamp) -> Option<Timestamp> {
+    let default_s = app.oauth().and_then(|oauth| oauth.default_lifetime_s);
+    let guess = || plan::expiry(now, None, record.lifetime_s, default_s, true).0;
+    let is_wanted = record.has_refresh_token && record.value.is_some();
+    is_wanted.then(guess).flatten()
 }
 
 fn kind_of(app: &App, credential: &NewCredential) -> Result<TokenKind> {
@@ -213,22 +234,22 @@ pub(super) fn put(
     old_due: Option<Timestamp>,
 ) -> Result<()> {
     let due = plan::due_at(record, chance());
-    put_due(tx, place, (record, cold), old_due, due)
+    put_due(tx, place, (record, cold), old_due, due).map(drop)
 }
 
-/// [`put`], with the moment it falls due.
+/// [`put`], with the moment it falls due. The record's version comes back.
 pub(super) fn put_due(
     tx: &mut Tx<'_>,
     place: &TokenKey,
     (record, cold): (&Record, &Cold),
     old_due: Option<Timestamp>,
     due: Option<Timestamp>,
-) -> Result<()> {
+) -> Result<u64> {
     if let Some(old) = old_due {
         tx.remove_entry(Index::Due, &due_key(old, place));
     }
     let hot = encode(&HotRow::new(record, due));
-    tx.put(
+    let version = tx.put(
         Records::Tokens,
         place,
         &[&hot, &encode(&ColdRow::new(cold))],
@@ -236,7 +257,7 @@ pub(super) fn put_due(
     for (index, key, value) in entries(place, record.id, due) {
         tx.put_entry(index, &key, &value);
     }
-    Ok(())
+    Ok(version)
 }
 
 /// The index entries of a token: index, key and value.

@@ -207,16 +207,17 @@ impl Vault {
         let permit = self
             .gate()
             .permit(caller, Action::Refresh, &Target::default())?;
-        let now = self.clock().now();
+        let (now, this) = (self.clock().now(), self.clone());
         permit.write_as("ended links are forgotten", None, move |tx| {
             let mut old: Vec<Link> = Vec::new();
             tx.view()
                 .scan_records(Records::Links, b"", None, &mut |place, sealed| {
-                    let link = open(tx.keys(), place, &sealed)?.link;
-                    let is_from_later = link.created_at > now.plus(limits::LINK_MEMORY);
-                    if link.expires_at.plus(limits::LINK_MEMORY) <= now || is_from_later {
-                        old.push(link);
-                    }
+                    let opened = this.sound(place, open(tx.keys(), place, &sealed))?;
+                    let is_old = |link: &Link| {
+                        let is_from_later = link.created_at > now.plus(limits::LINK_MEMORY);
+                        link.expires_at.plus(limits::LINK_MEMORY) <= now || is_from_later
+                    };
+                    old.extend(opened.map(|kept| kept.link).filter(is_old));
                     Ok(if old.len() < limits::COMMIT_GROUP_MAX {
                         Scan::Go
                     } else {

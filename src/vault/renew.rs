@@ -3,7 +3,8 @@
 //! It promises:
 //! * V7 A refresh token leaves for its provider only after an intent naming it is durable.
 //! * V8 An outcome is applied only to the record version the intent names: a removal or a new
-//!   connection meanwhile wins.
+//!   connection meanwhile wins. Where that lives on the refresh token that was spent, it gets the
+//!   one that came for it.
 //! * V9 After an attempt whose outcome is unknown, the intent stays, so that a later
 //!   `invalid_grant` is told as an interrupted refresh and never as a revocation.
 //!
@@ -14,7 +15,7 @@ use std::time::Duration;
 use super::Vault;
 use super::apps::{self, AppSecrets};
 use super::index::{Indexer, TokenKey};
-use super::kept::{Kept, find, open_cold, put, read};
+use super::kept::{Kept, find, open_cold, put, put_due, read};
 use super::receipt::Receipt;
 use super::records::{Intent, decode, encode};
 use super::time::Doubt;
@@ -25,9 +26,9 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target, Who};
 use crate::model::plan::{self, Verdict};
-use crate::model::token::{Grant, Record, Summary, TokenState};
+use crate::model::token::{Cold, Grant, Record, Summary, TokenState};
 use crate::model::{Address, Owner, TokenId};
-use crate::seal::digest;
+use crate::seal::{Keyring, Sealed, digest};
 use crate::secret::{Secret, hex};
 use crate::store::{Records, View};
 
@@ -205,6 +206,15 @@ impl Vault {
             if record.state != TokenState::Active {
                 return Ok(Begin::Hopeless);
             }
+            // Whoever rejects what was brought this moment would reject the next as well: a
+            // provider is not asked in a circle.
+            if ask
+                .rejected
+                .is_some_and(|rejected| holds(record, &rejected))
+                && let Some(until) = plan::just_refreshed_until(record, now)
+            {
+                return Ok(Begin::Wait(until));
+            }
             if let Some(not_before) = need
                 .wait(record, now)
                 .filter(|not_before| *not_before > now)
@@ -230,7 +240,7 @@ impl Vault {
         let now = job.answered_at.unwrap_or_else(|| self.clock().now());
         let by = caller.name();
         let (place, version, id) = (job.place, job.version, job.id);
-        let was_uncertain = job.uncertain;
+        let (was_uncertain, spent) = (job.uncertain, job.refresh_token.clone());
         let doubt = self.doubt();
         let default_s = job.default_lifetime_s();
         permit.write_as(&word_for(&verdict), Some(id), move |tx| {
@@ -238,6 +248,9 @@ impl Vault {
                 return Ok(Finish::Superseded);
             };
             if kept.sealed.version() != version {
+                if let Verdict::Renewed(grant) = verdict {
+                    hand_down(tx, kept, (id, &spent), grant, now)?;
+                }
                 return Ok(Finish::Superseded);
             }
             let mut record = kept.record;
@@ -361,6 +374,46 @@ fn begin(tx: &mut Tx<'_>, kept: &Kept, now: Timestamp) -> Result<Begin> {
     })))
 }
 
+/// Gives a record that came in the place of the one that was refreshed, and lives on the refresh
+/// token that was spent, the one that came for it. All else of it is newer and stays.
+fn hand_down(
+    tx: &mut Tx<'_>,
+    kept: Kept,
+    (id, spent): (TokenId, &Secret<String>),
+    grant: Grant,
+    now: Timestamp,
+) -> Result<()> {
+    let Some(newest) = grant.refresh_token else {
+        return Ok(());
+    };
+    let mut cold = open_cold(tx.keys(), &kept.place, &kept.sealed)?;
+    let is_spent = |held: &Secret<String>| held.equals(spent.expose().as_bytes());
+    if kept.record.id != id || !cold.refresh_token.as_ref().is_some_and(is_spent) {
+        return Ok(());
+    }
+    cold.refresh_token = Some(newest);
+    plan::remember(&mut cold, now, "refresh token renewed", "scheduler");
+    put_due(tx, &kept.place, (&kept.record, &cold), kept.due, kept.due)?;
+    tx.remove(Records::Intents, &kept.place);
+    Ok(())
+}
+
+/// Lets the intent of a record go that a newer one, of this version, has come in the place of;
+/// where that lives on the refresh token it names, which may be spent, it stays and names that.
+pub(super) fn follow(tx: &mut Tx<'_>, place: &TokenKey, cold: &Cold, version: u64) -> Result<()> {
+    let Some(open) = intent(tx, place)? else {
+        return Ok(());
+    };
+    let held = cold.refresh_token.as_ref().map(fingerprint);
+    if held.as_ref() != Some(&open.spent) {
+        tx.remove(Records::Intents, place);
+        return Ok(());
+    }
+    let follows = Intent { version, ..open };
+    tx.put(Records::Intents, place, &[&encode(&follows)])?;
+    Ok(())
+}
+
 /// Tells a refresh token from another without holding it.
 fn fingerprint(refresh_token: &Secret<String>) -> String {
     hex(&digest(&[
@@ -374,6 +427,10 @@ pub(super) fn intent(tx: &Tx<'_>, place: &TokenKey) -> Result<Option<Intent>> {
     let Some(sealed) = tx.view().record(Records::Intents, place)? else {
         return Ok(None);
     };
-    let plain = tx.keys().open(Records::Intents.name(), place, &sealed, 0)?;
-    decode(&plain).map(Some)
+    open_intent(tx.keys(), place, &sealed).map(Some)
+}
+
+/// Opens an intent's record.
+pub(super) fn open_intent(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<Intent> {
+    decode(&keys.open(Records::Intents.name(), place, sealed, 0)?)
 }

@@ -15,4 +15,5 @@ mod given;
 mod image;
 mod load;
 mod powercut;
+mod spoilt;
 mod trouble;

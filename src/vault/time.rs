@@ -112,8 +112,11 @@ impl Vault {
                 b"",
                 after.as_ref().map(TokenKey::as_slice),
                 &mut |key, sealed| {
-                    let (place, record, _) = open_hot(permit.keys(), key, &sealed)?;
-                    if is_misdated(&record, doubt.since(sealed.version()), now) {
+                    let since = doubt.since(sealed.version());
+                    let opened = self.sound(key, open_hot(permit.keys(), key, &sealed))?;
+                    if let Some((place, record, _)) = opened
+                        && is_misdated(&record, since, now)
+                    {
                         places.push(place);
                     }
                     let is_full = places.len() == limits::HASTEN_BATCH_MAX;

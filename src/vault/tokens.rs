@@ -11,9 +11,9 @@ use super::Vault;
 use super::access::Permit;
 use super::apps::{self, AppSecrets};
 use super::index::{Indexer, PART, TokenKey};
-use super::kept::{Doomed, Kept, NewToken, build, doom, find, open_cold, open_hot, put, read};
+use super::kept::{Doomed, Kept, NewToken, build, doom, find, open_cold, open_hot, put_due, read};
 use super::receipt::Receipt;
-use super::renew::RefreshJob;
+use super::renew::{self, RefreshJob};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -22,7 +22,7 @@ use crate::model::plan::{self, Fit, fit};
 use crate::model::token::{Cold, Grant, ReconnectReason, Record, Summary, TokenKind, TokenState};
 use crate::model::{Account, AppId, Owner, Scopes, TokenId};
 use crate::seal::Sealed;
-use crate::secret::Secret;
+use crate::secret::{Secret, chance};
 use crate::store::{Records, Scan, View};
 
 /// What a caller wants to be handed.
@@ -271,9 +271,15 @@ impl Vault {
                 .map(|old| open_cold(tx.keys(), &place, &old.sealed))
                 .transpose()?;
             let before = old.as_ref().map(|old| &old.record).zip(old_cold);
+            let is_of_unknown_age = new.credential.is_of_unknown_age();
             let (record, cold) = build(&app.app, new, before, &by, now)?;
-            put(tx, &place, &record, &cold, old.and_then(|old| old.due))?;
-            tx.remove(Records::Intents, &place);
+            let due = plan::due_at(&record, chance()).map(|due| match is_of_unknown_age {
+                true => now.plus(limits::REDATE_SPREAD.mul_f64(chance())),
+                false => due,
+            });
+            let old_due = old.and_then(|old| old.due);
+            let version = put_due(tx, &place, (&record, &cold), old_due, due)?;
+            renew::follow(tx, &place, &cold, version)?;
             Ok(record.summary())
         })
     }

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::access::Gate;
 use super::anchor::Anchor;
 use super::audit::{Audit, Directory};
 use super::create::unfinished;
@@ -84,7 +83,10 @@ impl Vault {
                 return Err(error);
             }
         };
+        // Nobody is let in before the unlock is on record and its anchor knows the file.
+        self.gate().hold(true);
         let outcome = self.unlock_with(keys, &stored, (&turn, from));
+        self.gate().hold(false);
         let why = outcome.as_ref().err().map(Error::code);
         if let Err(error) = &outcome {
             tracing::error!(%error, "the vault stays locked");
@@ -168,15 +170,8 @@ impl Vault {
         let set_back = self.doubt_clock(&ledger, &audit);
         let known = keys::load(&keys, &view)?;
         drop(view);
-        Gate::open(
-            self.gate(),
-            &self.0.store,
-            keys,
-            ledger,
-            audit,
-            known,
-            anchor,
-        )?;
+        self.gate()
+            .open(&self.0.store, keys, audit, known, anchor)?;
         Ok((fault, set_back))
     }
 

@@ -18,6 +18,7 @@
 pub(super) mod books;
 mod reseal;
 mod trouble;
+mod tx;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,18 +29,18 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use self::books::Books;
 pub(super) use self::reseal::{Batch, Ending, count, tables};
 use self::trouble::Trouble;
-use super::anchor::{Anchor, AnchorId};
+pub(super) use self::tx::Tx;
+use super::anchor::Anchor;
 use super::audit::Audit;
 use super::ledger::{self, Ledger};
 use super::receipt::Receipt;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::seal::{Context, Header, Keyring, Sealed, digest};
-use crate::store::{Index, Read, Records, Scan, Store, View, Write};
+use crate::seal::{Keyring, digest};
+use crate::store::{Read, Records, Store, Write};
 
 /// Told how the commit went.
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
@@ -66,12 +67,12 @@ impl Writer {
     pub(super) fn start(
         store: Arc<Store>,
         keys: Arc<Keyring>,
-        ledger: Ledger,
         audit: Arc<Audit>,
         anchor: Option<Arc<Anchor>>,
         clock: Clock,
         take_up: TakeUp,
     ) -> Result<Self> {
+        let (ledger, acknowledged) = Ledger::read_with_digest(&keys, &store.read()?)?;
         let (queue, messages) = sync_channel(limits::WRITE_QUEUE_MAX);
         let epoch = Arc::new(AtomicU64::new(ledger.epoch));
         let suspect = store.is_for_reading_alone();
@@ -84,6 +85,8 @@ impl Writer {
             clock,
             epoch: Arc::clone(&epoch),
             take_up,
+            acknowledged,
+            tried: None,
             suspect,
             trouble: Trouble::default(),
         };
@@ -169,6 +172,10 @@ struct Worker {
     clock: Clock,
     epoch: Arc<AtomicU64>,
     take_up: TakeUp,
+    /// The ledger's hash as it was last acknowledged, and as a commit would have made it that was
+    /// tried since: what the file holds is one of the two.
+    acknowledged: [u8; 32],
+    tried: Option<[u8; 32]>,
     /// The last commit failed, or the disk refused writes when the file was opened: it is to be
     /// opened anew before anything else.
     suspect: bool,
@@ -194,8 +201,22 @@ impl Worker {
             }
             self.commit(group);
             if stop {
-                return;
+                break;
             }
+        }
+        self.remember_trail();
+    }
+
+    /// Has the ledger name the trail's last entry, at an end in order: fetches write nothing, and a
+    /// trail that reaches beyond what the ledger remembers can be cut unnoticed.
+    fn remember_trail(&mut self) {
+        let remembered = (self.ledger.audit_seq, self.ledger.audit_hash);
+        if self.suspect || self.audit.durable_head() == remembered {
+            return;
+        }
+        let write = self.store.write();
+        if let Err(error) = write.and_then(|write| self.seal_up(write, self.ledger.clone())) {
+            tracing::warn!(%error, "the ledger does not remember the last entries of the trail");
         }
     }
 
@@ -229,7 +250,7 @@ impl Worker {
         }
         let mut answers = Vec::with_capacity(group.len());
         let outcome = self.try_commit(group, &mut answers);
-        if let Err(error) = &outcome {
+        if let Err(Failed { error, .. }) = &outcome {
             tracing::error!(%error, "a commit failed; the store is opened anew");
             self.trouble.failed();
             // At once, for those who read: what the cache does not hold is refused until then.
@@ -239,27 +260,36 @@ impl Worker {
                 tracing::error!(%error, "it cannot be written; it is tried again");
             }
         }
-        for answer in answers {
-            answer(outcome.clone());
+        for (at, answer) in answers.into_iter().enumerate() {
+            answer(
+                outcome
+                    .as_ref()
+                    .map(drop)
+                    .map_err(|failed| failed.told_to(at)),
+            );
         }
     }
 
-    fn try_commit(&mut self, group: Vec<Job>, answers: &mut Vec<Answer>) -> Result<()> {
+    fn try_commit(
+        &mut self,
+        group: Vec<Job>,
+        answers: &mut Vec<Answer>,
+    ) -> std::result::Result<(), Failed> {
         let healed = self.heal();
         let write = healed.and_then(|()| self.store.write());
         let write = match write {
             Ok(write) => write,
             Err(error) => {
                 answers.extend(group.into_iter().map(|job| refuse(job, error.clone())));
-                return Err(error);
+                return Err(error.into());
             }
         };
         let mut ledger = self.ledger.clone();
         let mut changed = false;
-        let mut failed = None;
-        for job in group {
-            if let Some(error) = &failed {
-                answers.push(refuse(job, Error::clone(error)));
+        let mut failed: Option<Failed> = None;
+        for (at, job) in group.into_iter().enumerate() {
+            if let Some(failed) = &failed {
+                answers.push(refuse(job, failed.told_to(at)));
                 continue;
             }
             let mut tx = Tx {
@@ -272,25 +302,33 @@ impl Worker {
             answers.push(answer);
             if apply && !tx.staged.is_empty() {
                 changed = true;
-                failed = tx.apply().err();
+                let of = Some(at);
+                failed = tx.apply().err().map(|error| Failed { error, of });
             }
         }
-        if let Some(error) = failed {
-            return Err(error);
+        if let Some(failed) = failed {
+            return Err(failed);
         }
-        if !changed {
-            return Ok(());
+        match changed {
+            true => Ok(self.seal_up(write, ledger)?),
+            false => Ok(()),
         }
+    }
+
+    /// Commits what was written, and the ledger that counts it.
+    fn seal_up(&mut self, write: Write, mut ledger: Ledger) -> Result<()> {
         ledger.epoch += 1;
         (ledger.audit_seq, ledger.audit_hash) = self.audit.durable_head();
         ledger.written_at = Some(self.clock.now());
         let sealed = ledger.seal(&self.keys)?;
         write.put_record(Records::Meta, ledger::KEY, &sealed)?;
         let terms = self.new_terms(&write, &ledger)?;
+        let digest = digest(&[sealed.as_bytes()]);
+        self.tried = Some(digest);
         write.commit()?;
         terms.into_iter().for_each(|terms| self.keys.take_up(terms));
         self.trouble.is_over();
-        self.took(ledger, digest(&[sealed.as_bytes()]));
+        self.took(ledger, digest);
         Ok(())
     }
 
@@ -301,6 +339,8 @@ impl Worker {
         }
         self.epoch.store(ledger.epoch, Ordering::Release);
         self.ledger = ledger;
+        self.acknowledged = digest;
+        self.tried = None;
     }
 
     fn heal(&mut self) -> Result<()> {
@@ -309,14 +349,51 @@ impl Worker {
         }
         let store = &self.store;
         self.trouble.measured(|| store.reopen())?;
-        self.take_up_stored_terms()?;
         let view = self.store.read()?;
         let (ledger, digest) = Ledger::read_with_digest(&self.keys, &view)?;
+        if digest != self.acknowledged && Some(digest) != self.tried {
+            // Nor is it read: what it holds was true once, and spent refresh tokens are in it.
+            drop(view);
+            self.store.shut();
+            return Err(Error::Damaged(format!(
+                "the file was put back while it was open: it holds commit {}, and {} was the last \
+                 one acknowledged",
+                ledger.epoch, self.ledger.epoch
+            )));
+        }
+        self.take_up_stored_terms()?;
         (self.take_up)(&self.keys, &view)?;
         self.took(ledger, digest);
         self.suspect = false;
         tracing::info!(epoch = self.ledger.epoch, "the store was opened anew");
         Ok(())
+    }
+}
+
+/// Why a group of changes was not committed.
+struct Failed {
+    error: Error,
+    /// Which job's own changes could not be made, where it was one's.
+    of: Option<usize>,
+}
+
+impl Failed {
+    /// What the job at this place of the group is told. Another's damage is not its own: it may
+    /// ask again, and be stored.
+    fn told_to(&self, at: usize) -> Error {
+        match self.of {
+            Some(of) if of != at => Error::Storage(format!(
+                "another change of the same group could not be made ({}); ask again",
+                self.error.code()
+            )),
+            _ => self.error.clone(),
+        }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, of: None }
     }
 }
 
@@ -345,110 +422,6 @@ impl Drop for EndsTheProcess {
 /// The answer of a job that cannot run.
 fn refuse(job: Job, error: Error) -> Answer {
     job(Err(error)).1
-}
-
-enum Change {
-    Put(Records, Vec<u8>, Sealed),
-    Remove(Records, Vec<u8>),
-    PutEntry(Index, Vec<u8>, Vec<u8>),
-    RemoveEntry(Index, Vec<u8>),
-    Header(Vec<u8>),
-    Anchor(Option<AnchorId>),
-}
-
-/// What an operation works on: it reads, then stages changes.
-pub(super) struct Tx<'a> {
-    write: &'a Write,
-    keys: &'a Keyring,
-    ledger: &'a mut Ledger,
-    staged: Vec<Change>,
-}
-
-impl Tx<'_> {
-    pub(super) fn keys(&self) -> &Keyring {
-        self.keys
-    }
-
-    pub(super) fn view(&self) -> &Write {
-        self.write
-    }
-
-    /// Seals and stages a record; its version, which no other record has had, comes back.
-    pub(super) fn put(&mut self, table: Records, key: &[u8], parts: &[&[u8]]) -> Result<u64> {
-        let version = self.ledger.take_version();
-        let context = Context {
-            table: table.name(),
-            identity: key,
-            version,
-        };
-        let sealed = self.keys.seal(context, parts)?;
-        self.staged.push(Change::Put(table, key.to_vec(), sealed));
-        Ok(version)
-    }
-
-    pub(super) fn remove(&mut self, table: Records, key: &[u8]) {
-        self.staged.push(Change::Remove(table, key.to_vec()));
-    }
-
-    pub(super) fn put_entry(&mut self, index: Index, key: &[u8], value: &[u8]) {
-        self.staged
-            .push(Change::PutEntry(index, key.to_vec(), value.to_vec()));
-    }
-
-    pub(super) fn remove_entry(&mut self, index: Index, key: &[u8]) {
-        self.staged.push(Change::RemoveEntry(index, key.to_vec()));
-    }
-
-    /// The vault's header, as this transaction sees it.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] where it was changed behind the vault's back.
-    pub(super) fn header(&self) -> Result<Vec<u8>> {
-        let header = self.write.header()?;
-        self.ledger.check_header(&header)?;
-        Ok(header)
-    }
-
-    pub(super) fn put_header(&mut self, header: &Header) {
-        self.staged.push(Change::Header(header.to_bytes()));
-    }
-
-    /// Has the ledger name the anchor that holds it.
-    pub(super) fn set_anchor(&mut self, anchor: Option<AnchorId>) {
-        self.staged.push(Change::Anchor(anchor));
-    }
-
-    /// How many records of `table` have keys that begin with `prefix`, counted up to `most`.
-    pub(super) fn count(&self, table: Records, prefix: &[u8], most: usize) -> Result<usize> {
-        let mut count = 0;
-        self.write.scan_records(table, prefix, None, &mut |_, _| {
-            count += 1;
-            Ok(if count < most { Scan::Go } else { Scan::Stop })
-        })?;
-        Ok(count)
-    }
-
-    fn apply(self) -> Result<()> {
-        let mut books = Books {
-            write: self.write,
-            keys: self.keys,
-            ledger: self.ledger,
-        };
-        for change in self.staged {
-            match change {
-                Change::Put(table, key, sealed) => books.put(table, &key, &sealed)?,
-                Change::Remove(table, key) => books.remove(table, &key)?,
-                Change::PutEntry(index, key, value) => books.put_entry(index, &key, &value)?,
-                Change::RemoveEntry(index, key) => books.remove_entry(index, &key)?,
-                Change::Header(bytes) => {
-                    books.ledger.set_header(&bytes);
-                    books.write.put_header(&bytes)?;
-                }
-                Change::Anchor(anchor) => books.ledger.anchor = anchor,
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -88,11 +88,11 @@ fn put_one(vault: &Vault, name: &str, mark: &str) {
     store(vault, address("mail", &owner("", name)), credential);
 }
 
-/// Number of the last commit, and the vault closed.
+/// Closes the vault; the number of its last commit, which closing makes, for the trail's end.
 fn closed(vault: &Vault) -> u64 {
     let epoch = vault.status().epoch.unwrap();
     vault.close().unwrap();
-    epoch
+    epoch + 1
 }
 
 /// Goal: an older file, alone or with its trail, stays locked and says why; the operator's word
@@ -106,8 +106,8 @@ fn v15_an_older_copy_stays_locked_until_it_is_accepted() {
         let old = held.disk.copy();
         let vault = held.anchored().unwrap();
         put_one(&vault, "ann", "second");
-        let epoch = closed(&vault);
-        assert!(held.anchored().is_ok_and(|vault| vault.close().is_ok()));
+        closed(&vault);
+        let epoch = closed(&held.anchored().unwrap());
 
         match with_trail {
             true => held.put_back(&old),
@@ -324,8 +324,8 @@ fn v15_what_must_not_be_an_anchor_is_refused() {
 }
 
 /// Goal: an existing vault gets an anchor by being given one, and a commit that the anchor missed
-/// does no harm. Method: a vault without; then with; then its anchor put back by one commit, as a
-/// power cut leaves it.
+/// does no harm. Method: a vault without; then with; then its anchor put back by its last commits, as
+/// a power cut leaves it.
 #[test]
 fn v15_an_anchor_that_is_a_little_behind_lets_the_vault_in() {
     let (held, vault) = Held::create();

@@ -157,6 +157,38 @@ fn a3_a_cut_end_is_on_record_for_ever() {
     }
 }
 
+/// Goal: what was handed out behind the last write cannot be cut off the trail of a vault that was
+/// locked or closed in order. Method: a few reads, which write nothing to the store; lock or close;
+/// cut their entries off; unlock.
+#[test]
+fn a3_the_end_that_no_write_followed_cannot_be_cut_after_an_orderly_end() {
+    for is_locked in [true, false] {
+        let disk = with_a_trail();
+        let vault = disk.unlocked().unwrap();
+        let before = std::fs::read(disk.segment()).unwrap();
+        for _ in 0..3 {
+            vault.apps(&Caller::local()).unwrap();
+        }
+        match is_locked {
+            true => vault.lock(&Caller::local()).unwrap(),
+            false => vault.close().unwrap(),
+        }
+        let whole = std::fs::read(disk.segment()).unwrap();
+        let ended = disk.copy();
+        drop(vault);
+        let (problems, outcomes) = after(&ended, &whole);
+        assert_eq!(problems, [""; 0]);
+        assert!(!outcomes.iter().any(|told| told.contains("cut or changed")));
+        let cut = ended.copy();
+        std::fs::write(cut.segment(), &before).unwrap();
+        let vault = cut.unlocked().unwrap();
+        let page = vault.audit(&Caller::local(), None, 10).unwrap();
+        let mut told = page.entries.iter();
+        let is_told = told.any(|entry| entry.outcome.contains("its end was cut or changed"));
+        assert!(is_told, "locked: {is_locked}");
+    }
+}
+
 /// Goal: what a cut end looked like is kept. Method: break a length in the middle, unlock, compare
 /// the file that was put aside.
 #[test]
@@ -176,11 +208,13 @@ fn a3_a_damaged_segment_is_kept_as_it_was_found() {
 #[test]
 fn a3_a_torn_last_entry_is_cut_off_and_reported() {
     let disk = with_a_trail();
-    // Read entries that no commit follows: the ledger does not know of them.
+    // Read entries that no commit follows, and a process that ends there: the ledger does not know
+    // of them.
     let vault = disk.unlocked().unwrap();
     vault.apps(&Caller::local()).unwrap();
-    vault.close().unwrap();
-    drop(vault);
+    let killed = disk.copy();
+    drop((vault, disk));
+    let disk = killed;
     let bytes = std::fs::read(disk.segment()).unwrap();
     let at = frames(&bytes);
     let half = &bytes[at[1]..at[1] + 40];

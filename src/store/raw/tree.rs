@@ -9,9 +9,13 @@
 //! ```
 //!
 //! It promises: a table is `whole` only where every page of it is what a page of it must be and it
-//! holds as many pairs as its definition says; a walk visits no more pages than the file has.
+//! holds as many pairs as its definition says; a walk visits a page once, and the tables that are
+//! walked are ours, each once: a hostile file costs no more than it is long.
 //! It never: takes a tree for the newest. Flags and numbers of commits are bytes like others.
 
+use std::collections::HashSet;
+
+use super::super::{HEADER_NAME, Index, Records};
 use super::{PAGE, Pair, Place, Raw};
 use crate::limits;
 
@@ -66,11 +70,13 @@ impl Raw {
 
     fn tree(&self, head: &[u8], root: u64) -> Option<Tree> {
         let names = self.walk(head, root);
-        let tables: Vec<Table> = names
-            .pairs
-            .iter()
-            .filter_map(|pair| self.table(head, pair))
-            .collect();
+        let mut tables: Vec<Table> = Vec::new();
+        for pair in &names.pairs {
+            let is_known = tables.iter().any(|table| table.name == pair.key);
+            if is_ours(&pair.key) && !is_known {
+                tables.extend(self.table(head, pair));
+            }
+        }
         Some(Tree { tables }).filter(|tree| !tree.tables.is_empty())
     }
 
@@ -97,21 +103,17 @@ impl Raw {
     }
 
     fn walk(&self, head: &[u8], root: u64) -> Walk {
-        let mut walk = Walk {
-            pages_left: self.length / PAGE as u64,
-            ..Walk::default()
-        };
+        let mut walk = Walk::default();
         self.descend(head, root, DEPTH_MAX, &mut walk);
         walk
     }
 
     fn descend(&self, head: &[u8], number: u64, depth: u32, walk: &mut Walk) {
         let page = Geometry::of(head).place(number).filter(|_| depth > 0);
-        let Some(at) = page.filter(|at| *at < self.length && walk.pages_left > 0) else {
+        let Some(at) = page.filter(|at| *at < self.length && walk.seen.insert(*at)) else {
             walk.faulty = true;
             return;
         };
-        walk.pages_left -= 1;
         let page = self.window(at, PAGE << order(number));
         if page.first() != Some(&BRANCH) {
             walk.take(self.leaf(at));
@@ -135,11 +137,20 @@ impl Raw {
     }
 }
 
+/// True for the name of a table of this store.
+fn is_ours(name: &[u8]) -> bool {
+    let records = Records::ALL.map(Records::name);
+    let indexes = Index::ALL.map(Index::name);
+    let mut names = records.into_iter().chain(indexes).chain([HEADER_NAME]);
+    names.any(|known| known.as_bytes() == name)
+}
+
 #[derive(Default)]
 struct Walk {
     pairs: Vec<Pair>,
     faulty: bool,
-    pages_left: u64,
+    /// The pages visited, by where they lie.
+    seen: HashSet<u64>,
 }
 
 impl Walk {

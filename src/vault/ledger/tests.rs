@@ -139,6 +139,7 @@ fn v1_an_index_entry_that_leads_nowhere_is_an_error() {
     };
     let outcome = vault.list(&Caller::local(), &filter, 10, None).err();
     assert!(matches!(outcome, Some(Error::Damaged(_))), "{outcome:?}");
-    let outcome = vault.due(&Caller::scheduler(), NOW, 10).err();
-    assert!(matches!(outcome, Some(Error::Damaged(_))), "{outcome:?}");
+    // The schedule passes it over: it keeps nobody else's token from being refreshed.
+    let (due, _) = vault.due(&Caller::scheduler(), NOW, 10).unwrap();
+    assert_eq!(due, []);
 }

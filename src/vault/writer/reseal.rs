@@ -7,7 +7,8 @@
 //! It never: reseals more at one time than the limits say, or stops at a record that is damaged.
 
 use super::super::rotation::under_way;
-use super::{Change, Ledger, Tx, Worker, ledger};
+use super::tx::Change;
+use super::{Ledger, Tx, Worker, ledger};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;

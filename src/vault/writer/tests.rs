@@ -2,10 +2,13 @@
 
 use std::sync::mpsc::channel;
 
+mod put_back;
+
 use super::*;
 use crate::clock::{Clock, Timestamp};
 use crate::seal::{KdfParams, RecoveryCode, Unlocker};
 use crate::store::faulty::{self, Faulty};
+use crate::store::{Index, View};
 use crate::vault::audit::{AuditMode, Head};
 
 /// A writer on a disk that fails on demand.
@@ -34,7 +37,6 @@ impl Bench {
 
     fn start(disk: Faulty, keys: Arc<Keyring>, store: Store) -> Self {
         let store = Arc::new(store);
-        let ledger = Ledger::read(&keys, &store.read().unwrap()).unwrap();
         let (audit, _) =
             Audit::open(Arc::clone(&keys), None, AuditMode::Grouped, Head::default()).unwrap();
         let shared = Arc::clone(&store);
@@ -42,7 +44,6 @@ impl Bench {
         let writer = Writer::start(
             shared,
             Arc::clone(&keys),
-            ledger,
             Arc::new(audit),
             None,
             clock,
