@@ -100,6 +100,8 @@ pub(crate) struct Trouble {
     pub(crate) half: bool,
     /// Whether a sync that fails loses what was waiting for it.
     pub(crate) loses: bool,
+    /// Whether what fails is an I/O error (`EIO`), or says that there is no space left.
+    pub(crate) io: bool,
 }
 
 #[derive(Debug, Default)]
@@ -314,11 +316,15 @@ impl Disk {
             trouble.after -= 1;
             return Ok(());
         }
+        let error = match trouble.io {
+            true => rustix::io::Errno::IO.into(),
+            false => io::ErrorKind::StorageFull.into(),
+        };
         if trouble.once {
             self.trouble = None;
         }
         self.failures += 1;
-        Err(io::ErrorKind::StorageFull.into())
+        Err(error)
     }
 
     /// Does it, and writes it down.

@@ -41,18 +41,22 @@ struct Run {
 /// # Panics
 /// Where the vault holds what it must not, lacks what it must hold, or does not open.
 pub fn operations(bytes: &[u8]) {
-    let mut run = Run::new().expect("a sound disk");
-    let mut bytes = bytes.iter().copied();
-    for _ in 0..STEPS_MAX {
-        let Some(step) = bytes.next() else { break };
-        run.step(step, bytes.next().unwrap_or_default());
-    }
-    run.disaster(false);
-    run.disaster(true);
-    run.vault.close().expect("a sound disk");
+    let run = Run::new().expect("a sound disk");
+    run.operations(bytes);
 }
 
 impl Run {
+    fn operations(mut self, bytes: &[u8]) {
+        let mut bytes = bytes.iter().copied();
+        for _ in 0..STEPS_MAX {
+            let Some(step) = bytes.next() else { break };
+            self.step(step, bytes.next().unwrap_or_default());
+        }
+        self.disaster(false);
+        self.disaster(true);
+        self.vault.close().expect("a sound disk");
+    }
+
     fn new() -> Result<Self> {
         let disk = Faulty::default();
         let clock = Clock::test(Timestamp::from_unix_ms(1_800_000_000_000));
@@ -221,7 +225,11 @@ fn address(user: u8) -> Result<Address> {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::Run;
     use crate::seeded::Seeded;
+    use crate::store::faulty::Lies;
 
     /// Goal: what the fuzzer runs is sound before it runs. Method: random inputs of its kind.
     #[test]
@@ -232,5 +240,19 @@ mod tests {
             seeded.case(case).rng().fill(&mut bytes);
             super::operations(&bytes);
         }
+    }
+    /// Goal: it sees a fault, and none where there is none. Method: store one token and cut the
+    /// power, on a disk that says it synced and did not, and on one that did.
+    #[test]
+    fn d1_random_operations_see_a_disk_that_lies_about_its_syncs() {
+        let run = |lies| {
+            let run = Run::new().unwrap();
+            run.disk.lie(lies);
+            catch_unwind(AssertUnwindSafe(|| run.operations(&[0, 0, 7, 1])))
+        };
+        assert!(run(Lies::None).is_ok());
+        let seen = run(Lies::Store).unwrap_err();
+        let seen = seen.downcast::<String>().unwrap();
+        assert_eq!(*seen, "user 0 after a disaster");
     }
 }

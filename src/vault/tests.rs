@@ -15,8 +15,5 @@ mod given;
 mod image;
 mod load;
 mod powercut;
-#[path = "../../tests/harness/seeded.rs"]
-#[allow(clippy::duplicate_mod, reason = "shared with the other harnesses")]
-mod seeded;
 mod spoilt;
 mod trouble;

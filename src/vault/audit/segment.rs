@@ -284,7 +284,12 @@ pub(super) fn read_frame(file: &Handle, offset: u64, end: u64) -> Result<Option<
 pub(super) fn read_head(file: &Handle, keys: &Keyring, number: u64) -> Result<Head> {
     let mut bytes = [0; HEAD_BYTES as usize];
     let damaged = || Error::Damaged(format!("audit segment {number} is not one of this vault's"));
-    file.read_exact_at(&mut bytes, 0).map_err(|_| damaged())?;
+    // A disk that fails says nothing of what is on it.
+    file.read_exact_at(&mut bytes, 0)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => damaged(),
+            _ => unavailable(error),
+        })?;
     let fits = &bytes[..8] == MAGIC
         && &bytes[8..24] == keys.vault_id()
         && bytes[24..32] == number.to_le_bytes();
@@ -323,8 +328,15 @@ fn begun_in_vain(
     size: u64,
 ) -> Result<Option<Head>> {
     let is_long = size >= HEAD_BYTES;
-    if size > HEAD_BYTES || (is_long && read_head(file, known.0, number).is_ok()) {
+    if size > HEAD_BYTES {
         return Ok(None);
+    }
+    if is_long {
+        match read_head(file, known.0, number) {
+            Ok(_) => return Ok(None),
+            Err(Error::Damaged(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
     let (before, is_whole) = head_before(directory, known, number)?;
     Ok(Some(before).filter(|_| is_whole || !is_long))

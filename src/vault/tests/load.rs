@@ -1,8 +1,11 @@
-//! Mixed work on a vault on a simulated disk, and a model of what it comes to.
+//! Mixed work on a vault on a simulated disk, and a model of what it comes to. A key rotation goes
+//! on behind the steps; it changes nothing of what there is.
 //!
 //! It promises: the model changes by what was asked and answered, never by what the vault says it
 //! holds; a step counts as acknowledged only once its answer has reached us.
 //! It never: asks for what would be refused, so that a refusal is a fault.
+
+mod keys;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +21,8 @@ use crate::model::plan::Verdict;
 use crate::model::token::Grant;
 use crate::model::{Address, AppId, LinkId, Scopes, TokenId};
 use crate::store::faulty::Faulty;
+
+pub(super) use self::keys::rotation_ends;
 
 /// One piece of work.
 pub(super) struct Step {
@@ -50,11 +55,6 @@ pub(super) struct Load {
 
 const USERS: usize = 6;
 const BOXES: usize = 3;
-
-fn block_on<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread();
-    { runtime }.build().unwrap().block_on(work)
-}
 
 impl Load {
     /// A new vault with one OAuth app in it.
@@ -97,7 +97,7 @@ impl Load {
     /// Does one piece of work, or a few at one time.
     pub(super) fn step(&mut self) -> Vec<Step> {
         self.serial += 1;
-        match self.rng.usize(..20) {
+        match self.rng.usize(..22) {
             0..=5 => self.store(1),
             6 | 7 => {
                 let count = self.rng.usize(2..6);
@@ -111,6 +111,7 @@ impl Load {
             13..=15 => self.refresh(),
             16 => self.slot(),
             17 => self.lock_and_unlock(),
+            18 | 19 => self.rotate(),
             _ => self.fetch(),
         }
     }
@@ -120,11 +121,13 @@ impl Load {
         if outcome.is_ok() {
             self.model = edited(&self.model, &edits);
         }
+        // Asked before the position: what the syncer adds meanwhile is not known to be before it.
+        let audit = self.durable_entry();
         Step {
             what,
             asked,
             acknowledged: self.disk.position(),
-            audit: self.durable_entry(),
+            audit,
             edits,
             outcome,
         }
@@ -269,34 +272,6 @@ impl Load {
         steps
     }
 
-    fn access_key(&mut self) -> Vec<Step> {
-        let me = Caller::local();
-        let at = self.disk.position();
-        let count = self
-            .model
-            .keys()
-            .filter(|k| k.starts_with("key k-"))
-            .count();
-        if count > 2 {
-            let name = format!("k-{}", self.any("key k-").expect("counted"));
-            let id = self.keys[&name].clone();
-            let outcome = block_on(self.vault.remove_key(&me, &id));
-            let edits = vec![Edit::remove(format!("key {name}"))];
-            return vec![self.done(format!("remove key {name}"), at, edits, outcome)];
-        }
-        let name = format!("k-{}", self.serial);
-        let new = NewKey {
-            name: name.clone(),
-            role: Some(crate::model::access::Role::Server),
-            ..NewKey::default()
-        };
-        let outcome = block_on(self.vault.add_key(&me, new)).map(|(key, _)| {
-            self.keys.insert(name.clone(), key.id);
-        });
-        let edits = vec![Edit::put(format!("key {name}"), "")];
-        vec![self.done(format!("add key {name}"), at, edits, outcome)]
-    }
-
     fn make_link(&mut self) -> Vec<Step> {
         let at = self.disk.position();
         let user = format!("guest-{}", self.serial);
@@ -396,27 +371,6 @@ impl Load {
         vec![self.done(format!("refresh of {user} ends"), at, edits, outcome)]
     }
 
-    fn slot(&mut self) -> Vec<Step> {
-        let me = Caller::local();
-        let at = self.disk.position();
-        let count = self.model.keys().filter(|k| k.starts_with("slot ")).count();
-        if count > 2 {
-            let label = self.any("slot ").expect("counted");
-            let outcome = self.vault.remove_slot(&me, self.slots[&label]);
-            let edits = vec![Edit::remove(format!("slot {label}"))];
-            return vec![self.done(format!("remove slot {label}"), at, edits, outcome)];
-        }
-        let label = format!("file {}", self.serial);
-        let added = self
-            .vault
-            .add_slot(&me, key_file(&label), &label, KdfParams::FLOOR);
-        let outcome = added.map(|number| {
-            self.slots.insert(label.clone(), number);
-        });
-        let edits = vec![Edit::put(format!("slot {label}"), "key file")];
-        vec![self.done(format!("add slot {label}"), at, edits, outcome)]
-    }
-
     /// Asks for a little of everything: a read, an audit entry and a commit. Nothing changes.
     pub(super) fn touch(&mut self) -> Result<()> {
         let app = app_of("mail", oauth());
@@ -424,14 +378,6 @@ impl Load {
             .vault
             .change_app(&Caller::local(), app, SecretChange::Keep)?;
         changed.wait().map(|_| ())
-    }
-
-    fn lock_and_unlock(&mut self) -> Vec<Step> {
-        let at = self.disk.position();
-        let label = self.any("slot ").expect("the last one stays");
-        let locked = self.vault.lock(&Caller::local());
-        let outcome = locked.and_then(|()| self.vault.unlock(&key_file(&label), "test"));
-        vec![self.done("lock and unlock".into(), at, vec![], outcome)]
     }
 
     fn fetch(&mut self) -> Vec<Step> {

@@ -1,19 +1,21 @@
 //! Power cuts (C2): whatever a cut leaves, at any moment, opens and holds what was acknowledged.
 //!
 //! It promises: each image is held against the steps that were acknowledged before its moment, and
-//! against the one in flight, whole or absent; so is what a second cut leaves, during recovery.
-//! It never: counts an image that was not opened and read whole.
+//! against the one in flight, whole or absent; so is what a second cut leaves, during recovery. What
+//! a cut in the midst of a key rotation leaves opens by both terms; now and then the rotation is
+//! carried on to its end.
+//! It never: counts an image that was not opened and read whole. One with the bytes of another, and
+//! the same audit entry to be found in it, is judged by what that one held, and is not counted.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use super::super::audit::Head;
 use super::super::*;
 use super::contents::{Contents, difference, edited};
 use super::image::{Look, Seen, Told, look};
-use super::load::{Load, Step};
-use super::seeded::Seeded;
+use super::load::{Load, Step, rotation_ends};
+use crate::seeded::Seeded;
 use crate::store::faulty::{Lies, Replay, Tree};
 
 /// Images of the gate.
@@ -42,8 +44,44 @@ pub(super) struct History {
     /// The contents before each step, and after the last.
     states: Vec<Arc<Contents>>,
     first_entry: Head,
-    /// What is in images that were opened, by what they hold.
-    known: Mutex<HashMap<u64, Arc<Contents>>>,
+    /// What is in images that were opened, by their bytes and the audit entry found in them.
+    known: Mutex<HashMap<Key, Arc<Contents>>>,
+}
+
+/// An image: its bytes' digest, and the number and hash of the audit entry that must be in it.
+type Key = (u64, u64, [u8; 32]);
+
+/// What was done to find no fault.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// Images that were opened and read whole.
+    opened: u64,
+    /// Images with the bytes of one that was opened.
+    repeats: u64,
+    /// Of those opened, what a second cut left, during recovery.
+    twice: u64,
+    /// Of those opened, cut in the midst of a key rotation; and those whose rotation was ended.
+    rotating: u64,
+    ended: u64,
+}
+
+impl Tally {
+    fn of(seen: &Seen, how: Look) -> Self {
+        Self {
+            opened: 1,
+            rotating: u64::from(seen.rotating),
+            ended: u64::from(seen.rotating && how.whole),
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.opened += other.opened;
+        self.repeats += other.repeats;
+        self.twice += other.twice;
+        self.rotating += other.rotating;
+        self.ended += other.ended;
+    }
 }
 
 /// Runs a load and notes what it came to.
@@ -53,19 +91,26 @@ pub(super) fn record(mode: AuditMode, rng: fastrand::Rng, lies: Lies, steps: usi
     let begin = load.disk.position();
     let mut states = vec![Arc::new(load.model.clone())];
     let mut done = Vec::new();
-    for _ in 0..steps {
-        for step in load.step() {
+    for number in 0..steps {
+        // One rotation in every load, besides those that chance makes.
+        let work = match number == steps / 3 {
+            true => load.rotate(),
+            false => load.step(),
+        };
+        for step in work {
             assert_eq!(step.outcome, Ok(()), "{}", step.what);
             let last = states.last().expect("there is one");
             states.push(Arc::new(edited(last, &step.edits)));
             done.push(step);
         }
     }
+    rotation_ends(&load.vault).expect("a sound disk");
+    let end = load.disk.position();
     History {
         mode,
         replay: load.disk.replay(),
         begin,
-        end: load.disk.position(),
+        end,
         steps: done,
         states,
         first_entry: load.first_entry,
@@ -102,7 +147,7 @@ impl History {
     }
 
     /// Looks at one image, and now and then at what a second cut leaves of it.
-    fn cut(&self, replay: &Replay, rng: &mut fastrand::Rng, number: u64) -> Told<u64> {
+    fn cut(&self, replay: &Replay, rng: &mut fastrand::Rng, number: u64) -> Told<Tally> {
         let twice = number.is_multiple_of(TWICE_EVERY);
         let how = Look {
             mode: self.mode,
@@ -112,11 +157,16 @@ impl History {
         };
         let left = replay.image(rng);
         let is_end = !(twice || how.trail || how.whole);
-        let key = is_end.then(|| left.digest());
+        let Head { seq, hash } = how.wanted;
+        let key = is_end.then(|| (left.digest(), seq, hash));
         // The same bytes open alike. What may be in them at this moment is judged anew.
         let known = key.and_then(|key| self.known.lock().unwrap().get(&key).cloned());
         if let Some(contents) = known {
-            return self.check(replay.at(), &contents).map(|_| 1);
+            self.check(replay.at(), &contents)?;
+            return Ok(Tally {
+                repeats: 1,
+                ..Tally::default()
+            });
         }
         let judge = |left: Tree, rng: &mut fastrand::Rng| -> Told<(usize, Seen)> {
             let seen = look(left, how, rng)?;
@@ -127,8 +177,9 @@ impl History {
             let contents = Arc::clone(&self.states[state]);
             self.known.lock().unwrap().insert(key, contents);
         }
+        let mut tally = Tally::of(&seen, how);
         if !twice {
-            return Ok(1);
+            return Ok(tally);
         }
         let mut recovery = seen.disk.replay();
         let operations = seen.disk.position();
@@ -136,10 +187,12 @@ impl History {
         while recovery.at() < second {
             recovery.advance();
         }
-        let (again, _) = judge(recovery.image(rng), rng)
+        let (again, seen) = judge(recovery.image(rng), rng)
             .map_err(|what| format!("cut again at {second}: {what}"))?;
+        tally.add(Tally::of(&seen, how));
+        tally.twice = 1;
         match again == state {
-            true => Ok(2),
+            true => Ok(tally),
             false => Err(format!(
                 "cut again at {second} of {operations}: {state} steps, then {again}"
             )),
@@ -147,10 +200,10 @@ impl History {
     }
 
     /// Cuts the power `images` times, spread over every operation. The first failure comes back.
-    pub(super) fn cut_everywhere(&self, chance: &Seeded, images: u64) -> Told<u64> {
-        let seen = AtomicU64::new(0);
+    pub(super) fn cut_everywhere(&self, chance: &Seeded, images: u64) -> Told<Tally> {
         let places = (self.end - self.begin + 1) as u64;
-        let judge = |looker: u64| -> Told<()> {
+        let judge = |looker: u64| -> Told<Tally> {
+            let mut tally = Tally::default();
             let mut replay = self.replay.clone();
             while replay.at() < self.begin {
                 replay.advance();
@@ -165,27 +218,27 @@ impl History {
                     }
                     let mut chance = chance.case(case);
                     let cut = self.cut(&replay, chance.rng(), place + number);
-                    seen.fetch_add(
-                        cut.map_err(|what| {
-                            let next = replay.next();
-                            chance.at(&format!("operation {} ({next:?}): {what}", replay.at()))
-                        })?,
-                        Relaxed,
-                    );
+                    tally.add(cut.map_err(|what| {
+                        let next = replay.next();
+                        chance.at(&format!("operation {} ({next:?}): {what}", replay.at()))
+                    })?);
                 }
                 replay.advance();
             }
-            Ok(())
+            Ok(tally)
         };
-        let outcomes: Vec<Told<()>> = std::thread::scope(|scope| {
+        let outcomes: Vec<Told<Tally>> = std::thread::scope(|scope| {
             let lookers: Vec<_> = (0..LOOKERS)
                 .map(|looker| scope.spawn(move || judge(looker)))
                 .collect();
             let ends = lookers.into_iter().map(|looker| looker.join());
             ends.map(|end| end.expect("a looker reports")).collect()
         });
-        outcomes.into_iter().collect::<Told<()>>()?;
-        Ok(seen.into_inner())
+        let mut all = Tally::default();
+        for outcome in outcomes {
+            all.add(outcome?);
+        }
+        Ok(all)
     }
 }
 
@@ -195,10 +248,10 @@ impl History {
 /// recovery.
 #[test]
 fn c2_a_power_cut_at_any_moment_loses_nothing_acknowledged() {
-    let mut chance = Seeded::new("C2");
+    let chance = Seeded::new("C2");
     let images = chance.runs(GATE);
-    let (mut seen, mut round) = (0, 0);
-    while seen < images {
+    let (mut all, mut round) = (Tally::default(), 0);
+    while all.opened < images {
         let mut case = chance.case(round);
         let mode = match round % 2 {
             0 => AuditMode::Strict,
@@ -206,20 +259,26 @@ fn c2_a_power_cut_at_any_moment_loses_nothing_acknowledged() {
         };
         let rng = fastrand::Rng::with_seed(case.rng().u64(..));
         let history = record(mode, rng, Lies::None, STEPS);
-        let wanted = OF_ONE_LOAD.min(images - seen);
-        seen += history
-            .cut_everywhere(&case, wanted)
-            .unwrap_or_else(|what| panic!("{}: {what}", chance.at(&format!("round {round}"))));
+        let wanted = OF_ONE_LOAD.min(images - all.opened);
+        let tally = history.cut_everywhere(&case, wanted);
+        all.add(tally.unwrap_or_else(|what| panic!("{what}")));
         round += 1;
     }
-    let _ = chance.rng();
-    println!("C2: {seen} images of {round} loads");
+    println!("C2: images of {round} loads: {all:?}");
+    let place = |what| chance.at(&format!("the end, {what}: {all:?}"));
+    assert!(all.twice * 16 > all.opened, "{}", place("second cuts"));
+    assert!(all.rotating * 50 > all.opened, "{}", place("rotations"));
+    assert!(
+        all.ended * 1000 > all.opened,
+        "{}",
+        place("rotations ended")
+    );
 }
 
 /// Images that a planted fault has to show in.
 const PLANTED: u64 = 1500;
 
-fn planted(mode: AuditMode, lies: Lies, plant: impl Fn(&mut Step)) -> Told<u64> {
+fn planted(mode: AuditMode, lies: Lies, plant: impl Fn(&mut Step)) -> Told<Tally> {
     let mut chance = Seeded::with("C2, planted", 0x5eed);
     let rng = fastrand::Rng::with_seed(chance.rng().u64(..));
     let mut history = record(mode, rng, lies, 6);
@@ -229,7 +288,8 @@ fn planted(mode: AuditMode, lies: Lies, plant: impl Fn(&mut Step)) -> Told<u64> 
 
 /// Goal: the harness can see a fault, and sees none where there is none. Method: a disk that says
 /// it synced the store and did not; one that skips the trail's syncs; a model that takes what was
-/// asked for as acknowledged; and none of these.
+/// asked for as acknowledged; one that wants an entry of the trail that is not there; and none of
+/// these.
 #[test]
 fn c2_a_lying_disk_and_a_hasty_model_are_caught() {
     assert!(planted(AuditMode::Strict, Lies::None, |_| {}).is_ok());
@@ -241,8 +301,26 @@ fn c2_a_lying_disk_and_a_hasty_model_are_caught() {
     let trail = planted(AuditMode::Strict, Lies::Trail, |_| {}).unwrap_err();
     assert!(trail.contains("trail"), "{trail}");
     let hasty = planted(AuditMode::Strict, Lies::None, |step| {
-        step.acknowledged = step.asked + 1;
+        (step.acknowledged, step.audit) = (step.asked + 1, Head::default());
     });
     let hasty = hasty.unwrap_err();
     assert!(hasty.contains("steps were acknowledged"), "{hasty}");
+    let absent = planted(AuditMode::Strict, Lies::None, |step| step.audit.seq += 1);
+    let absent = absent.unwrap_err();
+    assert!(absent.contains("trail"), "{absent}");
+}
+
+/// Goal: what a failure says repeats it. Method: the case of a case of a run.
+#[test]
+fn a_case_tells_the_seed_that_its_run_began_with() {
+    let root = Seeded::with("C0", 0x5eed);
+    let mut case = root.case(3).case(4);
+    let told = case.at("step 5");
+    assert!(
+        told.starts_with("C0, case 3.4, at step 5 (STRONGROOM_SEED=0x5eed"),
+        "{told}"
+    );
+    let again = Seeded::with("C0", 0x5eed).case(3).case(4).rng().u64(..);
+    assert_eq!(case.rng().u64(..), again);
+    assert_ne!(root.case(4).rng().u64(..), root.case(3).rng().u64(..));
 }
