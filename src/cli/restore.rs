@@ -49,8 +49,9 @@ pub fn run(args: &RestoreArgs) -> Result<(), Failure> {
         let what = format!("there is no file {}", args.file.display());
         return Err(Failure::new(Exit::NotFound, what, "name a backup's file"));
     }
-    let unlocker = args.with.unlocker(&mut Input::default())?;
     let data = &args.data;
+    Vault::can_be_made_in(data)?;
+    let unlocker = args.with.unlocker(&mut Input::default())?;
     let mut watch = Watch::new("restore", args.json);
     let restored = Vault::restore(
         &args.file,

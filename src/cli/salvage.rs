@@ -18,7 +18,7 @@ use super::output;
 use super::secrets::Input;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::vault::{Salvaged, SalvagedTable, Wreck};
+use crate::vault::{Salvaged, SalvagedTable, Vault, Wreck};
 
 /// Arguments of `salvage`.
 #[derive(Args, Clone, Debug)]
@@ -60,6 +60,7 @@ pub fn run(args: &SalvageArgs) -> Result<(), Failure> {
         ),
         other => other.into(),
     })?;
+    Vault::can_be_made_in(&args.into)?;
     let unlocker = args.with.unlocker(&mut Input::default())?;
     let bar = Bar::default();
     let salvaged = wreck.salvage(

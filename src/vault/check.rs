@@ -23,9 +23,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::audit::{Head, verify_directory};
+use super::create::unfinished;
 use super::index::{Indexer, PART, TokenKey};
 use super::ledger::{self, Ledger};
-use super::restore::refuse_unfinished;
 use super::unlock::{AUDIT, FILE, check_directory};
 use super::{Vault, apps, keys, links};
 use crate::error::{Error, Result};
@@ -170,7 +170,7 @@ fn find(place: &Path) -> Result<(PathBuf, Option<&Path>)> {
         return Ok((place.to_owned(), None));
     }
     check_directory(place)?;
-    refuse_unfinished(place)?;
+    unfinished::check(place)?;
     let file = place.join(FILE);
     if file.exists() {
         Ok((file, Some(place)))

@@ -1,7 +1,8 @@
-//! A new vault: made in a directory of its own, or in memory.
+//! A new vault: made in a directory of its own, or in memory. `restore` and `salvage` make their
+//! directories here too.
 //!
-//! It promises: what `init` makes is made exclusively or not at all: where a step fails, what the
-//! ones before it made is taken away again, and nothing else is, so that the next try finds its way
+//! It promises: what is made is made exclusively or not at all: where a step fails, what the ones
+//! before it made is taken away again, and nothing else is, so that the next try finds its way
 //! free. Where the process itself ends in the middle, the next try does that (`unfinished`).
 //! It never: makes a vault where there is something already.
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 pub(super) mod unfinished;
 
-use self::unfinished::{MARK, Mark};
+use self::unfinished::{MARK, Maker, Mark};
 #[cfg(any(test, fuzzing))]
 use super::audit::Directory;
 use super::ledger::{self, Ledger};
@@ -57,7 +58,7 @@ impl Drop for Made {
                 std::fs::remove_dir(path)
             };
             if let Err(error) = removed {
-                tracing::warn!(path = %path.display(), %error, "left behind by a failed init");
+                tracing::warn!(path = %path.display(), %error, "left behind by what failed");
             }
         }
     }
@@ -78,7 +79,7 @@ impl Vault {
     ) -> Result<NewVault> {
         crate::seal::check_passphrase(&passphrase)?;
         let mut made = Made(Vec::new());
-        let mark = make_directory(directory, &mut made)?;
+        let mark = make_directory(directory, Maker::Init, &mut made)?;
         let recovery = RecoveryCode::generate();
         let recovery_code = recovery.to_text();
         let (passphrase, recovery) = (
@@ -103,6 +104,21 @@ impl Vault {
             recovery_code,
             access_key,
         })
+    }
+
+    /// Whether [`Vault::restore`] and [`Wreck::salvage`] find their way into `directory` free:
+    /// before anybody types a passphrase.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where it is not empty; [`Error::Settings`] where it is not ours alone.
+    ///
+    /// [`Wreck::salvage`]: super::Wreck::salvage
+    pub fn can_be_made_in(directory: &Path) -> Result<()> {
+        match std::fs::symlink_metadata(directory) {
+            Ok(_) => check_directory(directory)
+                .and_then(|()| is_begun_in(directory, Maker::Restore).map(|_| ())),
+            Err(_) => Ok(()),
+        }
     }
 
     /// A vault without files, unlocked, gone when the process ends: for development and tests.
@@ -195,21 +211,27 @@ impl Vault {
 
 /// Makes the trail's directory and the store's file.
 pub(super) fn make_files(directory: &Path, header: &[u8], made: &mut Made) -> Result<Store> {
-    let audit = directory.join(AUDIT);
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&audit)
-        .map_err(|error| Error::Storage(format!("cannot create {}: {error}", audit.display())))?;
-    made.0.push(audit);
+    make_trail(directory, made)?;
     let file = directory.join(FILE);
     let store = Store::create(&file, header)?;
     made.0.push(file);
     Ok(store)
 }
 
+/// Makes the trail's directory. Its name is durable with the next sync of the data directory.
+pub(super) fn make_trail(directory: &Path, made: &mut Made) -> Result<()> {
+    let audit = directory.join(AUDIT);
+    DirBuilder::new()
+        .mode(0o700)
+        .create(&audit)
+        .map_err(|error| Error::Storage(format!("cannot create {}: {error}", audit.display())))?;
+    made.0.push(audit);
+    Ok(())
+}
+
 /// Makes the data directory, or finds it empty, or finds what a try that was cut short left behind;
 /// then it is marked as unfinished.
-pub(super) fn make_directory(directory: &Path, made: &mut Made) -> Result<Mark> {
+pub(super) fn make_directory(directory: &Path, maker: Maker, made: &mut Made) -> Result<Mark> {
     let mut is_begun = false;
     match DirBuilder::new().mode(0o700).create(directory) {
         Ok(()) => {
@@ -220,7 +242,7 @@ pub(super) fn make_directory(directory: &Path, made: &mut Made) -> Result<Mark> 
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             check_directory(directory)?;
-            is_begun = is_begun_in(directory)?;
+            is_begun = is_begun_in(directory, maker)?;
         }
         Err(error) => {
             return Err(Error::Settings(format!(
@@ -230,15 +252,15 @@ pub(super) fn make_directory(directory: &Path, made: &mut Made) -> Result<Mark> 
         }
     }
     let mark = match is_begun {
-        true => Mark::take_over(directory)?,
-        false => Mark::set(directory)?,
+        true => Mark::take_over(directory, maker)?,
+        false => Mark::set(directory, maker)?,
     };
     made.0.push(mark.path().to_owned());
     Ok(mark)
 }
 
 /// True where a vault was begun here and never finished; false where there is nothing.
-fn is_begun_in(directory: &Path) -> Result<bool> {
+fn is_begun_in(directory: &Path, maker: Maker) -> Result<bool> {
     let unreadable = |error| Error::Settings(format!("{}: {error}", directory.display()));
     let entries = std::fs::read_dir(directory).map_err(unreadable)?;
     let (mut is_begun, mut others, mut ours) = (false, false, false);
@@ -253,7 +275,7 @@ fn is_begun_in(directory: &Path) -> Result<bool> {
     match (is_begun, others, ours) {
         (true, false, _) => Ok(true),
         (false, false, false) => Ok(false),
-        (false, _, true) => Err(Error::Conflict(format!(
+        (false, _, true) if maker == Maker::Init => Err(Error::Conflict(format!(
             "{directory} is not empty: there is a vault in it. Only where its init was killed just \
              before it printed the access key: remove the directory, and run init again"
         ))),

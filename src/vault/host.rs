@@ -5,6 +5,7 @@
 //! two that spend the same refresh tokens end the grants of both (RFC 9700 4.14).
 //! It never: keeps or shows the host's name; a keyed hash of it is enough.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
@@ -12,17 +13,16 @@ use serde::{Deserialize, Serialize};
 use super::Vault;
 use super::access::Permit;
 use super::records::{decode, encode, unix_ms};
-use super::writer::Tx;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::model::access::{Action, Caller, Target};
-use crate::seal::Purpose;
+use crate::seal::{Keyring, Purpose};
 use crate::secret::hex;
 use crate::store::{Records, View};
 
 const HOME: &[u8] = b"home";
 /// There while a restored vault was not yet told to go on.
-pub(super) const RESTORED: &[u8] = b"restored";
+const RESTORED: &[u8] = b"restored";
 
 /// Why refreshing is paused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -51,10 +51,10 @@ struct Home {
 
 /// What a vault was restored from.
 #[derive(Serialize, Deserialize)]
-pub(super) struct RestoredFrom {
-    pub(super) epoch: u64,
+struct RestoredFrom {
+    epoch: u64,
     #[serde(with = "unix_ms")]
-    pub(super) at: Timestamp,
+    at: Timestamp,
 }
 
 impl Vault {
@@ -79,6 +79,24 @@ impl Vault {
     /// Why refreshing is paused, should it be.
     pub(super) fn pause(&self) -> Option<Pause> {
         *self.0.pause.lock().expect("no holder panics")
+    }
+
+    /// The first commit of a vault that was brought back from epoch `from`: its trail begins with
+    /// what is `told`, and it does not refresh until told, since its refresh tokens may be spent.
+    pub(super) fn begin_restored(&self, keys: Arc<Keyring>, from: u64, told: &str) -> Result<()> {
+        self.let_in(keys, None)?;
+        let permit = self
+            .gate()
+            .permit(&Caller::local(), Action::Backup, &Target::vault())?;
+        let from = RestoredFrom {
+            epoch: from,
+            at: self.clock().now(),
+        };
+        let write = permit.write_as(told, None, move |tx| {
+            tx.put(Records::Meta, RESTORED, &[&encode(&from)])
+                .map(|_| ())
+        })?;
+        write.wait()
     }
 
     /// True where the vault lived on another host and was not told that it is at home.
@@ -137,12 +155,6 @@ impl Vault {
             .map(|plain| decode(&plain))
             .transpose()
     }
-}
-
-/// Marks a vault as restored: its refresh tokens may be spent, so it does not refresh until told.
-pub(super) fn mark_restored(tx: &mut Tx<'_>, from: &RestoredFrom) -> Result<()> {
-    tx.put(Records::Meta, RESTORED, &[&encode(from)])
-        .map(|_| ())
 }
 
 /// What tells this host from another: the machine id, and failing that the host's name.

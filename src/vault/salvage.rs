@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::report::{Lost, Salvaged, SalvagedTable};
 
+use super::create::unfinished;
 use super::unlock::FILE;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -57,9 +58,11 @@ impl Wreck {
     /// Opens the damaged vault in a directory, to be read and left as it is.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::InUse`] where a process has it open; [`Error::Damaged`]
-    /// where it has no header, without which nothing in it can be opened.
+    /// [`Error::NotFound`]; [`Error::Settings`] where it was never finished; [`Error::InUse`] where
+    /// a process has it open; [`Error::Damaged`] where it has no header, without which nothing in
+    /// it can be opened.
     pub fn open(directory: &Path) -> Result<Self> {
+        unfinished::check(directory)?;
         let raw = Raw::open(&directory.join(FILE))?;
         Self::new(raw, Some(directory.to_owned()))
     }

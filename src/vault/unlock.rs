@@ -13,7 +13,6 @@ use super::audit::{Audit, Directory};
 use super::create::unfinished;
 use super::ledger::Ledger;
 use super::line::{Source, Turn};
-use super::restore::refuse_unfinished;
 use super::{Settings, Vault, keys};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -36,7 +35,6 @@ impl Vault {
     /// another process has it, [`Error::Damaged`].
     pub fn open(directory: &Path, settings: Settings, clock: Clock) -> Result<Self> {
         check_directory(directory)?;
-        refuse_unfinished(directory)?;
         unfinished::check(directory)?;
         let trail = directory.join(AUDIT);
         if trail.symlink_metadata().is_ok() {

@@ -307,22 +307,27 @@ fn v17_a_restore_that_fails_leaves_nothing_behind() {
     assert!(restore(&disk, &made.file, &empty).is_ok());
 }
 
-/// Goal: V17 what a killed restore left is refused by everybody, with what to do. Method: a
-/// directory as such a kill leaves it; open, restore, check.
+/// Goal: V17 what a killed restore left is refused by everybody, with what to do, and the next
+/// restore takes it over. Method: a directory as such a kill leaves it; open, check, restore.
 #[test]
 fn v17_what_a_killed_restore_left_is_refused() {
     let (disk, vault, home) = furnished();
     let made = back_up(&vault, home.path()).unwrap();
     let to = home.path().join("to");
     restore(&disk, &made.file, &to).unwrap();
-    std::fs::rename(to.join("vault.redb"), to.join("vault.redb.restoring")).unwrap();
+    std::fs::write(to.join("unfinished"), "restore").unwrap();
     let refusals = [
         Vault::open(&to, Settings::default(), disk.clock.clone()).map(|_| ()),
-        restore(&disk, &made.file, &to).map(|_| ()),
         check(&disk, &to).map(|_| ()),
     ];
     for refused in refusals {
         let why = refused.unwrap_err().to_string();
-        assert!(why.contains("was not finished: remove"), "{why}");
+        assert!(
+            why.contains("run `strongroom restore` into it again"),
+            "{why}"
+        );
     }
+    restore(&disk, &made.file, &to).unwrap();
+    assert!(check(&disk, &to).unwrap().is_whole());
+    assert_eq!(names(&to), ["audit", "vault.redb"]);
 }

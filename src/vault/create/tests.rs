@@ -119,11 +119,67 @@ fn d2_a_vault_that_was_never_finished_is_begun_anew() {
 #[test]
 fn d2_a_mark_that_is_gone_is_nobodys() {
     let home = tempfile::tempdir().unwrap();
-    let mark = Mark::set(home.path()).unwrap();
+    let mark = Mark::set(home.path(), Maker::Init).unwrap();
     let path = mark.path().to_owned();
     let found = std::fs::File::open(&path).unwrap();
     mark.clear(home.path()).unwrap();
     let refused = Mark::lock(home.path(), path, found).err();
     assert!(matches!(refused, Some(Error::Conflict(_))), "{refused:?}");
     assert_eq!(names(home.path()), [""; 0]);
+}
+
+/// Goal: a directory whose making was cut short is refused by every way in, with the command that
+/// is to be run again, and taken over by the next maker. Method: a vault with each command's mark
+/// beside it, and with one whose text was lost; open, check, salvage; then make one there.
+#[test]
+fn d2_what_is_unfinished_is_refused_by_all_with_the_command_that_made_it() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("data");
+    make(&directory).unwrap().vault.close().unwrap();
+    for (text, told) in [
+        ("init", "its init was cut short; run `strongroom init`"),
+        (
+            "restore",
+            "its restore was cut short; run `strongroom restore`",
+        ),
+        (
+            "salvage",
+            "its salvage was cut short; run `strongroom salvage`",
+        ),
+        ("resto", "run that again"),
+        ("restored", "run that again"),
+    ] {
+        std::fs::write(directory.join(MARK), text).unwrap();
+        let look = || Vault::check_at(&directory, None, &mut |_, _| Ok(()));
+        let refusals = [
+            Vault::open(&directory, Settings::default(), Clock::system()).err(),
+            Vault::can_be_checked(&directory).err(),
+            look().err(),
+            crate::vault::Wreck::open(&directory).err(),
+        ];
+        for refused in refusals {
+            let why = refused.map(|error| error.to_string()).unwrap_or_default();
+            assert!(
+                why.contains("never finished") && why.contains(told),
+                "{why}"
+            );
+        }
+        assert_eq!(Vault::can_be_made_in(&directory), Ok(()));
+    }
+    make(&directory).unwrap().vault.close().unwrap();
+    assert!(Vault::open(&directory, Settings::default(), Clock::system()).is_ok());
+    let taken = Vault::can_be_made_in(&directory);
+    assert!(matches!(taken, Err(Error::Conflict(_))), "{taken:?}");
+}
+
+/// Goal: the mark tells who is at work from the moment that anything stands beside it. Method: read
+/// it as each maker sets it, and as one takes over from another.
+#[test]
+fn d2_a_mark_tells_who_set_it_and_who_took_over() {
+    let home = tempfile::tempdir().unwrap();
+    let text = || std::fs::read_to_string(home.path().join(MARK)).unwrap();
+    drop(Mark::set(home.path(), Maker::Salvage).unwrap());
+    assert_eq!(text(), "salvage");
+    drop(Mark::take_over(home.path(), Maker::Init).unwrap());
+    assert_eq!(text(), "init");
 }

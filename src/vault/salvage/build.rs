@@ -14,20 +14,20 @@ use super::report::{Lost, Salvaged};
 use super::sort::Plan;
 use super::{SalvageProgress, Wreck};
 use crate::clock::{Clock, Timestamp};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::limits;
-use crate::model::access::{Action, Caller, Target};
 use crate::model::{LinkId, TokenId};
 use crate::seal::{Header, Keyring, Sealed};
 use crate::store::raw::{Place, Raw};
 use crate::store::{Index, Records, Store};
 use crate::vault::audit::AuditMode;
+use crate::vault::create::unfinished::Maker;
 use crate::vault::create::{Made, make_directory, make_files};
 use crate::vault::index::{PART, TokenKey};
 use crate::vault::ledger::{self, Ledger};
 use crate::vault::unlock::{AUDIT, AUDIT_BEFORE, FILE, trail_in};
 use crate::vault::writer::books::Books;
-use crate::vault::{Settings, Vault, host, kept, links};
+use crate::vault::{Settings, Vault, kept, links};
 
 /// Makes the new vault, and tells what came of it.
 pub(super) fn build(
@@ -39,7 +39,7 @@ pub(super) fn build(
     (clock, progress): (Clock, SalvageProgress<'_>),
 ) -> Result<Salvaged> {
     let mut made = Made(Vec::new());
-    let mark = make_directory(into, &mut made)?;
+    let mark = make_directory(into, Maker::Salvage, &mut made)?;
     let header = header.to_bytes();
     let store = make_files(into, &header, &mut made)?;
     let keys = Arc::new(keys);
@@ -63,12 +63,15 @@ pub(super) fn build(
         ..Settings::default()
     };
     let vault = Vault::assemble(store, trail_in(into), settings, clock.clone());
-    let begun = begin(&vault, Arc::clone(&keys), plan.ledger.as_ref(), &mut report);
+    let from = plan.ledger.as_ref().map_or(0, |ledger| ledger.epoch);
+    let begun = vault.begin_restored(Arc::clone(&keys), from, &report.in_short());
+    report.epoch = vault.status().epoch.unwrap_or(0);
     // Closed whatever came before: its files are taken away where it failed.
-    vault.close().and(begun)?;
+    let closed = vault.close();
+    begun?;
+    closed?;
     check(into, &keys, &header)?;
     mark.clear(into)?;
-    sync_parent(into)?;
     made.kept();
     Ok(report)
 }
@@ -263,30 +266,6 @@ impl Names {
     }
 }
 
-/// The first commit of the vault as one that runs: its trail begins with the salvage, and its
-/// refreshing is paused.
-fn begin(
-    vault: &Vault,
-    keys: Arc<Keyring>,
-    ledger: Option<&Ledger>,
-    report: &mut Salvaged,
-) -> Result<()> {
-    vault.let_in(keys, None)?;
-    let permit = vault
-        .gate()
-        .permit(&Caller::local(), Action::Lock, &Target::vault())?;
-    let from = host::RestoredFrom {
-        epoch: ledger.map_or(0, |ledger| ledger.epoch),
-        at: vault.clock().now(),
-    };
-    let write = permit.write_as(&report.in_short(), None, move |tx| {
-        host::mark_restored(tx, &from)
-    })?;
-    write.wait()?;
-    report.epoch = vault.status().epoch.unwrap_or(0);
-    Ok(())
-}
-
 /// Opens what was made and adds it up.
 fn check(into: &Path, keys: &Keyring, header: &[u8]) -> Result<()> {
     let store = Store::open(&into.join(FILE))?;
@@ -296,16 +275,6 @@ fn check(into: &Path, keys: &Keyring, header: &[u8]) -> Result<()> {
     ledger.verify(keys, &view)?;
     drop(view);
     store.close()
-}
-
-fn sync_parent(into: &Path) -> Result<()> {
-    let parent = into
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    File::open(parent)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|error| Error::Storage(format!("cannot sync {}: {error}", parent.display())))
 }
 
 /// Copies what can be read of the old trail, beside the new one. A trail that cannot be copied is
