@@ -28,9 +28,12 @@ fn add_key_file(file: &str) -> Vec<&str> {
     [&["passphrase", "add-key-file", file][..], &OPENER].concat()
 }
 
-/// Runs a command and kills it, unless it ends before.
-async fn killed(home: &Keyed, arguments: &[&str], after: Duration) -> Output {
+/// Runs a command and kills it, unless it ends before or is let end.
+async fn killed(home: &Keyed, arguments: &[&str], after: Option<Duration>) -> Output {
     let mut child = home.command(arguments).spawn().unwrap();
+    let Some(after) = after else {
+        return child.wait_with_output().unwrap();
+    };
     let for_ever = std::future::pending::<()>();
     // That it never ends is the point.
     let _ = tokio::time::timeout(after, for_ever).await;
@@ -55,14 +58,14 @@ fn measured(home: &Keyed, arguments: &[&str]) -> Duration {
 }
 
 /// A random moment within a command that takes `usual`; the first run is cut for sure, and the
-/// second one ends.
-fn moment(rng: &mut fastrand::Rng, usual: Duration, run: u64) -> Duration {
+/// second one is let end.
+fn moment(rng: &mut fastrand::Rng, usual: Duration, run: u64) -> Option<Duration> {
     // Most that matters comes at the end, behind the key derivations.
     let from = if rng.bool() { 0.6 } else { 0.0 };
     match run {
-        0 => usual / 10,
-        1 => usual * 4,
-        _ => usual.mul_f64(from + rng.f64() * (1.2 - from)),
+        0 => Some(usual / 10),
+        1 => None,
+        _ => Some(usual.mul_f64(from + rng.f64() * (1.2 - from))),
     }
 }
 
