@@ -2,7 +2,8 @@
 //!
 //! It promises: V12 a vault that was copied to another host, or restored from a backup, starts with
 //! refresh paused, until told that it is the one to go on with: the other one may still run, and
-//! two that spend the same refresh tokens end the grants of both (RFC 9700 4.14).
+//! two that spend the same refresh tokens end the grants of both (RFC 9700 4.14). What says so
+//! cannot be taken out of the file: the ledger holds its hash.
 //! It never: keeps or shows the host's name; a keyed hash of it is enough.
 
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use crate::store::{Records, View};
 const HOME: &[u8] = b"home";
 /// There while a restored vault was not yet told to go on.
 const RESTORED: &[u8] = b"restored";
+/// What the vault keeps about itself, beside its ledger, which holds their hash.
+pub(super) const NOTES: [&[u8]; 2] = [HOME, RESTORED];
 
 /// Why refreshing is paused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]

@@ -7,13 +7,14 @@
 //!
 //! It promises: V1 a record or index entry that is missing, extra, or other than the last one
 //! written does not add up, and unlocking says so; an older header does not come back to life, and
-//! an older passphrase with it.
+//! an older passphrase with it; nor does what the vault notes about itself.
 //! It never: repairs.
 
 use serde::{Deserialize, Serialize};
 
 use super::anchor::AnchorId;
 use super::audit::Head;
+use super::host::NOTES;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::seal::{Context, Keyring, Purpose, Sealed, digest};
@@ -70,6 +71,8 @@ pub(super) struct Ledger {
     pub(super) audit_hash: [u8; 32],
     /// The hash of the header as it was last written.
     header: [u8; 32],
+    /// The hash of what the vault notes about itself; `None` in older files.
+    notes: Option<[u8; 32]>,
     /// The anchor that holds it.
     pub(super) anchor: Option<AnchorId>,
     /// When it was last written, by the clock of that time; `None` in older files.
@@ -85,6 +88,8 @@ struct Stored {
     audit_seq: u64,
     audit_hash: String,
     header: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    notes: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     anchor: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,6 +135,23 @@ impl Ledger {
         self.header = digest(&[header]);
     }
 
+    /// Remembers what the vault notes about itself, as `view` shows it.
+    pub(super) fn set_notes(&mut self, view: &impl View) -> Result<()> {
+        self.notes = Some(hash_of_notes(view)?);
+        Ok(())
+    }
+
+    fn check_notes(&self, view: &impl View) -> Result<()> {
+        match self.notes {
+            Some(known) if known != hash_of_notes(view)? => Err(Error::Damaged(
+                "what the vault notes about itself (its host, that it was restored) is not what \
+                 was last written"
+                    .into(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// True where both were written with the same header.
     pub(super) fn has_header_of(&self, other: &Self) -> bool {
         self.header == other.header
@@ -171,6 +193,7 @@ impl Ledger {
             audit_seq: self.audit_seq,
             audit_hash: base64url(&self.audit_hash),
             header: base64url(&self.header),
+            notes: self.notes.map(|hash| base64url(&hash)),
             anchor: self.anchor.map(|id| base64url(&id)),
             written_at: self.written_at,
         };
@@ -227,6 +250,7 @@ impl Ledger {
             audit_seq: stored.audit_seq,
             audit_hash: hash(&stored.audit_hash)?,
             header: hash(&stored.header)?,
+            notes: stored.notes.as_deref().map(hash).transpose()?,
             anchor: anchor.transpose()?,
             written_at: stored.written_at,
         })
@@ -258,6 +282,7 @@ impl Ledger {
         view: &impl View,
         tick: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<()> {
+        self.check_notes(view)?;
         let mut found = Self::default();
         let mut add = |one: Counted<'_>| {
             found.add(keys, one);
@@ -285,6 +310,19 @@ impl Ledger {
             self.count, found.count
         )))
     }
+}
+
+fn hash_of_notes(view: &impl View) -> Result<[u8; 32]> {
+    let mut noted = Vec::new();
+    for name in NOTES {
+        if let Some(sealed) = view.record(Records::Meta, name)? {
+            noted.push((name, sealed));
+        }
+    }
+    let parts = noted
+        .iter()
+        .flat_map(|(name, sealed)| [*name, sealed.as_bytes()]);
+    Ok(digest(&parts.collect::<Vec<_>>()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A write that is under way.
 //!
-//! It promises: V3 it says "done" only when the write is durable, to a future and a thread alike.
+//! It promises: V3 it says "done" only when the write is durable, to a future and a thread alike;
+//! one that the vault was locked before is told so, and nothing of it was done.
 //! It never: cancels the write when it is dropped.
 
 use std::future::Future;
@@ -20,7 +21,7 @@ impl<T> Receipt<T> {
     /// # Errors
     /// The operation's, or the commit's.
     pub fn wait(self) -> Result<T> {
-        self.0.blocking_recv().unwrap_or(Err(Error::ShuttingDown))
+        self.0.blocking_recv().unwrap_or(Err(Error::Locked))
     }
 }
 
@@ -30,6 +31,6 @@ impl<T> Future for Receipt<T> {
     fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0)
             .poll(task)
-            .map(|sent| sent.unwrap_or(Err(Error::ShuttingDown)))
+            .map(|sent| sent.unwrap_or(Err(Error::Locked)))
     }
 }

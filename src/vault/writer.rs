@@ -135,9 +135,8 @@ impl Writer {
         match self.queue.try_send(Message::Job(job)) {
             Ok(()) => Ok(Receipt(receiver)),
             Err(TrySendError::Full(_)) => Err(Error::Busy(Duration::from_secs(1))),
-            Err(TrySendError::Disconnected(_)) => Err(Error::Storage(
-                "the writer has ended; restart the server".into(),
-            )),
+            // It ends with the lock, and by nothing else.
+            Err(TrySendError::Disconnected(_)) => Err(Error::Locked),
         }
     }
 
@@ -320,6 +319,7 @@ impl Worker {
         ledger.epoch += 1;
         (ledger.audit_seq, ledger.audit_hash) = self.audit.durable_head();
         ledger.written_at = Some(self.clock.now());
+        ledger.set_notes(&write)?;
         let sealed = ledger.seal(&self.keys)?;
         write.put_record(Records::Meta, ledger::KEY, &sealed)?;
         let terms = self.new_terms(&write, &ledger)?;

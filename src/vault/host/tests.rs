@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::{Clock, Timestamp};
+use crate::error::Error;
 use crate::limits;
 use crate::model::app::{App, AppKind};
 use crate::model::{Address, AppId, Owner, Scopes, TenantId};
@@ -64,6 +65,33 @@ fn v12_a_vault_that_was_copied_starts_with_refresh_paused_until_told() {
         let told = told.filter(|entry| entry.outcome.starts_with("refresh paused"));
         assert_eq!(told.count(), usize::from(paused));
         vault.close().unwrap();
+    }
+}
+
+/// Goal: what keeps a copied or restored vault from refreshing cannot be taken out of its file, nor
+/// an older word put back. Method: each row of that, removed and exchanged behind the vault's back.
+#[test]
+fn v12_what_a_vault_notes_about_itself_is_not_changed_unseen() {
+    let clock = Clock::test(Timestamp::from_unix_ms(1_800_000_000_000));
+    let file = || Unlocker::key_file(Secret::new(vec![7; 32])).unwrap();
+    for is_removed in [true, false] {
+        let disk = crate::store::faulty::Faulty::default();
+        let slots = [(&file(), "file")];
+        let made = Vault::create_on_disk(&disk, &slots, Settings::default(), clock.clone());
+        let (vault, _) = made.unwrap();
+        let older = vault.store().read().unwrap().record(Records::Meta, HOME);
+        let older = older.unwrap().unwrap();
+        move_home(&vault);
+        vault.close().unwrap();
+        let vault = Vault::open_on_disk(&disk, Settings::default(), clock.clone()).unwrap();
+        let write = vault.store().write().unwrap();
+        match is_removed {
+            true => write.remove_record(Records::Meta, HOME).unwrap(),
+            false => write.put_record(Records::Meta, HOME, &older).unwrap(),
+        }
+        write.commit().unwrap();
+        let refused = vault.unlock(&file(), "test");
+        assert!(matches!(refused, Err(Error::Damaged(_))), "{refused:?}");
     }
 }
 
