@@ -149,8 +149,8 @@ const HEADER_KEY: &[u8] = b"header";
 /// An open store.
 pub struct Store {
     place: Place,
-    // Taken for writing only to open the file anew after an I/O error: whoever reads waits then, for
-    // as long as reads that have begun take to end, and the file to be checked.
+    // Taken for writing only to open the file anew after an I/O error: whoever reads waits then,
+    // for as long as reads that have begun take to end, and the file to be checked.
     open: RwLock<Option<Open>>,
     readers: Arc<Readers>,
 }

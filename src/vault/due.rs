@@ -181,7 +181,7 @@ impl Vault {
             Ok(opened) => Ok(Some(opened)),
             Err(error @ (Error::Damaged(_) | Error::TooNew(_))) => {
                 if self.0.spoilt.is_new(place) {
-                    tracing::error!(%error, "passed over by the schedule; `strongroom check` names it");
+                    tracing::error!(%error, "passed over by the schedule; a check names it");
                 }
                 Ok(None)
             }

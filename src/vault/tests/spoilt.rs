@@ -1,5 +1,8 @@
 //! A record that does not open, under an open vault: it keeps nobody else's token from being
 //! refreshed.
+//!
+//! It promises: the record is spoilt behind the ledger's back, as whoever has the file can do it.
+//! It never: spoils what the store itself would refuse.
 
 use super::super::*;
 use super::given::{app_of, clock, oauth, owner};
