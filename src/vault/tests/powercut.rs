@@ -1,9 +1,9 @@
 //! Power cuts (C2): whatever a cut leaves, at any moment, opens and holds what was acknowledged.
 //!
 //! It promises: each image is held against the steps that were acknowledged before its moment, and
-//! against the one in flight, whole or absent; so is what a second cut leaves, during recovery. What
-//! a cut in the midst of a key rotation leaves opens by both terms; now and then the rotation is
-//! carried on to its end.
+//! against the one in flight, whole or absent; so is what a second cut leaves, during recovery.
+//! What a cut in the midst of a key rotation leaves opens by both terms; now and then the rotation
+//! is carried on to its end.
 //! It never: counts an image that was not opened and read whole. One with the bytes of another, and
 //! the same audit entry to be found in it, is judged by what that one held, and is not counted.
 
