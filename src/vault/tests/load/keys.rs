@@ -1,7 +1,7 @@
 //! The load's work on access keys, key slots, locks and key terms.
 //!
-//! It promises: a rotation is begun where none is under way, and is locked and unlocked in the
-//! midst where one is; its worker goes on behind the steps that follow.
+//! It promises: a rotation is begun where none is under way; where one is, the vault is locked and
+//! unlocked in the midst of it; its worker goes on behind the steps that follow.
 //! It never: changes what there is by rotating.
 
 use super::super::image::Told;
