@@ -13,7 +13,6 @@ mod hook;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock, Weak};
-use std::time::Duration;
 
 use self::hook::KeyHook;
 use super::anchor::{Anchor, AnchorStatus};
@@ -23,6 +22,7 @@ use super::receipt::Receipt;
 use super::writer::{Tx, Writer};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::model::access::{AccessKey, Action, Caller, Decision, Target, Who, decide};
 use crate::model::{LinkId, Scopes, TokenId};
 use crate::seal::{Keyring, Purpose};
@@ -35,7 +35,7 @@ fn count_stranger(strangers: &Mutex<Strangers>, now: Timestamp) -> Option<u64> {
     strangers.since_last_entry += 1;
     // A clock that was set back must not silence the trail until it has caught up.
     let is_past = strangers.last_entry_at <= now;
-    if is_past && now.since(strangers.last_entry_at) < STRANGERS_EVERY {
+    if is_past && now.since(strangers.last_entry_at) < limits::STRANGERS_EVERY {
         return None;
     }
     strangers.last_entry_at = now;
@@ -72,9 +72,6 @@ pub(super) struct Gate {
     strangers: Mutex<Strangers>,
     visitors: Mutex<Strangers>,
 }
-
-/// At most one audit entry about failed authentications in this time.
-const STRANGERS_EVERY: Duration = Duration::from_secs(1);
 
 impl Gate {
     pub(super) fn new(clock: Clock) -> Self {
