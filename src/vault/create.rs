@@ -57,7 +57,7 @@ impl Drop for Made {
                 std::fs::remove_dir(path)
             };
             if let Err(error) = removed {
-                tracing::warn!(path = %path.display(), %error, "left behind by a failed init");
+                tracing::error!(path = %path.display(), %error, "left behind by a failed init");
             }
         }
     }
@@ -103,6 +103,12 @@ impl Vault {
             recovery_code,
             access_key,
         })
+    }
+
+    /// Whether a try to create a vault here was cut short: [`Vault::create`] takes away what it
+    /// left.
+    pub fn is_unfinished_in(directory: &Path) -> bool {
+        directory.join(MARK).symlink_metadata().is_ok()
     }
 
     /// A vault without files, unlocked, gone when the process ends: for development and tests.

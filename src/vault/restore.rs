@@ -208,7 +208,7 @@ impl Drop for Undo<'_> {
         for error in steps.into_iter().filter_map(std::result::Result::err) {
             if error.kind() != ErrorKind::NotFound {
                 let directory = self.directory.display();
-                tracing::warn!(%directory, %error, "left behind by a failed restore");
+                tracing::error!(%directory, %error, "left behind by a failed restore");
             }
         }
     }
