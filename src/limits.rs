@@ -3,7 +3,23 @@
 //! It promises: a queue, body, loop, wait or list that has no bound here does not exist.
 //! It never: holds a setting (settings are arguments, these are ceilings nobody turns off).
 
+mod cli;
+mod sandbox;
+
 use std::time::Duration;
+
+pub use self::cli::{
+    CLIENT_ANSWER_BYTES_MAX, CLIENT_BACKUP_POLL_EVERY, CLIENT_BACKUP_WAIT_MAX,
+    CLIENT_CONNECT_TIMEOUT, CLIENT_CONNECT_WAIT_MAX, CLIENT_FOLLOW_EVERY,
+    CLIENT_GRANTS_FILE_BYTES_MAX, CLIENT_POLL_FAILURES_MAX, CLIENT_POLL_PAUSE,
+    CLIENT_ROTATION_EVERY, CLIENT_TIMEOUT,
+};
+pub use self::sandbox::{
+    SANDBOX_ACCEPT_RETRY, SANDBOX_API_KEYS_MAX, SANDBOX_CODE_LIFE, SANDBOX_DRAIN_MAX,
+    SANDBOX_DRIP_EVERY_MAX, SANDBOX_GRANTS_MAX, SANDBOX_HANG_MAX, SANDBOX_HUGE_BYTES_MAX,
+    SANDBOX_ID_TOKEN_LIFE, SANDBOX_REQUEST_LIFE, SANDBOX_REQUESTS_SEEN_MAX, SANDBOX_SESSION_LIFE,
+    SANDBOX_TOKENS_MAX, SANDBOX_TROUBLES_MAX, SANDBOX_VISITS_MAX,
+};
 
 // ---- words ----------------------------------------------------------------------------------
 
@@ -85,6 +101,12 @@ pub const PASSPHRASE_SCORE_MIN: u8 = 3;
 pub const KEY_FILE_BYTES_MIN: usize = 32;
 /// Longest key file, in bytes.
 pub const KEY_FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Stack that is wiped after a cipher, in bytes. It keeps key, stream and plain text of a few
+/// blocks there; this is some more. Wiping it costs less than a tenth of opening a record.
+pub const CIPHER_STACK_BYTES: usize = 8 * 1024;
+/// Tries to store a header that was prepared from one a rotation has changed meanwhile: it changes
+/// the header twice in all.
+pub const HEADER_TRIES_MAX: u32 = 3;
 /// Longest sealed record, in bytes: three credentials of the longest kind and room for words.
 pub const RECORD_BYTES_MAX: usize = 512 * 1024;
 
@@ -117,6 +139,8 @@ pub const SALVAGE_STRETCH_BYTES: usize = 1024 * 1024;
 /// Longest leaf taken from a damaged file, in bytes: redb splits a leaf that holds more than one
 /// long pair, so twice the longest record has room to spare.
 pub const SALVAGE_LEAF_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
+/// Longest key taken from a damaged file, in bytes; one of `due`, the longest there is, has 72.
+pub const SALVAGE_KEY_BYTES_MAX: usize = 128;
 /// Longest definition of a table in redb's file, in bytes; ours have below 100.
 pub const SALVAGE_DEFINITION_BYTES_MAX: usize = 512;
 /// Most places of a damaged file that are looked at as headers; a file holds a few.
@@ -146,6 +170,8 @@ pub const WRITE_QUEUE_MAX: usize = 8192;
 pub const CHECK_PROBLEMS_MAX: usize = 100;
 /// A check says how far it is once in so many entries.
 pub const CHECK_TELL_EVERY: u64 = 256;
+/// Whoever watches a ledger being added up hears of it once in so many entries.
+pub const LEDGER_TELL_EVERY: u64 = 1024;
 
 // ---- key rotation -----------------------------------------------------------------------------
 
@@ -166,6 +192,7 @@ pub const ROTATION_LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Longest wait for them, after which the old terms are wiped all the same. A request ends within
 /// 90 s; a check of a large vault may read for minutes.
 pub const ROTATION_READERS_MAX: Duration = Duration::from_secs(600);
+
 // ---- the anchor ------------------------------------------------------------------------------
 
 /// A commit is on the anchor's disk at most this much later than the operating system has it: what
@@ -180,6 +207,10 @@ pub const AUDIT_ENTRY_BYTES_MAX: usize = 16 * 1024;
 pub const AUDIT_SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Entries reach the disk at most this much later than the operating system.
 pub const AUDIT_FSYNC_EVERY: Duration = Duration::from_millis(50);
+/// Entries that a vault in memory keeps; beyond that the oldest go.
+pub const AUDIT_MEMORY_ENTRIES_MAX: usize = 10_000;
+/// At most one audit entry about failed authentications in this time.
+pub const STRANGERS_EVERY: Duration = Duration::from_secs(1);
 
 // ---- unlock -----------------------------------------------------------------------------------
 
@@ -191,6 +222,8 @@ pub const UNLOCK_DELAY_MAX: Duration = Duration::from_secs(30);
 pub const UNLOCK_LINE_MAX: usize = 8;
 /// Longest wait in that line: with the derivation that follows it stays under a request's life.
 pub const UNLOCK_WAIT_MAX: Duration = Duration::from_secs(60);
+/// What who finds no place in that line is told to wait: about two derivations.
+pub const UNLOCK_RETRY: Duration = Duration::from_secs(2);
 /// A source that kept quiet for this long after its delay is a new one: whoever mistyped last night
 /// does not begin today with half a minute.
 pub const UNLOCK_FORGIVEN_AFTER: Duration = Duration::from_secs(15 * 60);
@@ -334,8 +367,9 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 pub const CONNECTIONS_MAX: usize = 1024;
 /// Connections that wait to be accepted, per TCP address; the system may allow fewer.
 pub const BACKLOG: u32 = 1024;
-/// Where every connection is taken and somebody waits, one that has said nothing for this long is
-/// closed. Long enough for a handshake and a request from another continent.
+/// One seat is kept free for whoever comes next: where all are taken, a connection that has said
+/// nothing for this long is closed. Long enough for a handshake and a request from another
+/// continent.
 pub const SILENCE_IN_A_FULL_HOUSE: Duration = Duration::from_millis(500);
 /// Longest wait for a peer to take what it is sent, counted from the moment it first stalls.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -372,64 +406,6 @@ pub const DESCRIPTORS_PER_CALL: usize = 3;
 /// The fewest file descriptors a server starts with: ours, a few calls and a few connections.
 pub const DESCRIPTORS_MIN: usize = DESCRIPTORS_OURS + 16;
 
-// ---- the sandbox provider ---------------------------------------------------------------------
-
-/// Life of an authorization code. RFC 6749 4.1.2 allows ten minutes; a redirect takes a second.
-pub const SANDBOX_CODE_LIFE: Duration = Duration::from_secs(60);
-/// Life of an authorization request whose person has not answered yet.
-pub const SANDBOX_REQUEST_LIFE: Duration = Duration::from_secs(600);
-/// Life of a sign-in at the sandbox: a working day.
-pub const SANDBOX_SESSION_LIFE: Duration = Duration::from_secs(8 * 3600);
-/// Life of the sandbox's id tokens. They are read once, on arrival.
-pub const SANDBOX_ID_TOKEN_LIFE: Duration = Duration::from_secs(600);
-/// Authorization requests, browser sessions and codes kept, of each; beyond that the oldest go.
-pub const SANDBOX_VISITS_MAX: usize = 10_000;
-/// Grants kept; beyond that the oldest go. Twice the largest load test.
-pub const SANDBOX_GRANTS_MAX: usize = 200_000;
-/// Access tokens and refresh tokens kept, of each; beyond that the oldest go.
-pub const SANDBOX_TOKENS_MAX: usize = 400_000;
-/// API keys kept; beyond that the oldest go.
-pub const SANDBOX_API_KEYS_MAX: usize = 10_000;
-/// Requests remembered for whoever looks at what a client sent.
-pub const SANDBOX_REQUESTS_SEEN_MAX: usize = 256;
-/// Misbehaviours that may wait their turn at one endpoint.
-pub const SANDBOX_TROUBLES_MAX: usize = 256;
-/// Longest answer made on purpose, in bytes: past every limit of a client, short of a full disk.
-pub const SANDBOX_HUGE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// Longest silence or delay made on purpose; then the connection is closed.
-pub const SANDBOX_HANG_MAX: Duration = Duration::from_secs(600);
-/// Longest pause between two bytes of an answer that drips.
-pub const SANDBOX_DRIP_EVERY_MAX: Duration = Duration::from_secs(10);
-/// Longest wait for open requests when the sandbox ends. It holds nothing worth waiting for.
-pub const SANDBOX_DRAIN_MAX: Duration = Duration::from_secs(2);
-/// Wait after a connection could not be accepted (out of file descriptors), before the next try.
-pub const SANDBOX_ACCEPT_RETRY: Duration = Duration::from_millis(100);
-
-// ---- the command line -------------------------------------------------------------------------
-
-/// The command line's longest wait for a connection to the server, which is mostly this machine.
-pub const CLIENT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The command line's longest wait for a whole answer: a little more than the server allows itself.
-pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(100);
-/// Longest answer of the server that the command line reads, in bytes: 4096 apps with all fields.
-pub const CLIENT_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Pause between two polls of a connect link, so that a server that does not wait is not flooded.
-pub const CLIENT_POLL_PAUSE: Duration = Duration::from_millis(500);
-/// Polls of a connect link that may fail in a row: a restart of the server takes less.
-pub const CLIENT_POLL_FAILURES_MAX: u32 = 20;
-/// Longest wait for the end of a connect link: its life and what the clocks may differ by.
-pub const CLIENT_CONNECT_WAIT_MAX: Duration = Duration::from_secs(3600 + 300);
-/// Pause between two looks at the audit trail while following it. Each look is itself on record.
-pub const CLIENT_FOLLOW_EVERY: Duration = Duration::from_secs(1);
-/// Pause between two looks at a backup that the server writes.
-pub const CLIENT_BACKUP_POLL_EVERY: Duration = Duration::from_millis(250);
-/// Longest wait for a backup that the server writes: a million records to a slow disk take minutes.
-pub const CLIENT_BACKUP_WAIT_MAX: Duration = Duration::from_secs(6 * 3600);
-/// Pause between two looks at a key rotation.
-pub const CLIENT_ROTATION_EVERY: Duration = Duration::from_millis(200);
-/// Longest JSON file of grants given to `key add`, in bytes: what a request body may hold.
-pub const CLIENT_GRANTS_FILE_BYTES_MAX: usize = BODY_BYTES_MAX;
-
 const _: () = assert!(KDF_MEMORY_KIB_MIN <= KDF_MEMORY_KIB_DEFAULT);
 const _: () = assert!(KDF_MEMORY_KIB_DEFAULT <= KDF_MEMORY_KIB_MAX);
 const _: () =
@@ -446,7 +422,5 @@ const _: () = assert!(PROVIDER_CONNECT_TIMEOUT.as_secs() < PROVIDER_TIMEOUT.as_s
 const _: () = assert!(UNLOCK_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(LINK_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(REFRESH_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
-const _: () = assert!(CLIENT_TIMEOUT.as_secs() > REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(REFRESH_PAUSE_MAX.as_secs() >= BACKOFF_MAX.as_secs());
 const _: () = assert!(REFRESH_PAUSE_MAX.as_secs() >= RETRY_AFTER_MAX.as_secs() * 21 / 20);
-const _: () = assert!(CLIENT_CONNECT_WAIT_MAX.as_secs() > LINK_LIFE_MAX.as_secs());

@@ -8,7 +8,7 @@
 //! keys         key id:16                                       sealed (key and hash)
 //! links        link id:16                                      sealed (link, PKCE verifier)
 //! intents      token key:64                                    sealed (intent)
-//! meta         "ledger" | "home"                               sealed
+//! meta         "ledger" | "home" | "restored"                  sealed
 //! owners       tenant:16 user:16 app:16 account+scopes:16      empty: tokens by owner
 //! ids          token id:16                                     token key:64
 //! due          time in ms:8 (big-endian), token key:64         empty: when a token falls due
@@ -187,7 +187,7 @@ impl Store {
         begin().inspect_err(|_| {
             // It is ours: it was made exclusively. Left behind, it would be in the next try's way.
             if let Err(error) = std::fs::remove_file(path) {
-                tracing::warn!(path = %path.display(), %error, "left behind by a failed init");
+                tracing::error!(path = %path.display(), %error, "left behind by a failed init");
             }
         })
     }

@@ -10,8 +10,8 @@
 //! * V10 A locked vault holds no key, and answers "locked" to everything but unlocking.
 //! * V11 Unlock tries go one at a time, each wrong one makes the next of its source wait longer,
 //!   and none locks the owner out for ever (`line`).
-//! * V12 A vault that was copied to another host, or restored from a backup, starts with refresh
-//!   paused: two copies would spend the same refresh tokens.
+//! * V12 A vault that was copied to another host, restored from a backup or salvaged starts with
+//!   refresh paused: two copies would spend the same refresh tokens.
 //!
 //! It never: waits for a network, or knows what a provider is.
 

@@ -57,10 +57,11 @@ fn environment() -> String {
     format!(
         "\
 Environment:
-  STRONGROOM_URL   where the server is, instead of `--url`
-  STRONGROOM_KEY   the access key, instead of `--key-file`
-  STRONGROOM_DATA  the data directory, instead of `--data`
-  STRONGROOM_LOG   off, error, warn, info or debug: how much is logged on standard error
+  STRONGROOM_URL     where the server is, instead of `--url`
+  STRONGROOM_KEY     the access key, instead of a file that holds it
+  STRONGROOM_DATA    the data directory, instead of `--data`
+  STRONGROOM_ANCHOR  the vault's anchor, instead of `--anchor`
+  STRONGROOM_LOG     off, error, warn, info or debug: how much is logged on standard error
 
 Secrets are typed at a terminal without echo, read from a file (`--…-file FILE`, `-` for standard
 input) or from standard input. They are never taken from arguments, which every process can see.
@@ -141,7 +142,8 @@ pub enum Command {
     ///
     /// The server writes it, on its own machine, while it goes on serving. The file's name carries
     /// the epoch, the number of the last commit; a file is never put in another's place. With
-    /// `--data` a stopped server's vault is backed up without it.
+    /// `--data` (or STRONGROOM_DATA) a stopped server's vault is backed up without it, and the
+    /// options that open it are for that.
     Backup(BackupArgs),
     /// Make a vault of a backup, in a new directory.
     ///
@@ -296,7 +298,7 @@ pub struct ServeArgs {
     /// Most connections at one time; fewer where the system allows too few open files.
     #[arg(long, value_name = "N", default_value_t = limits::CONNECTIONS_MAX, value_parser = seats)]
     pub connections_max: usize,
-    /// Let other machines unlock and lock the vault too, not this one alone.
+    /// Let other machines unlock the vault, change its key slots and have backups written too.
     #[arg(long)]
     pub allow_remote_unlock: bool,
 }
@@ -389,6 +391,19 @@ mod tests {
         ] {
             assert!(span(bad).is_err(), "{bad:?} was taken");
         }
+    }
+
+    #[test]
+    fn every_variable_that_stands_in_for_an_option_is_listed() {
+        fn walk(command: &clap::Command, listed: &str) {
+            for name in command.get_arguments().filter_map(clap::Arg::get_env) {
+                let line = format!("\n  {} ", name.to_string_lossy());
+                assert!(listed.contains(&line), "{line} is not listed");
+            }
+            let inner = command.get_subcommands();
+            inner.for_each(|command| walk(command, listed));
+        }
+        walk(&Cli::command(), &environment());
     }
 
     #[test]

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::args::Remote;
 use super::client::Client;
 use super::failure::{Exit, Failure};
-use super::opener::{Unlocking, closed, open_unlocked};
+use super::opener::Opener;
 use super::progress::Watch;
 use super::secrets::Input;
 use super::{output, wait};
@@ -23,29 +22,15 @@ use crate::model::access::Caller;
 #[command(after_help = "Examples:
   strongroom backup /var/backups/strongroom
   strongroom backup /var/backups/strongroom --json
-  strongroom backup ./backups --data /var/lib/strongroom   (its server is stopped)")]
+  strongroom backup ./backups --data /var/lib/strongroom   (its server is stopped)
+  strongroom backup ./backups --data /var/lib/strongroom --key-file ./vault.key")]
 pub struct BackupArgs {
     /// The directory to write to, on the server's machine; with a running server an absolute path.
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
-    /// Where the server is. With `--data`, `--key-file` is the vault's own key file instead.
+    /// Which vault, and what opens it where its server is stopped.
     #[command(flatten)]
-    pub remote: Remote,
-    /// The data directory of a stopped server, which is opened here.
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// With `--data`: file with the passphrase (`-`: standard input); without it you are asked.
-    #[arg(long, value_name = "FILE", group = "opener", requires = "data")]
-    pub passphrase_file: Option<PathBuf>,
-    /// With `--data`: open the vault with the recovery code, which is asked for.
-    #[arg(long, group = "opener", requires = "data")]
-    pub recovery: bool,
-    /// With `--data`: open the vault with the recovery code in a file (`-`: standard input).
-    #[arg(long, value_name = "FILE", group = "opener", requires = "data")]
-    pub recovery_file: Option<PathBuf>,
-    /// With `--data`: the vault's anchor, where it has one; see `strongroom help serve`.
-    #[arg(long, env = "STRONGROOM_ANCHOR", value_name = "PATH")]
-    pub anchor: Option<PathBuf>,
+    pub opener: Opener,
     /// Print JSON: {"file", "epoch"}.
     #[arg(long)]
     pub json: bool,
@@ -56,38 +41,39 @@ pub struct BackupArgs {
 /// # Errors
 /// Not allowed, without the right; failed, where the directory cannot be written to.
 pub fn run(args: &BackupArgs) -> Result<(), Failure> {
-    match &args.data {
+    match &args.opener.which.data {
         Some(data) => here(args, data),
+        None if args.opener.with.is_given() => Err(Failure::usage(
+            "a running server's vault is open already, and nothing is taken to open it",
+            "the access key is in STRONGROOM_KEY, or in a file: `--access-key-file FILE`; where \
+             the server is stopped say `--data DIR`",
+        )),
         None => wait(by_the_server(args)),
     }
 }
 
 /// Opens a stopped server's vault and writes the backup in this process.
 fn here(args: &BackupArgs, data: &Path) -> Result<(), Failure> {
-    let with = Unlocking {
-        passphrase_file: args.passphrase_file.clone(),
-        recovery: args.recovery,
-        recovery_file: args.recovery_file.clone(),
-        key_file: args.remote.key_file.clone(),
-    };
     let directory = std::path::absolute(&args.directory).map_err(|error| {
         let what = format!("cannot tell where {} is: {error}", args.directory.display());
         Failure::usage(what, "name a directory that is there")
     })?;
-    let vault = open_unlocked(data, args.anchor.clone(), &with, &mut Input::default())?;
-    let mut watch = Watch::new("backup", args.json);
-    let made = vault.backup(&Caller::local(), &directory, &mut |done, total| {
-        watch.set(done, total);
-        Ok(())
-    });
-    let made = closed(&vault, made)?;
-    drop(watch);
-    tell(&json!(made), args.json)
+    let input = &mut Input::default();
+    let made = args.opener.with_vault(data, input, |vault, _| {
+        let mut watch = Watch::new("backup", args.json);
+        Ok(
+            vault.backup(&Caller::local(), &directory, &mut |done, total| {
+                watch.set(done, total);
+                Ok(())
+            })?,
+        )
+    })?;
+    tell(&json!({"file": made.file, "epoch": made.epoch}), args.json)
 }
 
 /// Has the server write it, and watches.
 async fn by_the_server(args: &BackupArgs) -> Result<(), Failure> {
-    let client = Client::with_key(&args.remote)?;
+    let client = Client::with_key(&args.opener.which.remote())?;
     let body = json!({"directory": args.directory.to_string_lossy()});
     let begun = client.post(&["v1", "backup"], &body).await?;
     let mut watch = Watch::new("backup", args.json);

@@ -15,7 +15,7 @@ use super::output;
 use super::progress::Watch;
 use super::secrets::Input;
 use crate::error::Error;
-use crate::vault::{Problem, Report, Vault};
+use crate::vault::{Report, Vault};
 
 /// Arguments of `check`.
 #[derive(Args, Clone, Debug)]
@@ -127,7 +127,8 @@ fn show(place: &Path, report: &Report, args: &CheckArgs) -> Result<(), Failure> 
     if !whole {
         text.push_str("\nWhat is wrong:\n");
         for problem in &report.problems {
-            text.push_str(&format!("  {}\n", in_words(problem)));
+            let whose = output::whose([&problem.app, &problem.tenant, &problem.user]);
+            text.push_str(&format!("  {}: {}{whose}\n", problem.part, problem.what));
         }
         if report.more_problems > 0 {
             text.push_str(&format!("  and {} more\n", report.more_problems));
@@ -135,23 +136,6 @@ fn show(place: &Path, report: &Report, args: &CheckArgs) -> Result<(), Failure> 
         text.push_str(&format!("\n{}\n", what_to_do(report)));
     }
     output::line(text.trim_end())
-}
-
-fn in_words(problem: &Problem) -> String {
-    let mut words = format!("{}: {}", problem.part, problem.what);
-    let whose = [
-        ("app", &problem.app),
-        ("tenant", &problem.tenant),
-        ("user", &problem.user),
-    ];
-    let whose: Vec<String> = whose
-        .into_iter()
-        .filter_map(|(kind, name)| name.as_ref().map(|name| format!("{kind} {name}")))
-        .collect();
-    if !whose.is_empty() {
-        words.push_str(&format!(" ({})", whose.join(", ")));
-    }
-    words
 }
 
 fn what_to_do(report: &Report) -> &'static str {

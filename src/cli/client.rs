@@ -304,8 +304,9 @@ fn access_key(file: Option<&Path>) -> Result<HeaderValue, Failure> {
         (None, _) => {
             return Err(Failure::usage(
                 "no access key was given",
-                "set STRONGROOM_KEY, or name a file with `--key-file FILE`; `strongroom init` \
-                 printed the first one, `strongroom key add` makes more",
+                "set STRONGROOM_KEY, or name a file with `--key-file FILE` (`--access-key-file` \
+                 where the other opens the vault); `strongroom init` printed the first one, \
+                 `strongroom key add` makes more",
             ));
         }
     };

@@ -66,6 +66,7 @@ pub fn run(args: &InitArgs) -> Result<(), Failure> {
         output::note("Choose a passphrase: four or more random words are strong.");
     }
     let passphrase = Input::default().read_new("the passphrase", file, check_passphrase)?;
+    let was_cut_short = Vault::is_unfinished_in(&args.data);
     let new = Vault::create(
         &args.data,
         passphrase,
@@ -73,6 +74,9 @@ pub fn run(args: &InitArgs) -> Result<(), Failure> {
         Settings::default(),
         Clock::system(),
     )?;
+    if was_cut_short {
+        output::note("An init was cut short here; what it left is taken away.");
+    }
     // Closed first: what is printed is on the disk by then.
     new.vault.close()?;
     if args.json {

@@ -14,6 +14,7 @@ use super::client::Client;
 use super::failure::{Exit, Failure};
 use super::output;
 use super::output::Grid;
+use super::rotate::TAKE_IT_UP;
 use super::secrets::Input;
 
 /// Arguments of `unlock`.
@@ -131,7 +132,7 @@ fn show(status: &Value, json: bool) -> Result<(), Failure> {
     tell_of_rollback(status);
     if status["refresh_paused"] == json!(true) {
         let (what, flag) = match status["refresh_paused_because"].as_str() {
-            Some("restored") => ("restored from a backup", "--accept-rollback"),
+            Some("restored") => ("restored from a backup or salvaged", "--accept-rollback"),
             _ => ("copied from another host", "--accept-host"),
         };
         output::note(&format!(
@@ -158,8 +159,11 @@ fn show_rotation(status: &Value) -> Result<(), Failure> {
         rotation["records_done"],
         rotation["records_total"]
     ))?;
-    if let Some(error) = rotation["error"].as_str() {
-        output::note(error);
+    let error = rotation["error"].as_str().unwrap_or_default();
+    match rotation["state"].as_str() {
+        Some("failed") => output::note(&format!("{error}\nhint: {TAKE_IT_UP}")),
+        Some("waiting") => output::note(&format!("{error}; it is tried again by itself")),
+        _ => {}
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What opens a stopped server's vault: arguments, what is asked for, and the opening itself.
+//! Which vault, what opens it, and the opening of a stopped server's.
 //!
 //! It promises: the vault's file is looked at before anything is asked for; what was opened is
 //! closed whatever came of it.
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::args::{Remote, Server};
 use super::failure::{Exit, Failure};
 use super::secrets;
 use super::secrets::Input;
@@ -18,7 +19,7 @@ use crate::vault::{RecoveryCode, Settings, Unlocker, Vault};
 /// What opens a vault.
 #[derive(Args, Clone, Debug)]
 pub struct Unlocking {
-    /// File with the current passphrase (`-`: standard input); without it you are asked.
+    /// File with the passphrase (`-`: standard input); without it you are asked.
     #[arg(long, value_name = "FILE", group = "opener")]
     pub passphrase_file: Option<PathBuf>,
     /// Open the vault with the recovery code, which is asked for.
@@ -32,24 +33,88 @@ pub struct Unlocking {
     pub key_file: Option<PathBuf>,
 }
 
-/// Opens and unlocks a stopped server's vault.
+/// Which vault: a stopped server's directory, or a running server.
+#[derive(Args, Clone, Debug)]
+pub struct Which {
+    /// The data directory of a stopped server; without it the server at `--url` is asked.
+    #[arg(long, env = "STRONGROOM_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: Server,
+    /// File that holds the access key; without it STRONGROOM_KEY is presented to the server.
+    #[arg(long, value_name = "FILE")]
+    pub access_key_file: Option<PathBuf>,
+}
+
+impl Which {
+    /// The server, and the access key to present to it.
+    pub fn remote(&self) -> Remote {
+        Remote {
+            server: self.server.clone(),
+            key_file: self.access_key_file.clone(),
+        }
+    }
+}
+
+/// Which vault, and what opens it.
+#[derive(Args, Clone, Debug)]
+pub struct Opener {
+    /// Which vault.
+    #[command(flatten)]
+    pub which: Which,
+    /// What opens it.
+    #[command(flatten)]
+    pub with: Unlocking,
+    /// With `--data`: the vault's anchor, where it has one; see `strongroom help serve`.
+    #[arg(long, env = "STRONGROOM_ANCHOR", value_name = "PATH")]
+    pub anchor: Option<PathBuf>,
+}
+
+impl Opener {
+    /// Opens and unlocks a stopped server's vault, does `work` on it, and closes it.
+    ///
+    /// # Errors
+    /// As [`with_vault`]; not allowed, where what was given does not open it.
+    pub fn with_vault<T>(
+        &self,
+        data: &Path,
+        input: &mut Input,
+        work: impl FnOnce(&Vault, &mut Input) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        // The file first: nobody types a passphrase to learn that a server is running.
+        with_vault(data, self.anchor.clone(), |vault| {
+            vault.unlock(&self.with.unlocker(input)?, "command line")?;
+            work(vault, input)
+        })
+    }
+}
+
+/// Opens a stopped server's vault, which is locked then, does `work` on it, and closes it whatever
+/// came of that.
 ///
 /// # Errors
-/// As the commands of `passphrase`.
-pub fn open_unlocked(
+/// The first failure of opening, `work` and closing; in use, where a server has the directory open.
+pub fn with_vault<T>(
     data: &Path,
     anchor: Option<PathBuf>,
-    with: &Unlocking,
-    input: &mut Input,
-) -> Result<Vault, Failure> {
-    // The file first: nobody types a passphrase to learn that a server is running.
-    let vault = open_locked(data, anchor)?;
-    let unlocker = with.unlocker(input)?;
-    vault.unlock(&unlocker, "command line")?;
-    Ok(vault)
+    work: impl FnOnce(&Vault) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let vault = open(data, anchor)?;
+    let done = work(&vault);
+    let closing = vault.close();
+    let value = done?;
+    closing?;
+    Ok(value)
 }
 
 impl Unlocking {
+    /// True where it was said how to open the vault.
+    pub fn is_given(&self) -> bool {
+        let files = [&self.passphrase_file, &self.recovery_file, &self.key_file];
+        self.recovery || files.into_iter().any(Option::is_some)
+    }
+
     /// Reads or asks for what opens the vault.
     ///
     /// # Errors
@@ -70,16 +135,12 @@ impl Unlocking {
                 });
         }
         let file = self.passphrase_file.as_deref();
-        let passphrase = input.read("the current passphrase", file)?;
+        let passphrase = input.read("the passphrase", file)?;
         Ok(Unlocker::from_typed(passphrase))
     }
 }
 
-/// Opens a stopped server's vault. It is locked then.
-///
-/// # Errors
-/// As the commands of `passphrase`.
-pub fn open_locked(data: &Path, anchor: Option<PathBuf>) -> Result<Vault, Failure> {
+fn open(data: &Path, anchor: Option<PathBuf>) -> Result<Vault, Failure> {
     let settings = Settings {
         anchor,
         ..Settings::default()
@@ -104,15 +165,4 @@ pub fn open_locked(data: &Path, anchor: Option<PathBuf>) -> Result<Vault, Failur
 pub fn key_file(path: &Path) -> Result<Unlocker, Failure> {
     let bytes = secrets::read_file("the key file", path)?;
     Ok(Unlocker::key_file(bytes)?)
-}
-
-/// Closes the vault whatever came before.
-///
-/// # Errors
-/// The first failure of the two.
-pub fn closed<T>(vault: &Vault, result: crate::error::Result<T>) -> Result<T, Failure> {
-    let closing = vault.close();
-    let value = result?;
-    closing?;
-    Ok(value)
 }

@@ -146,6 +146,16 @@ pub fn facts(object: &Value, fields: &[&str]) -> Result<(), Failure> {
     raw(&text)
 }
 
+/// Whose a record is, as ` (app a, tenant t, user u)`: what is known of the three, or nothing.
+pub fn whose(names: [&Option<String>; 3]) -> String {
+    let kinds = ["app", "tenant", "user"].into_iter().zip(names);
+    let known = kinds.filter_map(|(kind, name)| Some(format!("{kind} {}", name.as_ref()?)));
+    match known.collect::<Vec<_>>() {
+        known if known.is_empty() => String::new(),
+        known => format!(" ({})", known.join(", ")),
+    }
+}
+
 /// A JSON value as people read it in a table.
 pub fn cell(value: &Value) -> String {
     match value {
@@ -173,6 +183,14 @@ fn flat(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn whose_a_record_is_is_said_as_far_as_it_is_known() {
+        let name = |name: &str| Some(name.to_owned());
+        assert_eq!(super::whose([&None, &None, &None]), "");
+        let known = super::whose([&name("github"), &None, &name("alice")]);
+        assert_eq!(known, " (app github, user alice)");
+    }
+
     use serde_json::json;
 
     use super::*;

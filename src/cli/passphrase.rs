@@ -5,25 +5,23 @@
 //! `--data` it is the directory, without it the server.
 //! It never: touches a directory that a running server has to itself.
 
+mod created;
 mod online;
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::args::{Remote, Server};
-use super::failure::{Exit, Failure};
+use self::created::NewKeyFile;
+use super::failure::Failure;
 use super::init::KdfArgs;
-use super::opener::{Unlocking, closed, key_file, open_locked, open_unlocked};
+use super::opener::{Opener, Which, key_file, with_vault};
 use super::secrets::Input;
 use super::{lock, output, secrets};
 use crate::error::Error;
 use crate::model::access::Caller;
-use crate::secret::{Secret, random};
+use crate::secret::Secret;
 use crate::vault::{KdfParams, RecoveryCode, SlotInfo, Unlocker, Vault, check_passphrase};
 
 /// The commands of `passphrase`.
@@ -61,43 +59,6 @@ pub enum PassphraseCommand {
     ///
     /// The last one cannot be taken away. `passphrase slots` shows the numbers.
     RemoveSlot(RemoveSlotArgs),
-}
-
-/// Which vault: a stopped server's directory, or a running server.
-#[derive(Args, Clone, Debug)]
-pub struct Which {
-    /// The data directory of a stopped server; without it the server at `--url` is asked.
-    #[arg(long, env = "STRONGROOM_DATA", value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// Where the server is.
-    #[command(flatten)]
-    pub server: Server,
-    /// File that holds the access key; without it STRONGROOM_KEY is presented to the server.
-    #[arg(long, value_name = "FILE")]
-    pub access_key_file: Option<PathBuf>,
-}
-
-impl Which {
-    fn remote(&self) -> Remote {
-        Remote {
-            server: self.server.clone(),
-            key_file: self.access_key_file.clone(),
-        }
-    }
-}
-
-/// Which vault, and what opens it.
-#[derive(Args, Clone, Debug)]
-pub struct Opener {
-    /// Which vault.
-    #[command(flatten)]
-    pub which: Which,
-    /// What opens it.
-    #[command(flatten)]
-    pub with: Unlocking,
-    /// The vault's anchor, where it has one; see `strongroom help serve`.
-    #[arg(long, env = "STRONGROOM_ANCHOR", value_name = "PATH")]
-    pub anchor: Option<PathBuf>,
 }
 
 /// Arguments of `passphrase set`.
@@ -220,11 +181,9 @@ fn set(args: &SetArgs) -> Result<(), Failure> {
     let kdf = args.kdf.params()?;
     match &args.opener.which.data {
         None => super::wait(online::set(args))?,
-        Some(data) => {
-            let (vault, passphrase) = open_for_new(args, data)?;
-            let changed = vault.change_passphrase(&Caller::local(), passphrase, kdf);
-            closed(&vault, changed)?;
-        }
+        Some(data) => args.with_new(data, |vault, passphrase| {
+            Ok(vault.change_passphrase(&Caller::local(), passphrase, kdf)?)
+        })?,
     }
     output::note("The passphrase is changed.");
     Ok(())
@@ -234,54 +193,43 @@ fn add(args: &AddArgs) -> Result<(), Failure> {
     let kdf = args.set.kdf.params()?;
     let number = match &args.set.opener.which.data {
         None => super::wait(online::add(args))?,
-        Some(data) => {
-            let (vault, passphrase) = open_for_new(&args.set, data)?;
+        Some(data) => args.set.with_new(data, |vault, passphrase| {
             let unlocker = Unlocker::Passphrase(passphrase);
-            let added = vault.add_slot(&Caller::local(), unlocker, &args.label, kdf);
-            closed(&vault, added)?
-        }
+            Ok(vault.add_slot(&Caller::local(), unlocker, &args.label, kdf)?)
+        })?,
     };
     output::note(&format!("The passphrase is added, as slot {number}."));
     Ok(())
 }
 
-/// Opens the vault and reads a new passphrase, both before anything is changed.
-fn open_for_new(args: &SetArgs, data: &Path) -> Result<(Vault, Secret<String>), Failure> {
-    let mut input = Input::default();
-    let vault = args.opener.open(data, &mut input)?;
-    Ok((vault, args.new_passphrase(&mut input)?))
-}
-
 fn add_key_file(args: &AddKeyFileArgs) -> Result<(), Failure> {
-    let number = match &args.opener.which.data {
+    let opener = &args.opener;
+    let number = match &opener.which.data {
         None => super::wait(online::add_key_file(args))?,
-        Some(data) => {
-            let vault = args.opener.open(data, &mut Input::default())?;
-            if args.create {
-                create_key_file(&args.file)?;
-            }
-            let unlocker = key_file(&args.file)?;
+        Some(data) => opener.with_vault(data, &mut Input::default(), |vault, _| {
+            let file = NewKeyFile::make(args)?;
+            let unlocker = file.before(key_file(&args.file))?;
             let kdf = KdfParams::DEFAULT;
             let added = vault.add_slot(&Caller::local(), unlocker, &args.label, kdf);
-            closed(&vault, added)?
-        }
+            file.settle(added.map_err(Failure::from))
+        })?,
     };
     output::note(&format!("The key file is added, as slot {number}."));
     Ok(())
 }
 
 fn add_recovery_code(args: &AddRecoveryCodeArgs) -> Result<(), Failure> {
-    let (number, code) = match &args.opener.which.data {
+    let opener = &args.opener;
+    let (number, code) = match &opener.which.data {
         None => super::wait(online::add_recovery_code(args))?,
-        Some(data) => {
-            let vault = args.opener.open(data, &mut Input::default())?;
+        Some(data) => opener.with_vault(data, &mut Input::default(), |vault, _| {
             let code = RecoveryCode::generate();
             let text = code.to_text();
             let unlocker = Unlocker::RecoveryCode(code);
             let kdf = KdfParams::DEFAULT;
-            let added = vault.add_slot(&Caller::local(), unlocker, &args.label, kdf);
-            (closed(&vault, added)?, text)
-        }
+            let number = vault.add_slot(&Caller::local(), unlocker, &args.label, kdf)?;
+            Ok((number, text))
+        })?,
     };
     output::note(&format!(
         "The recovery code is added, as slot {number}. It is shown this once: write it down."
@@ -289,32 +237,11 @@ fn add_recovery_code(args: &AddRecoveryCodeArgs) -> Result<(), Failure> {
     output::value(code.expose())
 }
 
-fn create_key_file(path: &Path) -> Result<(), Failure> {
-    let bytes = Secret::new(random::<32>());
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| {
-            file.write_all(bytes.expose())?;
-            file.sync_all()
-        })
-        .map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format!("cannot make {}: {error}", path.display()),
-                "name a file that does not exist, or leave `--create` out to use one that does",
-            )
-        })
-}
-
 fn slots(args: &SlotsArgs) -> Result<(), Failure> {
     let slots = match &args.which.data {
         None => super::wait(online::slots(&args.which))?,
         Some(data) => {
-            let vault = open_locked(data, None)?;
-            let slots = closed(&vault, vault.slots())?;
+            let slots = with_vault(data, None, |vault| Ok(vault.slots()?))?;
             slots.iter().map(|slot: &SlotInfo| json!(slot)).collect()
         }
     };
@@ -335,18 +262,15 @@ fn remove_slot(args: &RemoveSlotArgs) -> Result<(), Failure> {
         );
         secrets::confirm(&what, args.yes)
     };
-    match &args.opener.which.data {
+    let opener = &args.opener;
+    match &opener.which.data {
         None => super::wait(online::remove_slot(args, sure))?,
-        Some(data) => {
-            let vault = args.opener.open(data, &mut Input::default())?;
-            let found = vault.slots()?;
-            let Some(slot) = found.iter().find(|slot| slot.number == args.number) else {
-                return closed(&vault, Err(Error::NotFound("key slot")));
-            };
-            sure(&json!(slot))?;
-            let removed = vault.remove_slot(&Caller::local(), args.number);
-            closed(&vault, removed)?;
-        }
+        Some(data) => opener.with_vault(data, &mut Input::default(), |vault, _| {
+            let slots = vault.slots()?;
+            let slot = slots.iter().find(|slot| slot.number == args.number);
+            sure(&json!(slot.ok_or(Error::NotFound("key slot"))?))?;
+            Ok(vault.remove_slot(&Caller::local(), args.number)?)
+        })?,
     }
     output::note(&format!("Slot {} is removed.", args.number));
     Ok(())
@@ -357,10 +281,16 @@ impl SetArgs {
         let file = self.new_passphrase_file.as_deref();
         input.read_new("the new passphrase", file, check_passphrase)
     }
-}
 
-impl Opener {
-    fn open(&self, data: &Path, input: &mut Input) -> Result<Vault, Failure> {
-        open_unlocked(data, self.anchor.clone(), &self.with, input)
+    /// Opens the vault and reads a new passphrase, both before `work` changes anything.
+    fn with_new<T>(
+        &self,
+        data: &Path,
+        work: impl FnOnce(&Vault, Secret<String>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let input = &mut Input::default();
+        self.opener.with_vault(data, input, |vault, input| {
+            work(vault, self.new_passphrase(input)?)
+        })
     }
 }

@@ -1,17 +1,19 @@
 //! How far something long is: a bar on a terminal, a line for each tenth elsewhere.
 //!
 //! It promises: it stands on standard error, beside the answer, and is gone when the answer comes.
-//! It never: draws where nobody looks, or says more than ten lines of one thing.
+//! It never: draws where nobody looks, or tells how far one thing is in more than ten lines.
 
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::failure::printable;
 use super::output;
 
 /// What is told, to whom.
 pub struct Watch {
     what: &'static str,
+    trouble: String,
     to: To,
 }
 
@@ -36,7 +38,44 @@ impl Watch {
         } else {
             To::Lines(0)
         };
-        Self { what, to }
+        Self {
+            what,
+            trouble: String::new(),
+            to,
+        }
+    }
+
+    /// Tells of `what` from here on, from its beginning.
+    pub fn turns_to(&mut self, what: &'static str) {
+        if self.what == what {
+            return;
+        }
+        self.what = what;
+        match &mut self.to {
+            To::Bar(bar) => {
+                bar.set_message(what);
+                bar.reset();
+            }
+            To::Lines(told) => *told = 0,
+            To::Nobody => {}
+        }
+    }
+
+    /// Tells what holds it up, once for each trouble; nothing does where `trouble` is empty.
+    pub fn waits_for(&mut self, trouble: &str) {
+        if self.trouble == trouble {
+            return;
+        }
+        trouble.clone_into(&mut self.trouble);
+        if trouble.is_empty() {
+            return;
+        }
+        let text = format!("{} waits: {}", self.what, printable(trouble));
+        match &self.to {
+            To::Bar(bar) => bar.suspend(|| output::note(&text)),
+            To::Lines(_) => output::note(&text),
+            To::Nobody => {}
+        }
     }
 
     /// Tells that `done` of `total` is done.

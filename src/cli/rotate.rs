@@ -7,14 +7,19 @@
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use super::args::Remote;
 use super::client::Client;
 use super::failure::{Exit, Failure};
 use super::output;
+use super::progress::Watch;
 use crate::limits;
+
+/// What to do about a rotation that stopped.
+pub const TAKE_IT_UP: &str = "what could be read before still can; make a backup and `strongroom \
+                              check` it, restore or remove what it names, then `strongroom rotate` \
+                              takes this up again";
 
 /// Arguments of `rotate`.
 #[derive(Args, Clone, Debug)]
@@ -51,7 +56,7 @@ pub async fn run(args: RotateArgs) -> Result<(), Failure> {
             }
         };
     }
-    let status = wait(&client).await?;
+    let status = wait(&client, args.json).await?;
     if args.json {
         return output::json(&status);
     }
@@ -63,28 +68,21 @@ pub async fn run(args: RotateArgs) -> Result<(), Failure> {
 }
 
 /// Shows how far it is, until nothing is left to do. How the server stands then comes back.
-async fn wait(client: &Client) -> Result<Value, Failure> {
-    // Hidden by itself where standard error is no terminal.
-    let bar = ProgressBar::new(0);
-    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} records {msg}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+async fn wait(client: &Client, quiet: bool) -> Result<Value, Failure> {
+    let mut watch = Watch::new("key rotation", quiet);
     let mut failures = 0;
     loop {
         match client.get(&["v1", "status"], &[]).await {
-            Ok(status) if status["rotation"].is_null() => {
-                bar.finish_and_clear();
-                return Ok(status);
-            }
+            Ok(status) if status["rotation"].is_null() => return Ok(status),
             Ok(status) => {
                 failures = 0;
-                show(&bar, &status["rotation"])?;
+                show(&mut watch, &status["rotation"])?;
             }
             Err(failure) => {
                 failures += 1;
                 // A restart goes on with it; locked or gone for long, nobody does.
                 if failure.exit != Exit::Unavailable || failures > limits::CLIENT_POLL_FAILURES_MAX
                 {
-                    bar.abandon();
                     return Err(failure);
                 }
             }
@@ -97,18 +95,14 @@ fn pause(failures: u32) -> Duration {
     limits::CLIENT_ROTATION_EVERY * (1 + failures)
 }
 
-fn show(bar: &ProgressBar, rotation: &Value) -> Result<(), Failure> {
-    bar.set_length(rotation["records_total"].as_u64().unwrap_or(0));
-    bar.set_position(rotation["records_done"].as_u64().unwrap_or(0));
+fn show(watch: &mut Watch, rotation: &Value) -> Result<(), Failure> {
+    let number = |field: &str| rotation[field].as_u64().unwrap_or(0);
+    watch.set(number("records_done"), number("records_total"));
     let error = rotation["error"].as_str().unwrap_or_default();
     if rotation["state"] == "failed" {
-        bar.abandon();
-        return Err(Failure::new(
-            Exit::Failed,
-            format!("the rotation stopped: {error}"),
-            "every record can still be read; `strongroom rotate` takes it up again",
-        ));
+        let what = format!("the rotation stopped: {error}");
+        return Err(Failure::new(Exit::Failed, what, TAKE_IT_UP));
     }
-    bar.set_message(super::failure::printable(error));
+    watch.waits_for(error);
     Ok(())
 }

@@ -4,17 +4,16 @@
 //! counts and in words; the exit code tells whether it is everything.
 //! It never: touches the damaged vault.
 
-use std::io::IsTerminal;
+use std::cell::RefCell;
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::failure::{Exit, Failure};
 use super::opener::Unlocking;
 use super::output;
+use super::progress::Watch;
 use super::secrets::Input;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -62,16 +61,18 @@ pub fn run(args: &SalvageArgs) -> Result<(), Failure> {
     })?;
     Vault::can_be_made_in(&args.into)?;
     let unlocker = args.with.unlocker(&mut Input::default())?;
-    let bar = Bar::default();
+    let watch = RefCell::new(Watch::new("salvage", args.json));
     let salvaged = wreck.salvage(
         &unlocker,
         &args.into,
         Clock::system(),
         &|what, done, all| {
-            bar.show(what, done, all);
+            let mut watch = watch.borrow_mut();
+            watch.turns_to(what);
+            watch.set(done, all);
         },
     );
-    bar.end();
+    drop(watch);
     let salvaged = salvaged.map_err(|error| match error {
         Error::UnlockFailed => Failure::from(error).with_hint(
             "try again; where it is the right one, the vault's header is damaged too, and nothing \
@@ -116,23 +117,13 @@ fn show(salvaged: &Salvaged) -> Result<(), Failure> {
     }
     grid.print()?;
     for lost in &salvaged.lost {
-        output::line(&format!("lost: {}", named(&json!(lost))))?;
+        let whose = output::whose([&lost.app, &lost.tenant, &lost.user]);
+        output::line(&format!("lost: one of `{}`{whose}", lost.table))?;
     }
     for sentence in verdict(salvaged).iter().chain(&salvaged.notes) {
         output::line(sentence)?;
     }
     Ok(())
-}
-
-/// A lost record in words.
-fn named(lost: &Value) -> String {
-    let mut words = format!("one of `{}`", output::cell(&lost["table"]));
-    for (what, of) in [("app", "app"), ("tenant", "tenant"), ("user", "user")] {
-        if let Some(name) = lost[what].as_str() {
-            words.push_str(&format!(", {of} `{name}`"));
-        }
-    }
-    words
 }
 
 /// What it comes to, in sentences.
@@ -184,35 +175,4 @@ fn verdict(salvaged: &Salvaged) -> Vec<String> {
             .to_owned(),
     );
     said
-}
-
-/// A progress bar on a terminal, and nothing elsewhere.
-#[derive(Default)]
-struct Bar(Mutex<Option<(&'static str, ProgressBar)>>);
-
-impl Bar {
-    fn show(&self, what: &'static str, done: u64, all: u64) {
-        if !std::io::stderr().is_terminal() {
-            return;
-        }
-        let mut shown = self.0.lock().expect("no holder panics");
-        match shown.as_ref() {
-            Some((before, bar)) if *before == what => bar.set_position(done),
-            _ => {
-                let bar = ProgressBar::new(all);
-                let style = ProgressStyle::with_template("{msg} {bar:40} {percent:>3} %");
-                bar.set_style(style.expect("the template is one"));
-                bar.set_message(what);
-                if let Some((_, before)) = shown.replace((what, bar)) {
-                    before.finish_and_clear();
-                }
-            }
-        }
-    }
-
-    fn end(&self) {
-        if let Some((_, bar)) = self.0.lock().expect("no holder panics").take() {
-            bar.finish_and_clear();
-        }
-    }
 }

@@ -1,8 +1,9 @@
 //! Room for so many connections, and for whoever comes next.
 //!
-//! It promises: no more seats than were stated; who waits is seated in the order of coming; where
-//! all seats are taken, whoever has said nothing for longest is asked to leave, so that silent
-//! clients, however many, keep nobody out.
+//! It promises: no more seats than were stated; who waits is seated in the order of coming; one
+//! seat is kept free for whoever comes next: where all are taken, whoever has said nothing for
+//! longest is asked to leave, though nobody waits yet, so that silent clients, however many, keep
+//! nobody out.
 //! It never: sends away a connection whose request is being answered, or one that came or was
 //! answered a moment ago.
 

@@ -8,6 +8,7 @@ pub mod apps;
 pub mod keys;
 pub mod links;
 pub mod slots;
+pub mod status;
 pub mod tokens;
 
 use std::time::Duration;
@@ -158,21 +159,29 @@ pub fn status_of(error: &Error) -> StatusCode {
     }
 }
 
-/// What a caller is told. The operating system's own words stay in the log: they name paths.
+/// What a caller is told of a request that failed; the log has the whole of it.
 fn message_of(error: &Error) -> String {
     match error {
-        Error::Storage(what) | Error::OutcomeUnknown(what) | Error::AuditUnavailable(what) => {
+        Error::Storage(what)
+        | Error::OutcomeUnknown(what)
+        | Error::AuditUnavailable(what)
+        | Error::Damaged(what)
+        | Error::TooNew(what)
+        | Error::Settings(what) => {
             tracing::error!(code = error.code(), what, "a request failed");
-            match error {
-                Error::Storage(_) => "the store could not do it".into(),
-                Error::OutcomeUnknown(_) => "it is not known whether this was stored".into(),
-                _ => "refused, since it could not be put on record".into(),
-            }
         }
-        Error::Damaged(what) | Error::TooNew(what) | Error::Settings(what) => {
-            tracing::error!(code = error.code(), what, "a request failed");
-            error.to_string()
-        }
+        _ => {}
+    }
+    words_of(error)
+}
+
+/// An error in words for whoever asks. The operating system's own words stay in the log: they name
+/// paths.
+fn words_of(error: &Error) -> String {
+    match error {
+        Error::Storage(_) => "the store could not do it".into(),
+        Error::OutcomeUnknown(_) => "it is not known whether this was stored".into(),
+        Error::AuditUnavailable(_) => "refused, since it could not be put on record".into(),
         other => other.to_string(),
     }
 }

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::memory::wipe_stack;
 use super::slot::KdfParams;
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::secret::random;
 
 /// Bytes of an XChaCha20 nonce. Random: 2^80 messages per key before a repeat is likely, and a VM
@@ -91,13 +92,9 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
 pub fn seal(key: &[u8; 32], associated: &[u8], plain: &[u8]) -> Vec<u8> {
     let nonce: [u8; NONCE_BYTES] = random();
     let sealed = seal_with_nonce(key, &nonce, associated, plain);
-    wipe_stack::<CIPHER_STACK_BYTES>();
+    wipe_stack::<{ limits::CIPHER_STACK_BYTES }>();
     sealed
 }
-
-/// The cipher keeps key, stream and plain text of a few blocks on its stack; this is some more, in
-/// bytes. Wiping it costs less than a tenth of opening a record.
-const CIPHER_STACK_BYTES: usize = 8 * 1024;
 
 /// [`seal`] with a given nonce: for known answers in tests, and for [`seal`].
 #[inline(never)]
@@ -123,7 +120,7 @@ pub(super) fn seal_with_nonce(
 /// Opens what [`seal`] made; `None` where anything differs.
 pub fn open(key: &[u8; 32], associated: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let opened = open_on_stack(key, associated, sealed);
-    wipe_stack::<CIPHER_STACK_BYTES>();
+    wipe_stack::<{ limits::CIPHER_STACK_BYTES }>();
     opened
 }
 

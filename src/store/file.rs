@@ -126,7 +126,7 @@ pub(super) fn sync(path: &Path) -> Result<()> {
 /// Takes away a file that we made.
 pub(super) fn take_away(path: &Path) {
     if let Err(error) = std::fs::remove_file(path) {
-        tracing::warn!(path = %path.display(), %error, "left behind by what failed");
+        tracing::error!(path = %path.display(), %error, "left behind by what failed");
     }
 }
 

@@ -30,8 +30,6 @@ use crate::limits;
 const PAGE: usize = 4096;
 const LEAF: u8 = 1;
 const LEAF_HEAD: usize = 4;
-/// The longest key of any table; one of `due` has 72 bytes.
-const KEY_BYTES_MAX: usize = 128;
 
 /// A file, read as it is.
 pub struct Raw {
@@ -249,7 +247,7 @@ impl Leaf {
             let key = starts(first_key, key_ends, n)..key_ends[n];
             let value = starts(first_value, value_ends, n)..value_ends[n];
             let sound = key.start >= first_key
-                && key.len() <= KEY_BYTES_MAX
+                && key.len() <= limits::SALVAGE_KEY_BYTES_MAX
                 && value.start >= first_key
                 && value.len() <= limits::HEADER_BYTES_MAX.max(limits::RECORD_BYTES_MAX);
             let taken = page.get(key.clone()).zip(page.get(value.clone()));

@@ -27,7 +27,9 @@ use std::fs::File;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
-use self::file::Slot;
+use serde::Serialize;
+
+use self::file::Half;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -52,7 +54,7 @@ pub(super) struct Mark {
 }
 
 /// How an anchor stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct AnchorStatus {
     /// The last commit it was told of.
     pub epoch: u64,
@@ -67,7 +69,7 @@ pub(super) struct Anchor {
 }
 
 struct Shared {
-    // Held while a slot is written: a memory copy, unless the anchor's disk hangs.
+    // Held while a half is written: a memory copy, unless the anchor's disk hangs.
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -76,7 +78,7 @@ struct State {
     file: Arc<File>,
     number: u64,
     mark: Mark,
-    slot: Slot,
+    half: Half,
     undone: Undone,
     /// Its first mark is written: what was accepted is on record.
     begun: bool,
@@ -100,7 +102,7 @@ impl Anchor {
                     file: Arc::new(file),
                     number,
                     mark,
-                    slot: file::slot(keys, number, &mark),
+                    half: file::half(keys, number, &mark),
                     undone: Undone::Nothing,
                     begun: false,
                     behind: false,
@@ -129,7 +131,7 @@ impl Anchor {
         if mark.epoch >= state.mark.epoch {
             state.put(keys, mark);
         }
-        file::write(&state.file, state.number, &state.slot)?;
+        file::write(&state.file, state.number, &state.half)?;
         state.file.sync_data()?;
         state.undone = Undone::Nothing;
         state.begun = true;
@@ -158,7 +160,7 @@ impl Anchor {
             },
         );
         if state.begun {
-            let written = file::write(&state.file, state.number, &state.slot);
+            let written = file::write(&state.file, state.number, &state.half);
             state.came_to(written, Undone::Sync);
             self.shared.wake.notify_all();
         }
@@ -193,7 +195,7 @@ impl State {
     fn put(&mut self, keys: &Keyring, mark: Mark) {
         self.number += 1;
         self.mark = mark;
-        self.slot = file::slot(keys, self.number, &mark);
+        self.half = file::half(keys, self.number, &mark);
         self.undone = Undone::Write;
     }
 
@@ -250,7 +252,7 @@ impl Shared {
             return state;
         }
         if state.undone == Undone::Write {
-            let written = file::write(&state.file, state.number, &state.slot);
+            let written = file::write(&state.file, state.number, &state.half);
             state.came_to(written, Undone::Sync);
             if state.undone == Undone::Write {
                 return state;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::Vault;
 use super::access::Permit;
@@ -38,7 +38,7 @@ pub enum BackupState {
 }
 
 /// The latest backup since the process began.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Backup {
     /// How it stands.
     pub state: BackupState,
@@ -52,17 +52,8 @@ pub struct Backup {
     pub total: u64,
     /// When it began.
     pub started_at: Timestamp,
-    /// Why it failed: what is wrong, and what to do.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "in_words")]
+    /// Why it failed.
     pub error: Option<Error>,
-}
-
-fn in_words<S: Serializer>(error: &Option<Error>, to: S) -> std::result::Result<S::Ok, S::Error> {
-    let words = error.as_ref().map(|error| {
-        let message = error.to_string();
-        serde_json::json!({"code": error.code(), "message": message, "hint": error.hint()})
-    });
-    words.serialize(to)
 }
 
 /// Where the latest backup is kept in mind: one at a time.
@@ -163,16 +154,16 @@ impl Vault {
         self.latest().ok_or(Error::ShuttingDown)
     }
 
-    /// Refuses a backup to whoever asks for it from another machine, on record.
+    /// Refuses what is done to the whole vault to whoever asks for it from another machine, on
+    /// record.
     ///
     /// # Errors
     /// Always [`Error::Denied`], but for [`Error::Locked`] and [`Error::AuditUnavailable`].
-    pub fn refuse_backup_from_afar(&self, caller: &Caller) -> Result<Backup> {
-        let permit = self
-            .gate()
-            .permit(caller, Action::Backup, &Target::vault())?;
-        permit.record("refused: asked for from another machine", None)?;
-        Err(Error::Denied)
+    pub fn refuse_from_afar(&self, caller: &Caller, action: Action) -> Error {
+        let refused = self.gate().permit(caller, action, &Target::vault());
+        let refused = refused
+            .and_then(|permit| permit.record("refused: asked for from another machine", None));
+        refused.err().unwrap_or(Error::Denied)
     }
 
     /// The latest backup since the process began, for who may make one.
@@ -385,7 +376,7 @@ struct Partial<'a>(&'a Path);
 impl Drop for Partial<'_> {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(self.0) {
-            tracing::warn!(path = %self.0.display(), %error, "left behind by a failed backup");
+            tracing::error!(path = %self.0.display(), %error, "left behind by a failed backup");
         }
     }
 }

@@ -58,7 +58,7 @@ impl Drop for Made {
                 std::fs::remove_dir(path)
             };
             if let Err(error) = removed {
-                tracing::warn!(path = %path.display(), %error, "left behind by what failed");
+                tracing::error!(path = %path.display(), %error, "left behind by what failed");
             }
         }
     }
@@ -119,6 +119,12 @@ impl Vault {
                 .and_then(|()| is_begun_in(directory, Maker::Restore).map(|_| ())),
             Err(_) => Ok(()),
         }
+    }
+
+    /// Whether a try to create a vault here was cut short: [`Vault::create`] takes away what it
+    /// left.
+    pub fn is_unfinished_in(directory: &Path) -> bool {
+        directory.join(MARK).symlink_metadata().is_ok()
     }
 
     /// A vault without files, unlocked, gone when the process ends: for development and tests.

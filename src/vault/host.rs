@@ -1,9 +1,9 @@
-//! Which host a vault lives on, and whether it was put back from a backup.
+//! Which host a vault lives on, and whether it was put back: from a backup, or by salvage.
 //!
-//! It promises: V12 a vault that was copied to another host, or restored from a backup, starts with
-//! refresh paused, until told that it is the one to go on with: the other one may still run, and
-//! two that spend the same refresh tokens end the grants of both (RFC 9700 4.14). What says so
-//! cannot be taken out of the file: the ledger holds its hash.
+//! It promises: V12 a vault that was copied to another host, or put back, starts with refresh
+//! paused, until told that it is the one to go on with: the other one may still run, and two that
+//! spend the same refresh tokens end the grants of both (RFC 9700 4.14). What says so cannot be
+//! taken out of the file: the ledger holds its hash.
 //! It never: keeps or shows the host's name; a keyed hash of it is enough.
 
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(super) const NOTES: [&[u8]; 2] = [HOME, RESTORED];
 pub enum Pause {
     /// The vault's files were copied from another host.
     CopiedHost,
-    /// The vault was restored from a backup.
+    /// The vault was restored from a backup, or salvaged.
     Restored,
 }
 
@@ -41,7 +41,7 @@ impl Pause {
     fn in_words(self) -> &'static str {
         match self {
             Self::CopiedHost => "the vault was copied from another host",
-            Self::Restored => "the vault was restored from a backup",
+            Self::Restored => "the vault was restored from a backup or salvaged",
         }
     }
 }

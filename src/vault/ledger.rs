@@ -17,13 +17,12 @@ use super::audit::Head;
 use super::host::NOTES;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::seal::{Context, Keyring, Purpose, Sealed, digest};
 use crate::secret::{base64url, from_base64url};
 use crate::store::{Index, Records, Scan, View};
 
 pub(super) const KEY: &[u8] = b"ledger";
-/// Whoever watches the adding up hears of it once in so many.
-const TICK_EVERY: u64 = 1024;
 
 /// What the ledger counts, each by what must not be changed behind it.
 #[derive(Clone, Copy)]
@@ -286,7 +285,7 @@ impl Ledger {
         let mut found = Self::default();
         let mut add = |one: Counted<'_>| {
             found.add(keys, one);
-            if found.count.is_multiple_of(TICK_EVERY) {
+            if found.count.is_multiple_of(limits::LEDGER_TELL_EVERY) {
                 tick(found.count)?;
             }
             Ok(Scan::Go)

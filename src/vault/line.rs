@@ -24,7 +24,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -286,11 +285,8 @@ fn is_forgiven(known: &Known, now: Timestamp) -> bool {
 }
 
 fn later() -> Error {
-    Error::Busy(RETRY)
+    Error::Busy(limits::UNLOCK_RETRY)
 }
-
-/// What who finds no place is told to wait: about two derivations.
-const RETRY: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests;

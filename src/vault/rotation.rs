@@ -47,7 +47,7 @@ impl From<(u32, Timestamp)> for KeyTerm {
 }
 
 /// How far a rotation is.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Rotation {
     /// The new term.
     pub term: u32,
@@ -58,7 +58,7 @@ pub struct Rotation {
     /// Whether it is getting on.
     pub state: RotationState,
     /// What it waits for, or why it stopped.
-    pub error: Option<String>,
+    pub error: Option<Error>,
 }
 
 /// Whether a rotation is getting on.
@@ -69,7 +69,8 @@ pub enum RotationState {
     Running,
     /// The store or the trail is in trouble; it is tried again by itself.
     Waiting,
-    /// It stopped, and every record can still be read. Rotating again takes it up.
+    /// It stopped, mostly because a record does not open. What could be read before still can.
+    /// Rotating again takes it up.
     Failed,
 }
 

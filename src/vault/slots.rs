@@ -13,6 +13,7 @@ use super::Vault;
 use super::line::Source;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::model::access::{Action, Caller, Target};
 use crate::seal::{Header, KdfParams, Keyring, Unlocker};
 use crate::secret::Secret;
@@ -144,8 +145,7 @@ impl Vault {
         caller: &Caller,
         prepare: impl Fn(&Keyring, &Header) -> Result<Header>,
     ) -> Result<Header> {
-        // A rotation changes the header twice in all.
-        let mut tries = 3;
+        let mut tries = limits::HEADER_TRIES_MAX;
         loop {
             tries -= 1;
             let before = Header::parse(&self.store().header()?)?;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::support::{KEY, Scripted, init, path, run_with};
+use super::support::{KEY, PASSPHRASE, Scripted, init, path, run_with};
 
 /// Goal: the command follows a backup to its end, and ends as it did. Method: a server that says
 /// "running", then "done", "failed", or nothing of it any more.
@@ -64,6 +64,12 @@ fn a_stopped_vault_is_backed_up_checked_and_restored() {
             .0
             .contains("exists already")
     );
+    let wrong = with(&["backup", path(&backups)]).ended(2);
+    assert!(
+        wrong.failure().1.contains("--access-key-file"),
+        "{}",
+        wrong.err
+    );
     let report = with(&["check", file, "--json"]).ended(0).json();
     assert_eq!(
         (&report["verdict"], &report["opened"]),
@@ -101,4 +107,39 @@ fn a_stopped_vault_is_backed_up_checked_and_restored() {
     with(&["check", &nothing]).ended(5);
     with(&["restore", &nothing, "--data", &nothing]).ended(5);
     with(&["check"]).ended(2);
+}
+
+/// Goal: `--key-file` opens the vault, and the access key has a name of its own. Method: a stopped
+/// vault backed up with a key file; a server that is shown the key of another file.
+#[test]
+fn a_backup_takes_what_opens_the_vault_and_the_access_key_by_names_of_their_own() {
+    let made = init();
+    let home = made.data.parent().unwrap();
+    let key = home.join("vault.key");
+    let add = [
+        "passphrase",
+        "add-key-file",
+        path(&key),
+        "--create",
+        "--data",
+    ];
+    run_with(&[&add[..], &[made.data()]].concat(), &[], PASSPHRASE).ended(0);
+    let backups = home.join("backups");
+    std::fs::create_dir(&backups).unwrap();
+    let backup = ["backup", path(&backups), "--key-file", path(&key)];
+    run_with(&[&backup[..], &["--data", made.data()]].concat(), &[], "").ended(0);
+
+    let refused = json!({"error": {"code": "denied", "message": "no", "hint": "h"}});
+    let server = Scripted::start(vec![(403, refused)]);
+    let file = made.file("access", KEY);
+    let arguments = [
+        "backup",
+        "/b",
+        "--access-key-file",
+        &file,
+        "--url",
+        &server.url,
+    ];
+    run_with(&arguments, &[], "").ended(4);
+    assert!(server.seen()[0].head.contains(KEY));
 }

@@ -38,6 +38,28 @@ fn a_new_vault_is_its_owners_alone() {
     assert!(again.failure().0.contains("is not empty"), "{}", again.err);
 }
 
+/// Goal: whoever inits again after a kill is told what became of the first try. Method: leave the
+/// mark of an unfinished vault in the directory.
+#[test]
+fn init_says_that_an_earlier_one_was_cut_short() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o700)).unwrap();
+    std::fs::write(home.path().join("unfinished"), "").unwrap();
+    let arguments = [
+        "init",
+        "--data",
+        path(home.path()),
+        "--kdf-memory-mib",
+        "64",
+    ];
+    let said = run_with(&arguments, &[], PASSPHRASE).ended(0).err;
+    assert_eq!(
+        said,
+        "An init was cut short here; what it left is taken away.\n"
+    );
+    assert!(!home.path().join("unfinished").exists());
+}
+
 /// Goal: a person knows what to do with what is printed. Method: the text on standard output.
 #[test]
 fn init_labels_what_it_prints_and_says_what_is_next() {

@@ -5,7 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use strongroom::clock::Clock;
 use strongroom::vault::{Settings, Vault};
 
-use super::support::{Made, PASSPHRASE, PASSPHRASE_2, Run, init, run, run_with};
+use serde_json::{Value, json};
+
+use super::support::{Made, PASSPHRASE, PASSPHRASE_2, Run, Scripted, init, path, run, run_with};
 
 const CHEAP: [&str; 2] = ["--kdf-memory-mib", "64"];
 
@@ -79,6 +81,62 @@ fn slots_are_added_used_and_removed() {
     assert_eq!(kinds(&made), ["recovery code", "passphrase", "key file"]);
     passphrase(&made, &["remove-slot", "4", "--yes"], PASSPHRASE).ended(4);
     passphrase(&made, &["remove-slot", "4", "--yes"], PASSPHRASE_2).ended(0);
+}
+
+/// Goal: a key file that opens nothing is not in the next try's way. Method: a stopped vault and a
+/// label it refuses; the same command again, rightly.
+#[test]
+fn a_key_file_that_was_not_added_is_taken_away() {
+    let made = init();
+    let key = made.data.with_file_name("vault.key");
+    let create = ["add-key-file", path(&key), "--create", "--label"];
+    let long = "x".repeat(65);
+    let refused = passphrase(&made, &[&create[..], &[&long]].concat(), PASSPHRASE).ended(2);
+    assert!(refused.failure().0.contains("label"), "{}", refused.err);
+    assert!(!key.exists());
+    passphrase(&made, &[&create[..], &["safe"]].concat(), PASSPHRASE).ended(0);
+    assert!(key.exists());
+}
+
+/// Goal: whoever may hold a slot keeps its file, and whoever does not leaves none. Method: a server
+/// that refuses for sure, one that may have added it, and one that goes away unheard.
+#[test]
+fn a_key_file_stays_where_the_server_may_have_taken_it() {
+    let home = tempfile::tempdir().unwrap();
+    let pass = home.path().join("pass");
+    std::fs::write(&pass, PASSPHRASE).unwrap();
+    let add = |name: &str, answer: Option<(u16, &str)>| {
+        let key = home.path().join(name);
+        let mut answers: Vec<(u16, Value)> = vec![(200, json!({"slots": []}))];
+        answers.extend(answer.map(|(status, code)| {
+            let error = json!({"code": code, "message": "no", "hint": "h"});
+            (status, json!({ "error": error }))
+        }));
+        let server = Scripted::start(answers);
+        let file = ["--passphrase-file", path(&pass)];
+        let run = ["passphrase", "add-key-file", path(&key), "--create"];
+        let run = server.run(&[&run[..], &file].concat());
+        assert_ne!(run.code, 0, "{}", run.err);
+        key.exists()
+    };
+    for (status, code) in [
+        (401, "unlock_failed"),
+        (403, "denied"),
+        (409, "conflict"),
+        (429, "busy"),
+        (400, "invalid_request"),
+        (507, "storage"),
+    ] {
+        assert!(!add(code, Some((status, code))), "{code} left a file");
+    }
+    for (status, code) in [
+        (503, "timeout"),
+        (507, "outcome_unknown"),
+        (500, "internal"),
+    ] {
+        assert!(add(code, Some((status, code))), "{code} took the file away");
+    }
+    assert!(add("unheard", None), "no answer took the file away");
 }
 
 /// Goal: every wrong try says the same. Method: a wrong passphrase, code and key file.

@@ -44,13 +44,11 @@ impl Run {
         self
     }
 
-    /// The two lines of a failure.
+    /// The two lines of a failure, behind those that told how far it was.
     pub(crate) fn failure(&self) -> (&str, &str) {
-        let (message, hint) = self
-            .err
-            .trim_end()
-            .split_once('\n')
-            .unwrap_or((&self.err, ""));
+        let told = self.err.find("strongroom: ").unwrap_or(0);
+        let failure = self.err[told..].trim_end();
+        let (message, hint) = failure.split_once('\n').unwrap_or((failure, ""));
         let message = message.strip_prefix("strongroom: ").expect("a message");
         (message, hint.strip_prefix("hint: ").expect("a hint"))
     }

@@ -233,3 +233,34 @@ fn status_tells_a_locked_vault_by_its_exit_code() {
         restored.err
     );
 }
+
+/// Goal: a rotation tells how far it is without a terminal, what it waits for once, and why it
+/// stopped with what to do. Method: a server that gets on, waits twice, goes on and stops.
+#[test]
+fn rotate_tells_how_far_it_is_and_why_it_stopped() {
+    let status = |state: &str, done: u64, error: Value| {
+        let rotation = json!({
+            "term": 2, "records_done": done, "records_total": 10, "state": state, "error": error,
+        });
+        (200, json!({"locked": false, "rotation": rotation}))
+    };
+    let begun = (200, json!({"term": 2, "state": "running"}));
+    let server = Scripted::start(vec![
+        begun,
+        status("running", 3, json!(null)),
+        status("waiting", 3, json!("it is full")),
+        status("waiting", 3, json!("it is full")),
+        status("failed", 9, json!("1 records do not open")),
+    ]);
+    let run = server.run(&["rotate"]).ended(1);
+    let told: Vec<&str> = run.err.lines().collect();
+    assert_eq!(told[0], "key rotation: 30 %");
+    assert_eq!(told[1], "key rotation waits: it is full");
+    assert_eq!(told[2], "key rotation: 90 %");
+    assert_eq!(
+        told[3],
+        "strongroom: the rotation stopped: 1 records do not open"
+    );
+    assert!(told[4].contains("make a backup and `strongroom check` it"));
+    assert!(!run.err.contains("every record"), "{}", run.err);
+}

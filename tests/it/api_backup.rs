@@ -72,6 +72,8 @@ async fn a_backup_is_for_who_may_and_is_here() {
         .await;
     assert_eq!(remote.status, 403, "{remote:?}");
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+    let far = scene.on_record("asked for from another machine").await;
+    assert_eq!(far, 1);
     let local = scene
         .admin
         .raw("POST", "/v1/backup", &headers[..2], bytes)

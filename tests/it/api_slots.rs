@@ -139,6 +139,8 @@ async fn v14_slots_change_from_this_machine_and_for_who_may_lock() {
         is(&server.send(method, path, Some(body)).await, 403, "denied");
     }
     is(&server.post("/v1/rotate", json!({})).await, 403, "denied");
+    let far = scene.on_record("asked for from another machine").await;
+    assert_eq!(far, 3, "each is on record");
     assert_eq!(
         scene.admin.get("/v1/status").await.1["slots"]
             .as_array()

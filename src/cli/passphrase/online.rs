@@ -6,10 +6,8 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    AddArgs, AddKeyFileArgs, AddRecoveryCodeArgs, Opener, RemoveSlotArgs, SetArgs, Which,
-    create_key_file,
-};
+use super::created::NewKeyFile;
+use super::{AddArgs, AddKeyFileArgs, AddRecoveryCodeArgs, Opener, RemoveSlotArgs, SetArgs, Which};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::secrets::{Input, read_file};
@@ -43,22 +41,13 @@ pub(super) async fn add(args: &AddArgs) -> Result<u32, Failure> {
 pub(super) async fn add_key_file(args: &AddKeyFileArgs) -> Result<u32, Failure> {
     let (client, _) = client(&args.opener.which).await?;
     let mut body = args.opener.proof(&mut Input::default())?;
-    if args.create {
-        create_key_file(&args.file)?;
-    }
+    let file = NewKeyFile::make(args)?;
+    let content = file.before(key_file(&args.file))?;
     body["kind"] = json!("key_file");
-    body["key_file"] = json!(key_file(&args.file)?.expose());
+    body["key_file"] = json!(content.expose());
     body["label"] = json!(args.label);
-    match client.post(&["v1", "slots"], &body).await {
-        Ok(made) => number(&made),
-        Err(failure) => {
-            // The server said no, so this file, which is ours, opens nothing.
-            if args.create && failure.code == "unlock_failed" {
-                let _ = std::fs::remove_file(&args.file);
-            }
-            Err(failure)
-        }
-    }
+    let made = client.post(&["v1", "slots"], &body).await;
+    number(&file.settle(made)?)
 }
 
 pub(super) async fn add_recovery_code(
@@ -113,10 +102,7 @@ impl Opener {
         let file = self.with.recovery_file.as_deref();
         let typed = match self.with.recovery || file.is_some() {
             true => input.read("the recovery code", file)?,
-            false => input.read(
-                "the current passphrase",
-                self.with.passphrase_file.as_deref(),
-            )?,
+            false => input.read("the passphrase", self.with.passphrase_file.as_deref())?,
         };
         Ok(json!({"current": typed.expose()}))
     }

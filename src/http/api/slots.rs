@@ -4,15 +4,17 @@
 //! unlocking is allowed; derivations run apart from who is served, one at a time.
 //! It never: shows a secret but the recovery code it made, once.
 
-use super::system::{blocking, from_here};
+use super::system::{blocking, only_from_here};
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
 use crate::http::wire::slots::{MadeSlot, PassphraseRequest, Proof, SlotRequest};
+use crate::http::wire::status::RotationShape;
 use crate::http::wire::{ok, read};
+use crate::model::access::Action;
 
 pub(super) async fn add(app: &App, call: &Call) -> Result<Answer> {
-    from_here(app, call)?;
+    only_from_here(app, call, Action::Lock)?;
     let new = read::<SlotRequest>(&call.body)?.into_slot()?;
     let (vault, caller) = (app.vault.clone(), call.caller()?.clone());
     let code = new.recovery_code;
@@ -25,7 +27,7 @@ pub(super) async fn add(app: &App, call: &Call) -> Result<Answer> {
 }
 
 pub(super) async fn remove(app: &App, call: &Call) -> Result<Answer> {
-    from_here(app, call)?;
+    only_from_here(app, call, Action::Lock)?;
     let number: u32 = call
         .capture(0)
         .parse()
@@ -38,7 +40,7 @@ pub(super) async fn remove(app: &App, call: &Call) -> Result<Answer> {
 }
 
 pub(super) async fn change(app: &App, call: &Call) -> Result<Answer> {
-    from_here(app, call)?;
+    only_from_here(app, call, Action::Lock)?;
     let (current, passphrase, kdf) = read::<PassphraseRequest>(&call.body)?.into_change()?;
     let (vault, caller) = (app.vault.clone(), call.caller()?.clone());
     let change = move || {
@@ -51,5 +53,6 @@ pub(super) async fn change(app: &App, call: &Call) -> Result<Answer> {
 
 pub(super) async fn rotate(app: &App, call: &Call) -> Result<Answer> {
     let (vault, caller) = (app.vault.clone(), call.caller()?.clone());
-    Ok(ok(&blocking(move || vault.rotate_keys(&caller)).await?))
+    let begun = blocking(move || vault.rotate_keys(&caller)).await?;
+    Ok(ok(&RotationShape::of(&begun)))
 }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::limit;
 use crate::error::{Error, Result};
@@ -13,41 +13,11 @@ use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
 use crate::http::who;
 use crate::http::wire::keys::{KeyRequest, KeyShape};
+use crate::http::wire::status::{BackupShape, HealthShape, StatusShape};
 use crate::http::wire::{ok, read, typed};
+use crate::model::access::Action;
 use crate::secret::Secret;
-use crate::vault::{Backup, KeyTerm, Pause, Rotation, SlotInfo, Unlocker};
-
-#[derive(Serialize)]
-struct Health {
-    locked: bool,
-    version: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    locked_because: Option<&'static str>,
-}
-
-#[derive(Serialize)]
-struct AnchorShape {
-    epoch: u64,
-    behind: bool,
-}
-
-#[derive(Serialize)]
-struct StatusShape {
-    locked: bool,
-    version: &'static str,
-    epoch: Option<u64>,
-    audit_seq: Option<u64>,
-    keys_in_locked_memory: Option<bool>,
-    refresh_paused: bool,
-    refresh_paused_because: Option<Pause>,
-    backup: Option<Backup>,
-    key_term: Option<KeyTerm>,
-    rotation: Option<Rotation>,
-    anchor: Option<AnchorShape>,
-    clock_off_s: i64,
-    clock_set_back_s: Option<u64>,
-    slots: Vec<SlotInfo>,
-}
+use crate::vault::Unlocker;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,40 +33,20 @@ struct BackupRequest {
 }
 
 pub(super) fn health(app: &App) -> Answer {
-    let status = app.vault.status();
-    ok(&Health {
-        locked: status.locked,
-        version: env!("CARGO_PKG_VERSION"),
-        locked_because: status.locked_because.filter(|_| status.locked),
-    })
+    ok(&HealthShape::of(&app.vault.status()))
 }
 
 pub(super) fn status(app: &App, call: &Call) -> Result<Answer> {
-    let caller = call.caller()?;
-    let status = app.vault.status();
-    Ok(ok(&StatusShape {
-        locked: status.locked,
-        version: env!("CARGO_PKG_VERSION"),
-        epoch: status.epoch,
-        audit_seq: status.audit_seq,
-        keys_in_locked_memory: status.keys_in_locked_memory,
-        refresh_paused: status.refresh_paused,
-        refresh_paused_because: status.refresh_paused_because,
-        backup: app.vault.latest_backup(caller)?,
-        key_term: status.key_term,
-        rotation: status.rotation,
-        anchor: status.anchor.map(|anchor| AnchorShape {
-            epoch: anchor.epoch,
-            behind: anchor.behind,
-        }),
-        clock_off_s: status.clock_off_s,
-        clock_set_back_s: status.clock_set_back_s,
-        slots: app.vault.slots()?,
-    }))
+    let backup = app.vault.latest_backup(call.caller()?)?;
+    let slots = app.vault.slots()?;
+    Ok(ok(&StatusShape::of(app.vault.status(), backup, slots)))
 }
 
 pub(super) async fn unlock(app: &App, call: &Call) -> Result<Answer> {
-    from_here(app, call)?;
+    if !from_here(app, call) {
+        // Nobody is known yet, and no trail is open: there is nothing to put it on record with.
+        return Err(Error::Denied);
+    }
     let typed = read::<UnlockRequest>(&call.body)?.passphrase;
     let typed = typed.ok_or_else(|| Error::invalid("`passphrase` is missing"))?;
     let peer = call.peer.clone();
@@ -117,14 +67,12 @@ pub(super) async fn lock(app: &App, call: &Call) -> Result<Answer> {
 /// Begins a backup. Like unlocking, it is for who is on this machine: the path is this machine's.
 pub(super) async fn backup(app: &App, call: &Call) -> Result<Answer> {
     let caller = call.caller()?.clone();
-    if !call.peer.loopback_or_unix && !app.remote_unlock {
-        return app.vault.refuse_backup_from_afar(&caller).map(|it| ok(&it));
-    }
+    only_from_here(app, call, Action::Backup)?;
     let directory = read::<BackupRequest>(&call.body)?.directory;
     let directory = directory.ok_or_else(|| Error::invalid("`directory` is missing"))?;
     let vault = app.vault.clone();
     let begun = blocking(move || vault.start_backup(&caller, Path::new(&directory))).await?;
-    Ok(ok(&begun))
+    Ok(ok(&BackupShape::of(&begun)))
 }
 
 pub(super) fn keys(app: &App, call: &Call) -> Result<Answer> {
@@ -161,12 +109,17 @@ pub(super) async fn verify_audit(app: &App, call: &Call) -> Result<Answer> {
     Ok(ok(&blocking(move || vault.verify_audit(&caller)).await?))
 }
 
-/// What opens the vault is taken from this machine alone, unless told otherwise.
-pub(super) fn from_here(app: &App, call: &Call) -> Result<()> {
-    if call.peer.loopback_or_unix || app.remote_unlock {
-        Ok(())
-    } else {
-        Err(Error::Denied)
+/// Whether what opens the vault, and where a backup goes, is taken from this request: from this
+/// machine alone, unless told otherwise.
+fn from_here(app: &App, call: &Call) -> bool {
+    call.peer.loopback_or_unix || app.remote_unlock
+}
+
+/// Refuses what is asked for from another machine, on record.
+pub(super) fn only_from_here(app: &App, call: &Call, action: Action) -> Result<()> {
+    match from_here(app, call) {
+        true => Ok(()),
+        false => Err(app.vault.refuse_from_afar(call.caller()?, action)),
     }
 }
 

@@ -4,12 +4,9 @@
 //! It never: forgets one.
 
 use std::sync::Mutex;
-use std::time::Duration;
 
 use crate::clock::Timestamp;
-
-/// At most one audit entry about them in this time.
-const TOLD_EVERY: Duration = Duration::from_secs(1);
+use crate::limits;
 
 /// How many there were.
 #[derive(Default)]
@@ -28,7 +25,7 @@ impl Strangers {
         tally.since_last_entry += 1;
         // A clock that was set back must not silence the trail until it has caught up.
         let is_past = tally.last_entry_at <= now;
-        if is_past && now.since(tally.last_entry_at) < TOLD_EVERY {
+        if is_past && now.since(tally.last_entry_at) < limits::STRANGERS_EVERY {
             return None;
         }
         tally.last_entry_at = now;

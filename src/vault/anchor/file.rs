@@ -1,8 +1,8 @@
-//! The anchor's file: two slots, written in turn, so that a torn write leaves the other.
+//! The anchor's file: two halves, written in turn, so that a torn write leaves the other.
 //!
 //! ```text
-//! file := slot pad slot pad                    each at its own 4096 bytes
-//! slot := "SRANCHR1" vault_id:16 anchor_id:16 number:u64 epoch:u64 at_ms:u64 ledger:32 mac:32
+//! file := half pad half pad                    each at its own 4096 bytes
+//! half := "SRANCHR1" vault_id:16 anchor_id:16 number:u64 epoch:u64 at_ms:u64 ledger:32 mac:32
 //! ```
 //! Numbers are little-endian; the MAC is over all before it, under the anchor's subkey.
 //!
@@ -25,13 +25,13 @@ use crate::seal::{Keyring, Purpose};
 use crate::secret::Secret;
 
 const MAGIC: &[u8; 8] = b"SRANCHR1";
-/// A slot has a disk's sector of its own, the longest there are.
+/// A half has a disk's sector of its own, the longest there are.
 const STRIDE: u64 = 4096;
 const MAC_AT: usize = 8 + 16 + ANCHOR_ID + 8 + 8 + 8 + 32;
-pub(super) const SLOT_BYTES: usize = MAC_AT + 32;
+pub(super) const HALF_BYTES: usize = MAC_AT + 32;
 
-/// A slot as it is written.
-pub(super) type Slot = [u8; SLOT_BYTES];
+/// A half as it is written.
+pub(super) type Half = [u8; HALF_BYTES];
 
 /// What lies at the anchor's path.
 pub(super) enum Found {
@@ -61,22 +61,22 @@ pub(super) fn look(path: &Path, keys: &Keyring) -> Result<Found> {
         Err(error) => return Err(unusable(path, error)),
     };
     check(path, &file)?;
-    let mut slots = Vec::new();
+    let mut halves = Vec::new();
     for at in [0, STRIDE] {
-        let mut slot = [0; SLOT_BYTES];
-        match file.read_exact_at(&mut slot, at) {
-            Ok(()) => slots.push(slot),
+        let mut half = [0; HALF_BYTES];
+        match file.read_exact_at(&mut half, at) {
+            Ok(()) => halves.push(half),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             Err(error) => return Err(unusable(path, error)),
         }
     }
-    let marks = slots.iter().filter_map(|slot| read(slot, keys));
+    let marks = halves.iter().filter_map(|half| read(half, keys));
     if let Some((number, mark)) = marks.max_by_key(|(number, _)| *number) {
         return Ok(Found::Mark(file, number, mark));
     }
-    let of_anchors = |slot: &&Slot| slot.starts_with(MAGIC);
-    match slots.iter().find(of_anchors) {
-        Some(slot) if slot[8..24] == *keys.vault_id() => Ok(Found::Damaged(file)),
+    let of_anchors = |half: &&Half| half.starts_with(MAGIC);
+    match halves.iter().find(of_anchors) {
+        Some(half) if half[8..24] == *keys.vault_id() => Ok(Found::Damaged(file)),
         Some(_) => Err(Error::Settings(format!(
             "{} is the anchor of another vault, and is left as it is; give this vault one of its \
              own",
@@ -96,7 +96,7 @@ fn is_blank(path: &Path, file: &File) -> Result<bool> {
     if about.len() > 2 * STRIDE {
         return Ok(false);
     }
-    let mut bytes = vec![0; usize::try_from(about.len()).expect("two slots fit")];
+    let mut bytes = vec![0; usize::try_from(about.len()).expect("two halves fit")];
     file.read_exact_at(&mut bytes, 0)
         .map_err(|error| unusable(path, error))?;
     Ok(bytes.iter().all(|byte| *byte == 0))
@@ -138,16 +138,16 @@ pub(super) fn create(path: &Path) -> Result<File> {
     made.map_err(|error| unusable(path, error))
 }
 
-/// Writes a slot to its place. Not durable before a sync.
-pub(super) fn write(file: &File, number: u64, slot: &Slot) -> io::Result<()> {
+/// Writes a half to its place. Not durable before a sync.
+pub(super) fn write(file: &File, number: u64, half: &Half) -> io::Result<()> {
     if file.metadata()?.nlink() == 0 {
         return Err(io::Error::other("the file was removed"));
     }
-    file.write_all_at(slot, number % 2 * STRIDE)
+    file.write_all_at(half, number % 2 * STRIDE)
 }
 
-/// A mark as a slot.
-pub(super) fn slot(keys: &Keyring, number: u64, mark: &Mark) -> Slot {
+/// A mark as a half.
+pub(super) fn half(keys: &Keyring, number: u64, mark: &Mark) -> Half {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(keys.vault_id());
     bytes.extend_from_slice(&mark.anchor);
@@ -157,12 +157,12 @@ pub(super) fn slot(keys: &Keyring, number: u64, mark: &Mark) -> Slot {
     bytes.extend_from_slice(&mark.ledger);
     let mac = keys.hash(Purpose::Anchor, &[&bytes]);
     bytes.extend_from_slice(&mac);
-    bytes.try_into().expect("the fields fill a slot")
+    bytes.try_into().expect("the fields fill a half")
 }
 
-/// Reads a slot; `None` where it is not one of this vault's.
-fn read(slot: &Slot, keys: &Keyring) -> Option<(u64, Mark)> {
-    let (bytes, presented) = slot.split_at(MAC_AT);
+/// Reads a half; `None` where it is not one of this vault's.
+fn read(half: &Half, keys: &Keyring) -> Option<(u64, Mark)> {
+    let (bytes, presented) = half.split_at(MAC_AT);
     let expected = Secret::new(keys.hash(Purpose::Anchor, &[bytes]));
     if !bytes.starts_with(MAGIC) || !expected.equals(presented) {
         return None;

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::file::{Found, SLOT_BYTES, create, look, slot, write};
+use super::file::{Found, HALF_BYTES, create, half, look, write};
 use super::*;
 use crate::seal::{KdfParams, Keyring, RecoveryCode, Unlocker};
 
@@ -39,19 +39,19 @@ fn newest(path: &Path, keys: &Keyring) -> Option<(u64, Mark)> {
     }
 }
 
-/// Goal: a torn write leaves the mark before it. Method: write five marks; tear the newest slot at
+/// Goal: a torn write leaves the mark before it. Method: write five marks; tear the newest half at
 /// every length, with zeros and with what was there before.
 #[test]
 fn v15_a_torn_write_leaves_the_mark_before_it() {
     let ((_home, path), keys) = (place(), keys());
     let file = create(&path).unwrap();
     for number in 1..=4 {
-        write(&file, number, &slot(&keys, number, &mark(number))).unwrap();
+        write(&file, number, &half(&keys, number, &mark(number))).unwrap();
     }
-    let new = slot(&keys, 5, &mark(5));
-    let old = slot(&keys, 3, &mark(3));
-    for length in 0..SLOT_BYTES {
-        for rest in [[0; SLOT_BYTES], old] {
+    let new = half(&keys, 5, &mark(5));
+    let old = half(&keys, 3, &mark(3));
+    for length in 0..HALF_BYTES {
+        for rest in [[0; HALF_BYTES], old] {
             let mut torn = rest;
             torn[..length].copy_from_slice(&new[..length]);
             write(&file, 5, &torn).unwrap();
@@ -62,13 +62,13 @@ fn v15_a_torn_write_leaves_the_mark_before_it() {
     assert_eq!(newest(&path, &keys), Some((5, mark(5))));
 }
 
-/// Goal: no bit of a slot can be changed unseen. Method: flip each bit of the only slot.
+/// Goal: no bit of a half can be changed unseen. Method: flip each bit of the only half.
 #[test]
 fn v15_a_changed_bit_of_an_anchor_is_noticed() {
     let ((_home, path), keys) = (place(), keys());
     let file = create(&path).unwrap();
-    let good = slot(&keys, 1, &mark(1));
-    for bit in 0..SLOT_BYTES * 8 {
+    let good = half(&keys, 1, &mark(1));
+    for bit in 0..HALF_BYTES * 8 {
         let mut bad = good;
         bad[bit / 8] ^= 1 << (bit % 8);
         write(&file, 1, &bad).unwrap();
@@ -88,7 +88,7 @@ fn v15_a_changed_bit_of_an_anchor_is_noticed() {
 fn v15_an_anchor_of_another_vault_is_left_alone() {
     let ((_home, path), ours, theirs) = (place(), keys(), keys());
     let file = create(&path).unwrap();
-    write(&file, 1, &slot(&theirs, 1, &mark(1))).unwrap();
+    write(&file, 1, &half(&theirs, 1, &mark(1))).unwrap();
     let Err(Error::Settings(why)) = look(&path, &ours) else {
         panic!("it was taken")
     };

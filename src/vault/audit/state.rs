@@ -17,9 +17,6 @@ use crate::error::Result;
 use crate::limits;
 use crate::seal::Keyring;
 
-/// Entries a vault in memory keeps.
-const MEMORY_ENTRIES_MAX: usize = 10_000;
-
 /// The trail's end, shared with the thread that syncs it.
 pub(super) struct Shared {
     // Held while one entry is sealed and written: the order of entries is the order of the chain.
@@ -140,7 +137,7 @@ impl State {
     pub(super) fn append(&mut self, keys: &Keyring, entry: &Entry) -> Result<()> {
         self.head = match &mut self.sink {
             Sink::Memory(entries) => {
-                if entries.len() == MEMORY_ENTRIES_MAX {
+                if entries.len() == limits::AUDIT_MEMORY_ENTRIES_MAX {
                     entries.pop_front();
                 }
                 entries.push_back(entry.clone());

@@ -1,6 +1,7 @@
 //! The line before the vault's door (N7, T18), without a key derivation: who has a turn, and when.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::*;
 use crate::clock::Clock;

@@ -308,7 +308,7 @@ fn v14_a_damaged_record_keeps_the_old_term_and_is_told() {
         })
     };
     let told = failed(&vault);
-    let said = told.error.unwrap();
+    let said = told.error.unwrap().to_string();
     assert!(said.starts_with("1 records do not open"), "{said}");
     assert_eq!(told.records_done + 1, told.records_total);
     assert_eq!(terms(&vault), [1, 2]);

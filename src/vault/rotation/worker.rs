@@ -105,7 +105,7 @@ impl Board {
         }
     }
 
-    fn says(&self, state: RotationState, error: Option<String>) {
+    fn says(&self, state: RotationState, error: Option<Error>) {
         self.change(|rotation| {
             rotation.state = state;
             rotation.error = error;
@@ -182,15 +182,13 @@ impl Rotating {
                 Err(Error::Locked | Error::ShuttingDown) => return,
                 Err(error) if passes_by_itself(&error) => {
                     tracing::warn!(%error, "the key rotation waits");
-                    let what = format!("{error}; it is tried again by itself");
-                    self.board.says(RotationState::Waiting, Some(what));
+                    self.board.says(RotationState::Waiting, Some(error));
                     self.board.pause(pause);
                     pause = (pause * 2).min(limits::ROTATION_PAUSE_MAX);
                 }
                 Err(error) => {
                     tracing::error!(%error, "the key rotation stopped; the old key term stays");
-                    let what = Some(error.to_string());
-                    return self.board.says(RotationState::Failed, what);
+                    return self.board.says(RotationState::Failed, Some(error));
                 }
             }
         }
@@ -281,9 +279,7 @@ impl Rotating {
                 Duration::ZERO,
             )),
             Ending::Left(left) if self.damaged > 0 => Err(Error::Damaged(format!(
-                "{left} records do not open under the old key term, which stays for them; \
-                 `strongroom check` names them: restore or remove them, then `strongroom rotate` \
-                 takes this up again"
+                "{left} records do not open under the old key term, which stays for them"
             ))),
             Ending::Left(left) if self.walks >= limits::RESEAL_WALKS_MAX => {
                 Err(Error::Damaged(format!(
@@ -313,8 +309,9 @@ struct TellsOfAPanic(Arc<Board>);
 impl Drop for TellsOfAPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let what = "it panicked, which is a bug; every record can still be read";
-            self.0.says(RotationState::Failed, Some(what.into()));
+            let what = "it panicked, which is a bug; what could be read before still can";
+            let error = Error::Damaged(what.into());
+            self.0.says(RotationState::Failed, Some(error));
         }
     }
 }

@@ -49,8 +49,11 @@ fn v14_trouble_with_the_disk_is_said_and_waited_for() {
         let rotation = vault.status().rotation?;
         (rotation.state == RotationState::Waiting).then_some(rotation)
     });
-    let said = waiting.error.unwrap();
-    assert!(said.contains("tried again by itself"), "{said}");
+    let why = waiting.error.expect("why it waits");
+    assert!(
+        matches!(why, Error::Storage(_) | Error::OutcomeUnknown(_)),
+        "{why:?}"
+    );
     let refused = vault.rotate_keys(&me());
     assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");
     disk.mend();
