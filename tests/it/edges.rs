@@ -4,10 +4,12 @@
 //! It never: sleeps.
 
 use serde_json::json;
-use strongroom::sandbox::Misbehaviour;
+use strongroom::sandbox::{Endpoint, Misbehaviour};
+use tokio::task::JoinHandle;
 
 use crate::rig::{Rig, Setup, WITHOUT_GRACE, until};
-use crate::support::PATIENCE;
+use crate::scene::{Link, Scene};
+use crate::support::{Api, Browser, PATIENCE, Page};
 
 /// Goal: a vault that is locked, and whose server is then stopped, loses no token that was being
 /// refreshed. Method: a lock in mid-refresh, at a provider that takes no refresh token twice; the
@@ -40,4 +42,50 @@ async fn a_lock_in_mid_refresh_followed_by_a_stop_loses_no_token() {
     let fresh = rig.access("u").await;
     assert_ne!(fresh, stored.access);
     assert_eq!(rig.refreshed(), 1);
+}
+
+/// A browser whose code is being redeemed, at a provider that takes its time.
+async fn in_redemption(scene: &Scene) -> (Api, Link, JoinHandle<Page>) {
+    let api = scene.asker(&["code"]).await;
+    let link = scene.link(&api, json!({})).await;
+    let mut browser = Browser::new();
+    scene.prove(&mut browser, &link).await;
+    let back = scene.come_back_url(&mut browser, &link, "demo").await;
+    let sandbox = &scene.outside.sandbox;
+    sandbox.misbehave(Endpoint::Token, Misbehaviour::Hang, Some(1));
+    let arriving = tokio::spawn(async move { browser.send("GET", &back, None).await });
+    until("asked", || sandbox.counts().token_requests == 1).await;
+    (api, link, arriving)
+}
+
+/// Goal: whoever closes the page while the code is redeemed is connected all the same. Method: the
+/// connection goes in the middle of the exchange; the server has time to notice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_goes_in_the_middle_of_an_exchange_is_connected_all_the_same() {
+    let scene = Scene::new().await;
+    let (api, link, arriving) = in_redemption(&scene).await;
+    arriving.abort();
+    assert!(arriving.await.is_err(), "it was cut");
+    for _ in 0..50 {
+        assert_eq!(scene.admin.get("/health").await.0, 200);
+    }
+    scene.outside.sandbox.behave();
+    let connected = async { while scene.status(&api, &link).await != "finished" {} };
+    tokio::time::timeout(PATIENCE, connected).await.unwrap();
+    assert_eq!(scene.admin.token("u1").await.0, 200);
+    scene.end().await;
+}
+
+/// Goal: what a provider grants and nobody can keep is given back. Method: the vault is locked
+/// while the code is redeemed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_that_comes_to_a_locked_vault_is_revoked() {
+    let scene = Scene::new().await;
+    let (_, _, arriving) = in_redemption(&scene).await;
+    let (status, said) = scene.admin.post("/v1/lock", json!({})).await;
+    assert_eq!(status, 200, "{said}");
+    scene.outside.sandbox.behave();
+    assert_eq!(arriving.await.unwrap().status, 503);
+    assert_eq!(scene.outside.sandbox.counts().revocations, 1);
+    scene.end().await;
 }
