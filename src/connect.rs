@@ -20,6 +20,7 @@
 //!
 //! It never: shows a provider's URL before the proof, or keeps anything a browser presents.
 
+mod arrivals;
 mod person;
 mod trip;
 
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
+use self::arrivals::Arrivals;
 pub use self::person::{AppCard, Cookie, Next, Visit};
 pub use self::trip::Came;
 
@@ -59,6 +61,8 @@ struct Inner {
     ending: AtomicBool,
     /// Places for those who wait for a change.
     places: Semaphore,
+    /// Browsers that came back from a provider.
+    arrivals: Arrivals,
     /// Called when a token was stored.
     stored: Box<dyn Fn() + Send + Sync>,
 }
@@ -127,6 +131,7 @@ impl Connect {
             changes: watch::Sender::new(0),
             ending: AtomicBool::new(false),
             places: Semaphore::new(limits::LINK_WAITERS_MAX),
+            arrivals: Arrivals::default(),
             stored: Box::new(stored),
         }))
     }
@@ -348,6 +353,15 @@ impl Connect {
     pub fn end_waits(&self) {
         self.0.ending.store(true, Ordering::Release);
         self.changed();
+    }
+
+    /// Waits until every code that is being redeemed has come to its end, at most
+    /// [`limits::PROVIDER_TIMEOUT`]: whoever brought it may have gone.
+    pub async fn drain(&self) {
+        let done = tokio::time::timeout(limits::PROVIDER_TIMEOUT, self.0.arrivals.done()).await;
+        if done.is_err() {
+            tracing::warn!("a connection was cut while its provider was asked");
+        }
     }
 
     fn changed(&self) {

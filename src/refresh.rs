@@ -20,7 +20,7 @@
 //! end: `Vault::finish_refresh`; unstored: `store_unstored`; after a crash and on
 //! schedule: [`Refresher::run`].
 //!
-//! It promises: R1 to R3 (`flight`), R8 (`unstored`), R9 and R10 (`schedule`), and
+//! It promises: R1 to R3 (`flight`), R8 (`unstored`, `ending`), R9 and R10 (`schedule`), and
 //! * R4 the provider is called only after the intent is durable (V7), and anybody is answered only
 //!   after the new token is;
 //! * R5 an answer that was lost is asked for once more with the same refresh token, at once, inside
@@ -34,6 +34,7 @@
 //! It never: sends a scope, marks a token dead but for a refusal of its grant, or reaches a record
 //! otherwise than by the vault.
 
+mod ending;
 mod flight;
 mod fly;
 pub mod plan;
@@ -42,7 +43,8 @@ mod schedule;
 mod unstored;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -82,6 +84,8 @@ struct Inner {
     /// Told when something may have fallen due earlier than the scheduler knows.
     notice: Notify,
     ending: AtomicBool,
+    /// How many lock the vault just now.
+    locking: AtomicUsize,
 }
 
 /// What a caller asks for.
@@ -132,6 +136,7 @@ impl Refresher {
             recovered: Mutex::default(),
             notice: Notify::new(),
             ending: AtomicBool::new(false),
+            locking: AtomicUsize::new(0),
         }))
     }
 
@@ -310,6 +315,13 @@ impl Refresher {
     pub fn notice(&self) {
         self.0.notice.notify_one();
     }
+}
+
+/// Lets work run on when whoever waits for it goes away.
+async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    tokio::spawn(work).await.unwrap_or(Err(Error::ShuttingDown))
 }
 
 #[cfg(test)]

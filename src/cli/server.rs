@@ -139,7 +139,7 @@ impl Server {
     /// [`Error::Storage`] where the vault could not be closed cleanly.
     pub async fn run(self) -> Result<()> {
         let (end, ended) = watch::channel(false);
-        let (told, connect) = (self.told, self.connect);
+        let (told, connect) = (self.told, self.connect.clone());
         let waiter = tokio::spawn(async move {
             told.await;
             tracing::info!("ending: open requests and refreshes in flight are finished first");
@@ -157,6 +157,7 @@ impl Server {
         if scheduler.await.is_err() {
             tracing::error!("the refresh scheduler ended early");
         }
+        self.connect.drain().await;
         let vault = self.vault;
         let closed = tokio::task::spawn_blocking(move || vault.close()).await;
         served?;

@@ -1,16 +1,18 @@
 //! A trip to a provider and back, and a key typed: how a credential comes in.
 //!
-//! It promises: C2 and C3 of the module above; what a provider or a browser says is filtered before
-//! it is written down.
+//! It promises: C2 and C3 of the module above; what was granted is stored, or revoked, whether or
+//! not the browser waits; what a provider or a browser says is filtered before it is written down.
 //! It never: sends anybody away before the proof, or redeems a code on a state that was not taken.
 
 use super::Connect;
 use super::person::Next;
 use crate::error::{Error, Result};
 use crate::model::access::Action;
+use crate::model::app::OAuth;
 use crate::model::link::LinkAppState;
+use crate::model::token::Grant;
 use crate::model::{Address, AppId, LinkId, Scopes};
-use crate::provider::classify::{Failure, filter_code, filter_text};
+use crate::provider::classify::{filter_code, filter_text};
 use crate::provider::{AuthorizeRequest, TokenHint};
 use crate::secret::Secret;
 use crate::vault::{NewCredential, NewToken, NoWay, Returned, Vault};
@@ -65,11 +67,25 @@ impl Connect {
         Ok(Next::Away(authorize.url))
     }
 
-    /// Takes what a provider's redirect brought: checks it, redeems the code, stores the token.
+    /// Takes what a provider's redirect brought: checks it, redeems the code, stores the token. A
+    /// person who closes the page meanwhile ends none of it.
     ///
     /// # Errors
     /// [`Error::Locked`], [`Error::Storage`]; what the provider refused stands on the link.
     pub async fn come_back(
+        &self,
+        app: &AppId,
+        came: Came,
+        cookies: &[Secret<String>],
+        from: &str,
+    ) -> Result<Next> {
+        let (this, app) = (self.clone(), app.clone());
+        let (cookies, from) = (cookies.to_vec(), from.to_owned());
+        let arrival = async move { this.arrive(&app, came, &cookies, &from).await };
+        self.0.arrivals.run(arrival).await
+    }
+
+    async fn arrive(
         &self,
         app: &AppId,
         came: Came,
@@ -118,27 +134,40 @@ impl Connect {
             .provider
             .exchange(oauth, secret, &code, &redirect_uri, verifier)
             .await;
-        match exchanged {
-            Ok(grant) if self.vault().is_dead(&returned.caller, &returned.link)? => {
-                // Taken back while the provider was asked: what it granted is nobody's.
-                let token = grant.refresh_token.as_ref().unwrap_or(&grant.access_token);
-                let hint = match grant.refresh_token {
-                    Some(_) => TokenHint::RefreshToken,
-                    None => TokenHint::AccessToken,
-                };
-                let revoked = self.0.provider.revoke(oauth, secret, token, hint).await;
-                if let Err(failure) = revoked {
-                    tracing::warn!(code = failure.code, "an unwanted grant was not revoked");
-                }
-                Ok(failed("link_over", "the link was taken back meanwhile"))
-            }
-            Ok(grant) => {
-                self.keep(returned, app, NewCredential::Granted(grant))
-                    .await
-            }
-            Err(Failure {
-                code, description, ..
-            }) => Ok(failed(&code, &description)),
+        let grant = match exchanged {
+            Ok(grant) => grant,
+            Err(failure) => return Ok(failed(&failure.code, &failure.description)),
+        };
+        let kept = self.take_in(returned, app, grant.clone()).await;
+        if !matches!(kept, Ok(LinkAppState::Connected { .. })) {
+            self.give_back(oauth, secret, &grant).await;
+        }
+        kept
+    }
+
+    /// Stores what was granted, unless the link was taken back while the provider was asked.
+    async fn take_in(
+        &self,
+        returned: &Returned,
+        app: &AppId,
+        grant: Grant,
+    ) -> Result<LinkAppState> {
+        if self.vault().is_dead(&returned.caller, &returned.link)? {
+            return Ok(failed("link_over", "the link was taken back meanwhile"));
+        }
+        self.keep(returned, app, NewCredential::Granted(grant))
+            .await
+    }
+
+    /// Revokes a grant that is not kept: it is nobody's.
+    async fn give_back(&self, oauth: &OAuth, secret: Option<&Secret<String>>, grant: &Grant) {
+        let (token, hint) = match &grant.refresh_token {
+            Some(token) => (token, TokenHint::RefreshToken),
+            None => (&grant.access_token, TokenHint::AccessToken),
+        };
+        let revoked = self.0.provider.revoke(oauth, secret, token, hint).await;
+        if let Err(failure) = revoked {
+            tracing::warn!(code = failure.code, "an unwanted grant was not revoked");
         }
     }
 
@@ -207,7 +236,7 @@ impl Connect {
             .await;
         let summary = match stored {
             Ok(summary) => summary,
-            // The grant is lost with this process at the latest: say so, rather than "connected".
+            // Whoever brought it takes it back: say so, rather than "connected".
             Err(error) => return Ok(failed(error.code(), &error.to_string())),
         };
         (self.0.stored)();
@@ -223,7 +252,7 @@ impl Connect {
 }
 
 /// RFC 9207 2.4: compared where it comes and an issuer is set; absent where promised is refused.
-fn wrong_issuer(oauth: &crate::model::app::OAuth, iss: Option<&str>) -> Option<&'static str> {
+fn wrong_issuer(oauth: &OAuth, iss: Option<&str>) -> Option<&'static str> {
     let expected = oauth
         .issuer
         .as_ref()

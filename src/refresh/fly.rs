@@ -4,8 +4,6 @@
 //! remembered as unanswered (R5); what was granted is stored, or kept until it is (R8).
 //! It never: is ended by a caller that hangs up.
 
-use std::sync::atomic::Ordering;
-
 use super::Refresher;
 use super::flight::{Landing, Ticket};
 use super::plan::{self, Circumstances};
@@ -71,8 +69,8 @@ impl Refresher {
     }
 
     async fn fly(&self, trip: Trip) -> Landing {
-        if self.is_ending() {
-            return Landing::Failed(Error::ShuttingDown);
+        if let Some(why) = self.halted() {
+            return Landing::Failed(why);
         }
         if self.vault().is_refresh_paused() {
             let why = "refreshing is paused: this vault was copied from another host";
@@ -121,9 +119,9 @@ impl Refresher {
             Err(failure) => failure,
         };
         if failure.kind == FailureKind::AnswerLost && !unanswered {
-            // It was not asked for again, since the process is ending. The intent stays, and the
-            // next start asks at once, unhindered by a back-off.
-            return Landing::Failed(Error::ShuttingDown);
+            // It was not asked for again, since the vault is about to close. The intent stays, and
+            // the next start or unlock asks at once, unhindered by a back-off.
+            return Landing::Failed(self.halted().unwrap_or(Error::Locked));
         }
         let known = Circumstances {
             now,
@@ -164,7 +162,7 @@ impl Refresher {
         let secret = job.app.client_secret.as_ref();
         let ask = || self.provider().refresh(oauth, secret, &job.refresh_token);
         match ask().await {
-            Err(failure) if failure.kind == FailureKind::AnswerLost && !self.is_ending() => {
+            Err(failure) if failure.kind == FailureKind::AnswerLost && self.halted().is_none() => {
                 (ask().await, true)
             }
             other => (other, false),
@@ -267,10 +265,6 @@ impl Refresher {
         self.0.unstored.stored(job.id);
         tracing::info!(token = %job.id, "a refreshed token that waited is stored");
         Landing::Renewed
-    }
-
-    pub(super) fn is_ending(&self) -> bool {
-        self.0.ending.load(Ordering::Acquire)
     }
 }
 

@@ -5,14 +5,13 @@
 //! It never: keeps a token because a provider does not answer.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::Refresher;
-use crate::error::{Error, Result};
+use super::{Refresher, detached};
+use crate::error::Result;
 use crate::limits;
 use crate::model::access::Caller;
 use crate::model::token::TokenKind;
@@ -229,13 +228,6 @@ impl Refresher {
         }
         outcome
     }
-}
-
-/// Lets work run on when whoever waits for it goes away: what was removed is to be revoked.
-async fn detached<T: Send + 'static>(
-    work: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
-    tokio::spawn(work).await.unwrap_or(Err(Error::ShuttingDown))
 }
 
 const _: () = assert!(ALL_MAX.as_secs() < limits::REQUEST_TIMEOUT.as_secs());

@@ -14,7 +14,6 @@ mod watch;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -235,21 +234,6 @@ impl Refresher {
         self.drain().await;
     }
 
-    /// Begins no further refresh, and waits for those in flight, at most [`limits::DRAIN_MAX`].
-    pub async fn drain(&self) {
-        self.0.ending.store(true, Ordering::Release);
-        let drained = tokio::time::timeout(limits::DRAIN_MAX, self.0.flights.drained()).await;
-        if drained.is_err() {
-            tracing::warn!(
-                count = self.0.flights.count(),
-                "refreshes in flight were cut; their intents are kept for the next start"
-            );
-        }
-        if !self.store_unstored().await {
-            tracing::error!("refreshed tokens could not be stored and end with this process");
-        }
-    }
-
     fn land(&self, desk: &mut Desk, landed: std::result::Result<Landed, tokio::task::JoinError>) {
         let mut next = Some(landed);
         // All that have landed by now are taken at once, so that one look serves them all.
@@ -278,7 +262,8 @@ impl Refresher {
         desk.at(now);
         desk.watch(self.clock().off_s(), self.clock().followed_s());
         let later = now.plus(limits::SCHEDULER_SLEEP_MAX);
-        if self.vault().status().locked || self.vault().is_refresh_paused() {
+        let is_shut = self.vault().status().locked || self.halted().is_some();
+        if is_shut || self.vault().is_refresh_paused() {
             desk.forget();
             return later;
         }

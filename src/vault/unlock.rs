@@ -173,7 +173,18 @@ impl Vault {
         Ok((fault, set_back))
     }
 
-    /// Locks the vault: what is queued is committed, then the keys are wiped.
+    /// Refuses whoever may not lock the vault.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], [`Error::Locked`].
+    pub fn may_lock(&self, caller: &Caller) -> Result<()> {
+        self.gate()
+            .permit(caller, Action::Lock, &Target::vault())
+            .map(drop)
+    }
+
+    /// Locks the vault: what is queued is committed, then the keys are wiped. Where tokens are
+    /// refreshed, `Refresher::lock` is to be called instead, which has them stored first.
     ///
     /// # Errors
     /// [`Error::Denied`], [`Error::Locked`].

@@ -20,6 +20,7 @@
 //! | C3: `iss`, errors, PKCE, redirects of a token endpoint (O1, O4, O5) | `connect_provider` |
 //! | C4: return URLs, and a link's life as its asker sees it (O5) | `connect_life` |
 //! | C5: opening a link changes nothing | `connect_state` |
+//! | a lock, a stop, a hang-up or another's refresh in the middle (R8) | `edges` |
 //! | pages: headers, escaping, secrets, other sites' forms (O8, T22, T36) | `connect_pages` |
 //! | DESIGN 5: every route, wrong methods, keys and bodies (N3, N4, V6) | `api_shape` |
 //! | DESIGN 5: apps, tokens, lists, removal and revocation (O9) | `api_apps`, `api_tokens`, `api_removal`, `long_lists` |
@@ -49,6 +50,7 @@ mod connect_pages;
 mod connect_proof;
 mod connect_provider;
 mod connect_state;
+mod edges;
 mod forced;
 mod guessing;
 mod intents;

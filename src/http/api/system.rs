@@ -59,8 +59,7 @@ pub(super) async fn unlock(app: &App, call: &Call) -> Result<Answer> {
 }
 
 pub(super) async fn lock(app: &App, call: &Call) -> Result<Answer> {
-    let (vault, caller) = (app.vault.clone(), call.caller()?.clone());
-    blocking(move || vault.lock(&caller)).await?;
+    app.refresher.lock(call.caller()?).await?;
     Ok(ok(&serde_json::json!({ "locked": true })))
 }
 
