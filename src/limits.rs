@@ -198,6 +198,9 @@ pub const ROTATION_READERS_MAX: Duration = Duration::from_secs(600);
 /// A commit is on the anchor's disk at most this much later than the operating system has it: what
 /// a power cut may hide. A sync for each would slow every write to two disks.
 pub const ANCHOR_SYNC_EVERY: Duration = Duration::from_secs(1);
+/// Longest wait for an anchor's disk, by a commit or an end: a share that has gone away answers
+/// nobody, and the vault goes on without.
+pub const ANCHOR_WAIT_MAX: Duration = Duration::from_secs(2);
 
 // ---- audit ------------------------------------------------------------------------------------
 

@@ -18,7 +18,8 @@
 //! same age, stays locked and says why. A commit is in the anchor's file before its waiters hear of
 //! it, so a killed process loses none; it is on the anchor's disk a second later, and at the
 //! latest when the vault is locked or closed: a power cut may lose that second.
-//! It never: holds up a vault whose anchor's disk fails: that is logged, shown, and tried again.
+//! It never: holds up a vault whose anchor's disk fails, or does not answer: that is logged, shown,
+//! and tried again.
 
 mod file;
 mod moor;
@@ -26,6 +27,7 @@ mod moor;
 use std::fs::File;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -65,17 +67,18 @@ pub struct AnchorStatus {
 /// The anchor of an unlocked vault.
 pub(super) struct Anchor {
     shared: Arc<Shared>,
-    syncer: Mutex<Option<JoinHandle<()>>>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Shared {
-    // Held while a half is written: a memory copy, unless the anchor's disk hangs.
+    // Never held while the anchor's disk is waited for: a share that has gone away answers nobody.
     state: Mutex<State>,
     wake: Condvar,
 }
 
 struct State {
     file: Arc<File>,
+    /// Of the newest mark.
     number: u64,
     mark: Mark,
     half: Half,
@@ -84,6 +87,7 @@ struct State {
     begun: bool,
     behind: bool,
     stopping: bool,
+    ended: bool,
 }
 
 /// What is still to be done for the newest mark.
@@ -107,38 +111,48 @@ impl Anchor {
                     begun: false,
                     behind: false,
                     stopping: false,
+                    ended: true,
                 }),
                 wake: Condvar::new(),
             }),
-            syncer: Mutex::new(None),
+            keeper: Mutex::new(None),
         }
     }
 
-    /// Starts the thread that makes marks durable.
+    /// Starts the thread that writes marks and makes them durable.
     fn start(&self) -> Result<()> {
+        self.shared.lock().ended = false;
         let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new()
             .name("anchor".into())
-            .spawn(move || shared.keep_synced())
+            .spawn(move || shared.keep())
             .map_err(|error| Error::Storage(format!("cannot start the anchor: {error}")))?;
-        *self.syncer.lock().expect("no holder panics") = Some(thread);
+        *self.keeper.lock().expect("no holder panics") = Some(thread);
         Ok(())
     }
 
     /// Writes the first mark, or the newest commit since, durable before it returns.
     fn begin(&self, keys: &Keyring, mark: Mark) -> std::io::Result<()> {
+        let (file, number, half) = {
+            let mut state = self.shared.lock();
+            if mark.epoch >= state.mark.epoch {
+                state.put(keys, mark);
+            }
+            (Arc::clone(&state.file), state.number, state.half)
+        };
+        file::write(&file, number, &half)?;
+        file.sync_data()?;
         let mut state = self.shared.lock();
-        if mark.epoch >= state.mark.epoch {
-            state.put(keys, mark);
-        }
-        file::write(&state.file, state.number, &state.half)?;
-        state.file.sync_data()?;
-        state.undone = Undone::Nothing;
         state.begun = true;
+        if state.number == number {
+            state.undone = Undone::Nothing;
+        }
         Ok(())
     }
 
-    /// Remembers a commit. A disk that refuses is logged, and tried again once a second.
+    /// Remembers a commit, and waits until it is written: as long as a disk that is well takes, at
+    /// most [`limits::ANCHOR_WAIT_MAX`]. One that refuses or does not answer is logged, and tried
+    /// again once a second, with nobody waiting for it.
     pub(super) fn note(&self, keys: &Keyring, epoch: u64, ledger: [u8; 32], at: Timestamp) {
         let mut state = self.shared.lock();
         if epoch < state.mark.epoch {
@@ -159,10 +173,21 @@ impl Anchor {
                 ledger,
             },
         );
-        if state.begun {
-            let written = file::write(&state.file, state.number, &state.half);
-            state.came_to(written, Undone::Sync);
-            self.shared.wake.notify_all();
+        self.shared.wake.notify_all();
+        if !state.begun {
+            return;
+        }
+        let number = state.number;
+        let is_unwritten =
+            |state: &mut State| state.is_unwritten(number) && !state.behind && !state.ended;
+        let waited =
+            self.shared
+                .wake
+                .wait_timeout_while(state, limits::ANCHOR_WAIT_MAX, is_unwritten);
+        let mut state = waited.expect("no holder panics").0;
+        if state.is_unwritten(number) && !state.behind {
+            let silence = std::io::Error::other("it does not answer");
+            state.came_to(Err(silence), Undone::Write);
         }
     }
 
@@ -174,13 +199,26 @@ impl Anchor {
         }
     }
 
-    /// Syncs what is written and ends the thread.
+    /// Syncs what is written and ends the thread; one whose disk does not answer is left to itself.
     pub(super) fn stop(&self) {
-        self.shared.lock().stopping = true;
+        let Some(thread) = self.keeper.lock().expect("no holder panics").take() else {
+            return;
+        };
+        let mut state = self.shared.lock();
+        state.stopping = true;
         self.shared.wake.notify_all();
-        let thread = self.syncer.lock().expect("no holder panics").take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
+        let wait = limits::ANCHOR_WAIT_MAX;
+        let waited = self
+            .shared
+            .wake
+            .wait_timeout_while(state, wait, |state| !state.ended);
+        let (state, _) = waited.expect("no holder panics");
+        let has_ended = state.ended;
+        drop(state);
+        match has_ended {
+            // It has nothing more to do: this is no wait, and it has not panicked, since it says so.
+            true => drop(thread.join()),
+            false => tracing::error!("the anchor's disk does not answer; it is left behind"),
         }
     }
 }
@@ -197,6 +235,11 @@ impl State {
         self.mark = mark;
         self.half = file::half(keys, self.number, &mark);
         self.undone = Undone::Write;
+    }
+
+    /// True where this mark, or the newest since, is not written.
+    fn is_unwritten(&self, number: u64) -> bool {
+        self.number == number && self.undone == Undone::Write
     }
 
     /// Notes how a step went. What the kernel could not write it may have dropped: after a failure
@@ -226,46 +269,72 @@ impl Shared {
         self.state.lock().expect("no holder panics")
     }
 
-    fn keep_synced(&self) {
+    /// The keeper's thread: writes each mark at once, syncs once in a while, and ends when it is
+    /// told to, with what can be done done.
+    fn keep(&self) {
         let mut state = self.lock();
-        loop {
-            while !state.stopping && state.undone == Undone::Nothing {
-                state = self.wake.wait(state).expect("no holder panics");
-            }
-            if !state.stopping {
-                let every = limits::ANCHOR_SYNC_EVERY;
-                let wait = self
-                    .wake
-                    .wait_timeout_while(state, every, |state| !state.stopping);
-                state = wait.expect("no holder panics").0;
-            }
-            state = self.settle(state);
-            if state.stopping {
-                return;
+        let mut sync_at = None;
+        while !(state.stopping && state.undone == Undone::Nothing) {
+            state = match state.undone {
+                Undone::Nothing => self.wake.wait(state).expect("no holder panics"),
+                Undone::Write => {
+                    sync_at.get_or_insert_with(|| Instant::now() + limits::ANCHOR_SYNC_EVERY);
+                    self.write(state)
+                }
+                Undone::Sync => {
+                    match sync_at.map(|at| at.saturating_duration_since(Instant::now())) {
+                        Some(left) if !left.is_zero() && !state.stopping => self.wait(state, left),
+                        _ => {
+                            sync_at = None;
+                            self.sync(state)
+                        }
+                    }
+                }
+            };
+            if state.behind && state.undone == Undone::Write {
+                if state.stopping {
+                    break;
+                }
+                state = self.wait(state, limits::ANCHOR_SYNC_EVERY);
             }
         }
+        state.ended = true;
+        drop(state);
+        self.wake.notify_all();
     }
 
-    /// Writes what is not written, and syncs without holding the lock.
-    fn settle<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        if state.undone == Undone::Nothing {
-            return state;
-        }
-        if state.undone == Undone::Write {
-            let written = file::write(&state.file, state.number, &state.half);
-            state.came_to(written, Undone::Sync);
-            if state.undone == Undone::Write {
-                return state;
-            }
-        }
+    /// Waits so long, or until there is a mark to write or it is to end.
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, most: Duration) -> MutexGuard<'a, State> {
+        let number = state.number;
+        let waited = self.wake.wait_timeout_while(state, most, |state| {
+            !state.stopping && (state.behind || state.number == number)
+        });
+        waited.expect("no holder panics").0
+    }
+
+    /// Writes the newest mark without holding the lock.
+    fn write<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let (file, number, half) = (Arc::clone(&state.file), state.number, state.half);
+        drop(state);
+        let written = file::write(&file, number, &half);
+        self.took(number, written, Undone::Sync)
+    }
+
+    /// Syncs what is written without holding the lock.
+    fn sync<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         let (file, number) = (Arc::clone(&state.file), state.number);
         drop(state);
         let synced = file.sync_data();
+        self.took(number, synced, Undone::Nothing)
+    }
+
+    fn took(&self, number: u64, done: std::io::Result<()>, left: Undone) -> MutexGuard<'_, State> {
         let mut state = self.lock();
         // A mark that came meanwhile has its own turn.
-        if state.number == number || synced.is_err() {
-            state.came_to(synced, Undone::Nothing);
+        if state.number == number || done.is_err() {
+            state.came_to(done, left);
         }
+        self.wake.notify_all();
         state
     }
 }

@@ -96,44 +96,94 @@ fn v15_an_anchor_of_another_vault_is_left_alone() {
     assert!(newest(&path, &theirs).is_some());
 }
 
+/// Waits for the keeper's thread, for a bounded time.
+fn until(anchor: &Anchor, what: &str, is_so: impl Fn(&State) -> bool) {
+    let state = anchor.shared.lock();
+    let wake = &anchor.shared.wake;
+    let waited = wake.wait_timeout_while(state, Duration::from_secs(30), |state| !is_so(state));
+    assert!(
+        !waited.unwrap().1.timed_out(),
+        "it did not come to this: {what}"
+    );
+}
+
+/// An anchor at work, whose first mark is written.
+fn at_work(path: &Path, keys: &Keyring) -> Anchor {
+    let anchor = Anchor::new(create(path).unwrap(), 0, mark(1), keys);
+    anchor.begin(keys, mark(1)).unwrap();
+    anchor.start().unwrap();
+    anchor
+}
+
 /// Goal: a disk that refuses is told of, tried again, and forgotten once it is well. Method: give
 /// the anchor a full device, then its own file back; then take the file's name away.
 #[test]
 fn v15_an_anchor_whose_disk_fails_is_behind_until_it_is_well() {
     let ((_home, path), keys) = (place(), keys());
-    let anchor = Anchor::new(create(&path).unwrap(), 0, mark(1), &keys);
-    anchor.begin(&keys, mark(1)).unwrap();
-    let settle = || drop(anchor.shared.settle(anchor.shared.lock()));
-    let is_behind = || anchor.status().behind;
+    let anchor = at_work(&path, &keys);
     anchor.note(&keys, 2, [2; 32], mark(2).at);
-    settle();
-    assert!(!is_behind());
+    assert!(!anchor.status().behind);
+    assert_eq!(
+        newest(&path, &keys).unwrap().1.epoch,
+        2,
+        "before note returns"
+    );
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let good = std::mem::replace(&mut anchor.shared.lock().file, Arc::new(full));
     anchor.note(&keys, 3, [3; 32], mark(3).at);
-    assert!(is_behind());
-    settle();
-    assert_eq!(
-        anchor.status(),
-        AnchorStatus {
-            epoch: 3,
-            behind: true
-        }
-    );
+    let status = |epoch, behind| AnchorStatus { epoch, behind };
+    assert_eq!(anchor.status(), status(3, true));
     assert_eq!(newest(&path, &keys).unwrap().1.epoch, 2);
     anchor.shared.lock().file = good;
-    settle();
-    assert_eq!(
-        anchor.status(),
-        AnchorStatus {
-            epoch: 3,
-            behind: false
-        }
-    );
+    until(&anchor, "it has caught up", |state| !state.behind);
+    assert_eq!(anchor.status(), status(3, false));
     assert_eq!(newest(&path, &keys).unwrap().1.epoch, 3);
     std::fs::remove_file(&path).unwrap();
     anchor.note(&keys, 4, [4; 32], mark(4).at);
-    assert!(is_behind(), "a file without a name remembers nothing");
+    assert!(
+        anchor.status().behind,
+        "a file without a name remembers nothing"
+    );
+}
+
+/// Goal: a disk that does not answer holds up one commit, for a bounded time, and neither those
+/// that follow nor the end. Method: an anchor whose thread is not there, as one that hangs in the
+/// system is not; note two commits, end it.
+#[test]
+fn v15_an_anchor_whose_disk_does_not_answer_is_left_behind() {
+    let ((_home, path), keys) = (place(), keys());
+    let anchor = Anchor::new(create(&path).unwrap(), 0, mark(1), &keys);
+    anchor.begin(&keys, mark(1)).unwrap();
+    anchor.shared.lock().ended = false;
+    let hung = std::thread::spawn(|| ());
+    *anchor.keeper.lock().unwrap() = Some(hung);
+    for epoch in 2..20 {
+        anchor.note(&keys, epoch, [2; 32], mark(epoch).at);
+        assert_eq!(
+            anchor.status(),
+            AnchorStatus {
+                epoch,
+                behind: true
+            }
+        );
+    }
+    anchor.stop();
+    assert_eq!(newest(&path, &keys).unwrap().1.epoch, 1);
+}
+
+/// Goal: what was noted is in the file when it ends, and the thread with it. Method: many commits
+/// in a row, an end, a look.
+#[test]
+fn v15_an_anchor_that_ends_holds_the_last_commit() {
+    let ((_home, path), keys) = (place(), keys());
+    let anchor = at_work(&path, &keys);
+    for epoch in 2..200 {
+        anchor.note(&keys, epoch, [2; 32], mark(epoch).at);
+        assert_eq!(newest(&path, &keys).unwrap().1.epoch, epoch);
+    }
+    anchor.stop();
+    let state = anchor.shared.lock();
+    assert!(state.ended && state.undone == Undone::Nothing && !state.behind);
 }
 
 /// Goal: an anchor never goes back by itself. Method: note an older commit after a newer one.
