@@ -83,7 +83,7 @@ use self::line::Line;
 use self::rotation::Rotator;
 use self::time::Doubt;
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Scopes;
 use crate::model::access::{Action, Caller, Decision, Target, Who, decide};
 use crate::secret::Secret;
@@ -234,6 +234,20 @@ impl Vault {
 
     fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// Refuses while the disk refuses writes. What is read then may be what a failed commit left in
+    /// the system's memory, so that "not there" would be said of what a power cut brings back.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    fn takes_writes(&self) -> Result<()> {
+        match self.store().is_for_reading_alone() {
+            false => Ok(()),
+            true => Err(Error::Storage(
+                "the disk refuses writes; nothing is removed until it takes them again".into(),
+            )),
+        }
     }
 
     /// True where `caller` may do `action` on `target`: for filtering what a permit already covers.

@@ -149,6 +149,9 @@ impl Vault {
         let checked = known.goes(id, |doomed, others| self.may_go(caller, doomed, others));
         if let Err(error) = checked {
             permit.record(error.code(), None)?;
+            if matches!(error, Error::NotFound(_)) {
+                self.takes_writes()?;
+            }
             return Err(error);
         }
         let place = Indexer(permit.keys()).access_key(id);

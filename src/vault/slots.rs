@@ -145,6 +145,7 @@ impl Vault {
         caller: &Caller,
         prepare: impl Fn(&Keyring, &Header) -> Result<Header>,
     ) -> Result<Header> {
+        self.takes_writes()?;
         let mut tries = limits::HEADER_TRIES_MAX;
         loop {
             tries -= 1;
