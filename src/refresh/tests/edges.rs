@@ -84,3 +84,23 @@ async fn a_trial_never_costs_a_good_token() {
     });
     assert_eq!(removals.count(), 1);
 }
+
+/// Goal: what was removed is revoked, though whoever removed it hangs up before the disk has it.
+/// Method: the removal is begun, and dropped at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_that_nobody_waits_for_is_revoked_all_the_same() {
+    let bench = Bench::new().await;
+    let (id, _) = bench.store("u", 60).await;
+    let me = Caller::local();
+    tokio::select! {
+        biased;
+        _ = bench.refresher.remove(&me, id) => {}
+        () = std::future::ready(()) => {}
+    }
+    // Its refresh token, and its access token.
+    until(|| bench.sandbox.counts().revocations == 2).await;
+    assert!(matches!(
+        bench.try_to_fetch("u").await,
+        Ok(Outcome::Missing)
+    ));
+}
