@@ -40,6 +40,7 @@ mod fly;
 pub mod plan;
 mod revoke;
 mod schedule;
+mod trial;
 mod unstored;
 
 use std::collections::BTreeSet;
@@ -287,28 +288,15 @@ impl Refresher {
     /// refresh token is refused in that trial is not kept.
     ///
     /// # Errors
-    /// Those of [`Vault::store_token`]; [`Error::ProviderRefused`] where the trial fails for good.
+    /// Those of [`Vault::store_token`]; [`Error::ProviderRefused`] where the trial fails for good;
+    /// [`Error::Conflict`] where one that is to be tried would take a good one's place.
     pub async fn store(&self, caller: &Caller, new: NewToken, verify: bool) -> Result<Summary> {
+        if verify {
+            return self.store_tried(caller, new).await;
+        }
         let summary = self.vault().store_token(caller, new)?.await?;
         self.notice();
-        if !verify {
-            return Ok(summary);
-        }
-        let flight = self.refresh(Trip::asked(summary.id));
-        match self.wait_for(flight, limits::REFRESH_WAIT_MAX).await {
-            Landing::Dead(reason) => {
-                let (_, _) = self
-                    .vault()
-                    .remove_token(&Caller::local(), summary.id)?
-                    .await?;
-                Err(Error::ProviderRefused {
-                    code: reason.as_str().into(),
-                    description: "the refresh token was tried and refused; it was not kept".into(),
-                })
-            }
-            Landing::Failed(error) => Err(error),
-            _ => self.vault().token(&Caller::local(), summary.id),
-        }
+        Ok(summary)
     }
 
     /// Tells the scheduler that something may be due earlier than it knows.

@@ -45,6 +45,7 @@ mod tests;
 mod time;
 mod tokens;
 mod trail;
+mod trial;
 mod unlock;
 mod writer;
 

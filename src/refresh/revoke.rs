@@ -1,7 +1,7 @@
 //! Removing tokens, and revoking them at their provider (RFC 7009).
 //!
-//! It promises: a token is removed here first and regardless; then its provider is asked, and how
-//! that went is said and put on record.
+//! It promises: a token is removed here first and regardless; then its provider is asked, whoever
+//! still waits, and how that went is said and put on record.
 //! It never: keeps a token because a provider does not answer.
 
 use std::collections::VecDeque;
@@ -84,10 +84,13 @@ impl Refresher {
     /// # Errors
     /// [`crate::error::Error::NotFound`] where it is not there or not the caller's.
     pub async fn remove(&self, caller: &Caller, id: TokenId) -> Result<Revoked> {
-        let doomed = self.vault().remove_token(caller, id)?.await?;
         let (this, caller) = (self.clone(), caller.clone());
-        let end = Instant::now() + ALL_MAX;
-        detached(async move { this.revoke_on_record(&caller, &doomed, end).await }).await
+        detached(async move {
+            let doomed = this.vault().remove_token(&caller, id)?.await?;
+            let end = Instant::now() + ALL_MAX;
+            this.revoke_on_record(&caller, &doomed, end).await
+        })
+        .await
     }
 
     /// Removes the tokens that fit, at most a page of them, and revokes them.
@@ -95,6 +98,11 @@ impl Refresher {
     /// # Errors
     /// [`crate::error::Error::Invalid`] for an empty filter.
     pub async fn remove_fitting(&self, caller: &Caller, filter: &Filter) -> Result<Tally> {
+        let (this, caller, filter) = (self.clone(), caller.clone(), filter.clone());
+        detached(async move { this.remove_page(&caller, &filter).await }).await
+    }
+
+    async fn remove_page(&self, caller: &Caller, filter: &Filter) -> Result<Tally> {
         let mut cursor: Option<String> = None;
         let doomed = loop {
             let from = cursor.as_deref();
@@ -106,9 +114,8 @@ impl Refresher {
             }
         };
         let more = cursor.is_some();
-        let tally = self
-            .revoke_all(caller, doomed, Instant::now() + ALL_MAX)
-            .await?;
+        let end = Instant::now() + ALL_MAX;
+        let tally = self.revoke_several(caller, doomed, end).await?;
         Ok(Tally { more, ..tally })
     }
 
@@ -121,27 +128,30 @@ impl Refresher {
         let end = Instant::now() + ALL_MAX;
         let mut tally = Tally::default();
         loop {
-            let step = self.vault().remove_app(caller, id)?.await?;
-            let doomed = step
-                .doomed
-                .into_iter()
-                .map(|doomed| (doomed, step.app.clone()))
-                .collect();
-            tally.add(self.revoke_all(caller, doomed, end).await?);
-            if !step.more {
+            let (this, caller, id) = (self.clone(), caller.clone(), id.clone());
+            let step = detached(async move { this.remove_app_page(&caller, &id, end).await });
+            let (gone, more) = step.await?;
+            tally.add(gone);
+            if !more {
                 return Ok(tally);
             }
         }
     }
 
-    async fn revoke_all(
+    async fn remove_app_page(
         &self,
         caller: &Caller,
-        doomed: Vec<(Doomed, AppSecrets)>,
+        id: &AppId,
         end: Instant,
-    ) -> Result<Tally> {
-        let (this, caller) = (self.clone(), caller.clone());
-        detached(async move { this.revoke_several(&caller, doomed, end).await }).await
+    ) -> Result<(Tally, bool)> {
+        let step = self.vault().remove_app(caller, id)?.await?;
+        let doomed = step
+            .doomed
+            .into_iter()
+            .map(|doomed| (doomed, step.app.clone()))
+            .collect();
+        let tally = self.revoke_several(caller, doomed, end).await?;
+        Ok((tally, step.more))
     }
 
     async fn revoke_several(

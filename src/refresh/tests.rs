@@ -392,3 +392,5 @@ async fn r3_flights_are_bounded_and_one_that_panics_leaves_no_trace() {
     flights.drained().await;
     assert_eq!(flights.count(), 0);
 }
+
+mod edges;

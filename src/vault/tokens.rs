@@ -244,6 +244,16 @@ impl Vault {
     /// [`Error::NotFound`] for an unknown app, [`Error::Invalid`] where the credential does not
     /// suit it, [`Error::Denied`].
     pub fn store_token(&self, caller: &Caller, new: NewToken) -> Result<Receipt<Summary>> {
+        self.store_token_over(caller, new, |_| Ok(()))
+    }
+
+    /// [`Vault::store_token`], where what it would take the place of may go.
+    pub(super) fn store_token_over(
+        &self,
+        caller: &Caller,
+        new: NewToken,
+        may_go: impl FnOnce(&Record) -> Result<()> + Send + 'static,
+    ) -> Result<Receipt<Summary>> {
         let target = Target {
             scopes: Some(&new.address.scopes),
             ..Target::of(&new.address.app, &new.address.owner)
@@ -257,6 +267,7 @@ impl Vault {
             let app = apps::read_to_stay(tx, &app_place)?;
             let place = Indexer(tx.keys()).token(&new.address);
             let old = read(tx, &place)?;
+            old.as_ref().map_or(Ok(()), |old| may_go(&old.record))?;
             if old.is_none() {
                 let owner = &place[..3 * PART];
                 let most = limits::TOKENS_PER_OWNER_AND_APP_MAX;

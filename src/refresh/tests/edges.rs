@@ -1,0 +1,106 @@
+//! What happens where a refresh, a trial or a removal meets something else (R8).
+//!
+//! It promises: every case ends with what the vault and the provider hold.
+//! It never: sleeps.
+
+use super::*;
+
+/// A token of `user` with this refresh token.
+fn upload(user: &str, refresh_token: &str) -> NewToken {
+    NewToken {
+        address: Address {
+            app: demo(),
+            owner: owner(user),
+            account: None,
+            scopes: Scopes::default(),
+        },
+        credential: NewCredential::Uploaded {
+            access_token: None,
+            refresh_token: Some(Secret::new(refresh_token.into())),
+            expires_at: None,
+        },
+    }
+}
+
+/// Waits until something is so.
+async fn until(is_so: impl Fn() -> bool) {
+    let so = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, so).await.unwrap();
+}
+
+/// Goal: a token that is to be tried is judged by its own trial, not by that of what was there
+/// before. Method: a flight of the old one is still under way, and ends in its death.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trial_is_not_judged_by_an_older_flight() {
+    let bench = Bench::new().await;
+    let me = Caller::local();
+    let old = bench.refresher.store(&me, upload("u", "spent"), false);
+    let id = old.await.unwrap().id;
+    let (landing, _) = bench.refresher.refresh_now(&me, id).await.unwrap();
+    assert_eq!(landing, Landing::Dead(ReconnectReason::Revoked));
+
+    let (end, ended) = tokio::sync::oneshot::channel();
+    let flights = bench.refresher.0.flights.clone();
+    assert!(flights.join(id, async { ended.await.unwrap() }).is_own());
+    let fresh = bench.sandbox.grant("demo", "u", &[]).refresh_token;
+    let (refresher, new) = (bench.refresher.clone(), upload("u", fresh.expose()));
+    let trying = tokio::spawn(async move { refresher.store(&Caller::local(), new, true).await });
+    let vault = bench.refresher.vault();
+    until(|| vault.token(&me, id).unwrap().state == TokenState::Active).await;
+    end.send(Landing::Dead(ReconnectReason::Revoked)).unwrap();
+    assert_eq!(trying.await.unwrap().unwrap().state, TokenState::Active);
+    bench.handed("u").await;
+    let counts = bench.sandbox.counts();
+    assert_eq!((counts.refreshes_ok, counts.reuse_detected), (1, 0));
+}
+
+/// Goal: a token that is yet to be tried takes no good one's place; one that is refused is not
+/// kept, and whose doing that was is on record. Method: one over a good one; the same over none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trial_never_costs_a_good_token() {
+    let bench = Bench::new().await;
+    let (id, _) = bench.store("u", 0).await;
+    let before = bench.stored(id);
+    let me = Caller {
+        from: "10.1.2.3".into(),
+        ..Caller::local()
+    };
+    let over = bench.refresher.store(&me, upload("u", "spent"), true).await;
+    assert!(matches!(over, Err(Error::Conflict(_))), "{:?}", over.err());
+    assert_eq!((bench.stored(id), bench.asked()), (before, 0));
+    bench.handed("u").await;
+
+    let alone = bench.refresher.store(&me, upload("v", "spent"), true).await;
+    assert!(matches!(alone, Err(Error::ProviderRefused { .. })));
+    let missing = bench.try_to_fetch("v").await;
+    assert!(matches!(missing, Ok(Outcome::Missing)));
+    let trail = bench.refresher.vault().audit(&me, None, 100).unwrap();
+    let removals = trail.entries.iter().filter(|entry| {
+        entry.outcome == "not kept: refused in its trial" && entry.from == "10.1.2.3"
+    });
+    assert_eq!(removals.count(), 1);
+}
+
+/// Goal: what was removed is revoked, though whoever removed it hangs up before the disk has it.
+/// Method: the removal is begun, and dropped at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_that_nobody_waits_for_is_revoked_all_the_same() {
+    let bench = Bench::new().await;
+    let (id, _) = bench.store("u", 60).await;
+    let me = Caller::local();
+    tokio::select! {
+        biased;
+        _ = bench.refresher.remove(&me, id) => {}
+        () = std::future::ready(()) => {}
+    }
+    // Its refresh token, and its access token.
+    until(|| bench.sandbox.counts().revocations == 2).await;
+    assert!(matches!(
+        bench.try_to_fetch("u").await,
+        Ok(Outcome::Missing)
+    ));
+}
