@@ -88,7 +88,7 @@ impl Refresher {
         detached(async move {
             let doomed = this.vault().remove_token(&caller, id)?.await?;
             let end = Instant::now() + ALL_MAX;
-            this.revoke_on_record(&caller, &doomed, end).await
+            Ok(this.revoke_on_record(&caller, &doomed, end).await)
         })
         .await
     }
@@ -115,7 +115,7 @@ impl Refresher {
         };
         let more = cursor.is_some();
         let end = Instant::now() + ALL_MAX;
-        let tally = self.revoke_several(caller, doomed, end).await?;
+        let tally = self.revoke_several(caller, doomed, end).await;
         Ok(Tally { more, ..tally })
     }
 
@@ -150,7 +150,7 @@ impl Refresher {
             .into_iter()
             .map(|doomed| (doomed, step.app.clone()))
             .collect();
-        let tally = self.revoke_several(caller, doomed, end).await?;
+        let tally = self.revoke_several(caller, doomed, end).await;
         Ok((tally, step.more))
     }
 
@@ -159,14 +159,13 @@ impl Refresher {
         caller: &Caller,
         doomed: Vec<(Doomed, AppSecrets)>,
         end: Instant,
-    ) -> Result<Tally> {
+    ) -> Tally {
         let mut tally = Tally {
             deleted: doomed.len(),
             ..Tally::default()
         };
         let mut waiting: VecDeque<_> = doomed.into();
         let mut asked = JoinSet::new();
-        let mut unrecorded = None;
         loop {
             while asked.len() < AT_ONCE
                 && let Some(doomed) = waiting.pop_front()
@@ -176,33 +175,37 @@ impl Refresher {
             }
             match asked.join_next().await {
                 None => break,
-                Some(Ok(Ok(Revoked::Yes))) => tally.revoked += 1,
-                Some(Ok(Ok(Revoked::NotSupported))) => tally.not_supported += 1,
-                Some(Ok(Ok(Revoked::Nothing))) => tally.nothing += 1,
-                Some(Ok(Ok(Revoked::Failed(_))) | Err(_)) => tally.failed += 1,
-                Some(Ok(Err(error))) => {
-                    tally.failed += 1;
-                    unrecorded = Some(error);
-                }
+                Some(Ok(Revoked::Yes)) => tally.revoked += 1,
+                Some(Ok(Revoked::NotSupported)) => tally.not_supported += 1,
+                Some(Ok(Revoked::Nothing)) => tally.nothing += 1,
+                Some(Ok(Revoked::Failed(_)) | Err(_)) => tally.failed += 1,
             }
         }
-        unrecorded.map_or(Ok(tally), Err)
+        tally
     }
 
-    /// Revokes, at the latest by `end`, and puts on record how that went, whoever still waits.
+    /// Revokes, at the latest by `end`, and puts on record how that went, whoever still waits. The
+    /// removal is on record and durable by now: that a vault was locked meanwhile, or its trail
+    /// cannot be written, makes nothing undone of it, and is logged.
     async fn revoke_on_record(
         &self,
         caller: &Caller,
         (doomed, app): &(Doomed, AppSecrets),
         end: Instant,
-    ) -> Result<Revoked> {
+    ) -> Revoked {
         let outcome = match tokio::time::timeout_at(end, self.revoke(doomed, app)).await {
             Ok(outcome) => outcome,
             Err(_) => Revoked::Failed("the provider did not answer in time".into()),
         };
-        self.vault()
-            .record_revocation(caller, &doomed.summary, outcome.as_str())?;
-        Ok(outcome)
+        let said = outcome.as_str();
+        let recorded = self
+            .vault()
+            .record_revocation(caller, &doomed.summary, said);
+        if let Err(error) = recorded {
+            let token = doomed.summary.id;
+            tracing::error!(%error, %token, said, "how a revocation went is not on record");
+        }
+        outcome
     }
 
     /// Asks the provider to forget a token: by its refresh token where there is one, since most

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -47,8 +46,6 @@ pub struct Client {
     pub ids: HashMap<String, String>,
     /// Texts of access keys that were made, by thing.
     pub texts: HashMap<String, String>,
-    /// The vault has been locked in this load, or is about to be.
-    pub locking: Arc<AtomicBool>,
     rng: fastrand::Rng,
     serial: u64,
 }
@@ -61,7 +58,6 @@ impl Client {
             book: Book::default(),
             ids: HashMap::new(),
             texts: HashMap::new(),
-            locking: Arc::default(),
             rng: fastrand::Rng::with_seed(seed),
             serial: 0,
         }
@@ -105,7 +101,6 @@ impl Client {
                 self.book.done();
                 Answer::Done(said)
             }
-            Some((status, said)) if self.is_cut_by_lock(method, status, &said) => Answer::Lost,
             Some((status, said)) => {
                 self.book.refused();
                 if status != due && !is_locked(status, &said) {
@@ -115,18 +110,6 @@ impl Client {
                 Answer::Refused
             }
         }
-    }
-
-    /// True where the vault was locked while this was under way, which is as good as no answer: a
-    /// removal may be done and what follows it refused, and a writer that has ended took it or not.
-    fn is_cut_by_lock(&self, method: &str, status: u16, said: &Value) -> bool {
-        let code = said["error"]["code"].as_str().unwrap_or_default();
-        let is_cut = match status {
-            503 => code == "shutting_down" || (code == "locked" && method == "DELETE"),
-            507 => code == "storage",
-            _ => false,
-        };
-        is_cut && self.locking.load(Ordering::Acquire)
     }
 
     fn app(&mut self) -> (String, bool) {

@@ -1,7 +1,6 @@
 //! C1: kill -9 in the middle of a mixed load, hundreds of times.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde_json::json;
@@ -103,15 +102,12 @@ impl Scene {
         let answered = Arc::new(watch::Sender::new(0));
         let mut watching = answered.subscribe();
         let mut load = JoinSet::new();
-        let locking = Arc::new(AtomicBool::new(false));
         for mut client in self.clients.drain(..) {
             client.api = running.api.clone();
-            client.locking = Arc::clone(&locking);
             load.spawn(client.run(Arc::clone(&answered)));
         }
         let mut operator = self.operator.take().expect("it is back after each load");
         operator.api = running.api.clone();
-        operator.locking = locking;
         let operator = tokio::spawn(async move {
             match with_operator {
                 true => operator.run().await,

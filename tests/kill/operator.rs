@@ -6,8 +6,6 @@
 //! It never: touches a client's things.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use strongroom::secret::{Secret, base64url};
@@ -44,8 +42,6 @@ pub struct Operator {
     pub api: Api,
     pub done: Done,
     pub findings: Vec<String>,
-    /// Tells the clients that the vault is about to be locked.
-    pub locking: Arc<AtomicBool>,
     recovery_code: String,
     backups: PathBuf,
     slot: Slot,
@@ -62,7 +58,6 @@ impl Operator {
             api: api.clone(),
             done: Done::default(),
             findings: Vec::new(),
-            locking: Arc::default(),
             recovery_code: home.recovery_code.clone(),
             backups,
             slot: Slot::None,
@@ -93,7 +88,6 @@ impl Operator {
             }
             26..38 => self.change_slot().await?,
             _ => {
-                self.locking.store(true, Ordering::Release);
                 if self.post("/v1/lock", json!({}), &[200]).await? == 200 {
                     self.done.locks += 1;
                 }
