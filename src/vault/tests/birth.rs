@@ -24,16 +24,6 @@ fn make(disk: &Faulty) -> Result<Vault> {
     Vault::create_on_disk(disk, &slots, settings(AuditMode::Strict), clock()).map(|made| made.0)
 }
 
-/// What `init` does with what an earlier one left.
-fn clear(disk: &Faulty) {
-    for name in disk.names("audit").unwrap() {
-        disk.remove(&name).unwrap();
-    }
-    for name in disk.names("").unwrap() {
-        disk.remove(&name).unwrap();
-    }
-}
-
 /// Goal: a power cut while a vault is made leaves a whole vault, or none and nothing in the way of
 /// the next try. Method: cut at every operation of the making; open what has the vault's name, and
 /// make anew what has not.
@@ -64,7 +54,6 @@ fn c4_a_vault_whose_making_is_cut_short_opens_or_is_made_again() {
             } else {
                 assert!(replay.at() < end, "it was made: {}", chance.at(&place));
                 let disk = Faulty::holding(left);
-                clear(&disk);
                 let vault = make(&disk).unwrap_or_else(|error| panic!("{place}: {error}"));
                 vault.close().unwrap();
                 anew += 1;

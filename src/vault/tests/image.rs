@@ -72,7 +72,7 @@ fn recover(disk: &Faulty, how: Look, rng: &mut fastrand::Rng) -> Told<Contents> 
     ledger.verify(&keys, &view).map_err(told("it"))?;
     drop(view);
     let remembered = ledger.audit_head();
-    let trail = Directory::Faulty(disk.clone());
+    let trail = Directory::on(&disk.medium(), Path::new("audit"));
     let wanted = how.trail.then(|| later(how.wanted, remembered));
     let problems = audit::recover(&keys, &trail, remembered, wanted);
     let problems = problems.map_err(told("its trail is not read"))?;
