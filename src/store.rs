@@ -34,6 +34,7 @@ mod disk;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod faulty;
 mod file;
+mod medium;
 mod overlay;
 pub mod raw;
 mod readers;
@@ -44,7 +45,8 @@ use std::sync::{Arc, RwLock};
 
 use redb::{Database, Durability, ReadableDatabase, StorageBackend, TableDefinition};
 
-pub use self::copy::{Progress, copy_file, is_free, publish, sync_directory};
+pub use self::copy::{Progress, copy_file, is_free, publish};
+pub use self::medium::{Body, FileSystem, Medium, file_system, sync_parent_of};
 pub use self::view::{Read, Scan, View, Write};
 
 use self::disk::Disk;
@@ -176,20 +178,16 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Conflict`] where it exists; [`Error::Storage`] where the disk refuses.
-    pub fn create(path: &Path, header: &[u8]) -> Result<Self> {
-        let file = file::create(path)?;
+    pub fn create(medium: &dyn Medium, path: &Path, header: &[u8]) -> Result<Self> {
+        let file = medium.store_file(path, true)?;
         let begin = || {
-            let store = Self::on_file(file)?;
+            let store = Self::on(file, medium.cache_bytes())?;
             store.lay_out(header)?;
-            file::sync_directory_of(path)?;
+            sync_parent_of(medium, path)?;
             Ok(store)
         };
-        begin().inspect_err(|_| {
-            // It is ours: it was made exclusively. Left behind, it would be in the next try's way.
-            if let Err(error) = std::fs::remove_file(path) {
-                tracing::error!(path = %path.display(), %error, "left behind by a failed init");
-            }
-        })
+        // It is ours: it was made exclusively. Left behind, it would be in the next try's way.
+        begin().inspect_err(|_| medium::take_away(medium, path))
     }
 
     /// A store without a file, gone when the process ends.
@@ -198,18 +196,7 @@ impl Store {
     /// [`Error::Storage`] where there is no memory.
     pub fn in_memory(header: &[u8]) -> Result<Self> {
         let backend = redb::backends::InMemoryBackend::new();
-        let database = builder(limits::STORE_CACHE_BYTES)
-            .create_with_backend(backend)
-            .map_err(view::storage)?;
-        let open = Open {
-            database,
-            refuses: None,
-        };
-        let store = Self {
-            place: Place::Memory,
-            open: RwLock::new(Some(open)),
-            readers: Arc::default(),
-        };
+        let store = Self::in_passing(backend)?;
         store.lay_out(header)?;
         Ok(store)
     }
@@ -217,25 +204,10 @@ impl Store {
     /// A store on a disk that fails on demand; laid out with `header` where there is one.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn on_backend(disk: &faulty::Faulty, header: Option<&[u8]>) -> Result<Self> {
-        let failed = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::NotFound("vault in this directory"),
-            _ => Error::Storage(error.to_string()),
-        };
-        let file = match header {
-            Some(_) => disk.create(faulty::FILE),
-            None => disk.open(faulty::FILE),
-        };
-        let file = file.map_err(failed)?;
-        if header.is_none() && file.len().map_err(failed)? == 0 {
-            // As the file's door has it.
-            return Err(Error::Damaged("the file is empty".into()));
+        match header {
+            Some(header) => Self::create(disk, Path::new(faulty::FILE), header),
+            None => Self::open(disk, Path::new(faulty::FILE)),
         }
-        let store = Self::on(Arc::new(file), faulty::CACHE_BYTES)?;
-        if let Some(header) = header {
-            store.lay_out(header)?;
-            disk.sync_directory("").map_err(failed)?;
-        }
-        Ok(store)
     }
 
     /// Opens an existing file and checks it whole. Where the disk refuses writes it is open for
@@ -244,13 +216,8 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`] where there is none, [`Error::Settings`] where it is not ours alone,
     /// [`Error::InUse`] where another process has it, [`Error::Damaged`] where it is damaged.
-    pub fn open(path: &Path) -> Result<Self> {
-        Self::on_file(file::open(path)?)
-    }
-
-    fn on_file(file: std::fs::File) -> Result<Self> {
-        let file = redb::backends::FileBackend::new(file).map_err(opening)?;
-        Self::on(Arc::new(file), limits::STORE_CACHE_BYTES)
+    pub fn open(medium: &dyn Medium, path: &Path) -> Result<Self> {
+        Self::on(medium.store_file(path, false)?, medium.cache_bytes())
     }
 
     fn on(file: Arc<dyn StorageBackend>, cache_bytes: usize) -> Result<Self> {
@@ -273,10 +240,15 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::open`], but that the file may be anybody's.
-    pub fn open_aside(path: &Path) -> Result<Self> {
-        let file = file::open_to_read(path)?;
+    pub fn open_aside(medium: &dyn Medium, path: &Path) -> Result<Self> {
+        let file = medium.open_to_read(path)?;
         let backend = overlay::Overlay::over(file)
             .map_err(|error| Error::Storage(format!("cannot read {}: {error}", path.display())))?;
+        Self::in_passing(backend)
+    }
+
+    /// A store whose writes are gone with it.
+    fn in_passing(backend: impl StorageBackend) -> Result<Self> {
         let database = builder(limits::STORE_CACHE_BYTES)
             .create_with_backend(backend)
             .map_err(view::storage)?;

@@ -88,7 +88,7 @@ use crate::error::{Error, Result};
 use crate::model::Scopes;
 use crate::model::access::{Action, Caller, Decision, Target, Who, decide};
 use crate::secret::Secret;
-use crate::store::Store;
+use crate::store::{Medium, Store, file_system};
 
 /// How a vault is run.
 #[derive(Clone, Debug, Default)]
@@ -230,7 +230,13 @@ impl Vault {
 
     /// The data directory; `None` for a vault without files.
     fn directory(&self) -> Option<&Path> {
-        self.0.trail.as_ref()?.path()?.parent()
+        self.0.trail.as_ref()?.path().parent()
+    }
+
+    /// What its files lie on, and its backups are written to.
+    fn medium(&self) -> Arc<dyn Medium> {
+        let trail = self.0.trail.as_ref();
+        trail.map_or_else(file_system, |trail| Arc::clone(trail.medium()))
     }
 
     fn store(&self) -> &Store {

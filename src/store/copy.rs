@@ -7,12 +7,11 @@
 //! It never: holds up the writer or another reader. A view keeps the pages it saw from being used
 //! again, so that the source grows while a copy is made and writes go on.
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use redb::{ReadableTableMetadata, TableError};
 
+use super::medium::{Medium, sync_parent_of, take_away};
 use super::view::storage;
 use super::{Definition, HEADER, Index, Read, Records, Scan, Store, View, file};
 use crate::error::{Error, Result};
@@ -44,20 +43,28 @@ impl Read {
     /// # Errors
     /// [`Error::Conflict`] where the file exists; [`Error::Storage`] where the disk refuses; what
     /// `progress` answers.
-    pub fn copy_to(&self, path: &Path, progress: &mut Progress<'_>) -> Result<u64> {
-        let file = file::create(path)?;
-        let copied = Store::on_file(file)
+    pub fn copy_to(
+        &self,
+        medium: &dyn Medium,
+        path: &Path,
+        progress: &mut Progress<'_>,
+    ) -> Result<u64> {
+        let file = medium.store_file(path, true)?;
+        let copied = Store::on(file, medium.cache_bytes())
             .and_then(|target| {
                 let entries = self.fill(&target, progress)?;
                 target.close()?;
                 Ok(entries)
             })
             .and_then(|entries| {
-                file::sync(path)?;
-                file::sync_directory_of(path)?;
+                let synced = medium.open(path, false).and_then(|file| file.sync());
+                synced.map_err(|error| {
+                    Error::Storage(format!("cannot sync {}: {error}", path.display()))
+                })?;
+                sync_parent_of(medium, path)?;
                 Ok(entries)
             });
-        copied.inspect_err(|_| file::take_away(path))
+        copied.inspect_err(|_| take_away(medium, path))
     }
 
     fn fill(&self, target: &Store, progress: &mut Progress<'_>) -> Result<u64> {
@@ -109,61 +116,64 @@ fn tables() -> impl Iterator<Item = Definition> {
 /// [`Error::NotFound`] where there is none; [`Error::Settings`] where it is no file of ours;
 /// [`Error::InUse`]; [`Error::Conflict`] where the new one exists; [`Error::Storage`]; what
 /// `progress` answers.
-pub fn copy_file(from: &Path, to: &Path, progress: &mut Progress<'_>) -> Result<()> {
-    let mut source = file::open_to_read(from)?;
+pub fn copy_file(
+    medium: &dyn Medium,
+    from: &Path,
+    to: &Path,
+    progress: &mut Progress<'_>,
+) -> Result<()> {
+    let source = medium.open_to_read(from)?;
     let trouble =
         |error: std::io::Error| Error::Storage(format!("cannot copy {}: {error}", from.display()));
-    let total = source.metadata().map_err(trouble)?.len();
-    let mut target = file::create(to)?;
+    let total = source.length().map_err(trouble)?;
+    let target = medium.create(to);
+    let target = target.map_err(|error| file::not_created(to, &error))?;
     let mut copy = || {
         let mut buffer = vec![0; limits::COPY_BUFFER_BYTES];
         let mut done = 0;
-        loop {
-            progress(done, total.max(done))?;
-            let some = source.read(&mut buffer).map_err(trouble)?;
-            if some == 0 {
-                break;
-            }
-            target.write_all(&buffer[..some]).map_err(trouble)?;
-            done += some as u64;
+        while done < total {
+            progress(done, total)?;
+            let left = usize::try_from(total - done).unwrap_or(usize::MAX);
+            let part = &mut buffer[..left.min(limits::COPY_BUFFER_BYTES)];
+            source.read_exact_at(part, done).map_err(trouble)?;
+            target.append(part).map_err(trouble)?;
+            done += part.len() as u64;
         }
-        target.sync_all().map_err(trouble)?;
-        file::sync_directory_of(to)
+        progress(done, total)?;
+        target.sync().map_err(trouble)?;
+        sync_parent_of(medium, to)
     };
-    copy().inspect_err(|_| file::take_away(to))
+    copy().inspect_err(|_| take_away(medium, to))
 }
 
 /// Whether a file is there, is one, and no process of ours has it open for writing.
 ///
 /// # Errors
 /// As [`copy_file`].
-pub fn is_free(path: &Path) -> Result<()> {
-    file::open_to_read(path).map(|_| ())
+pub fn is_free(medium: &dyn Medium, path: &Path) -> Result<()> {
+    medium.open_to_read(path).map(|_| ())
 }
 
 /// Gives a finished file its name, which nothing may have: never puts it in another's place.
 ///
 /// # Errors
 /// [`Error::Conflict`] where the name is taken; [`Error::Storage`].
-pub fn publish(from: &Path, to: &Path) -> Result<()> {
-    file::rename_to_free(from, to)?;
-    file::sync_directory_of(to).inspect_err(|_| file::take_away(to))
-}
-
-/// Makes the names in a directory durable.
-///
-/// # Errors
-/// [`Error::Storage`].
-pub fn sync_directory(directory: &Path) -> Result<()> {
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|error| Error::Storage(format!("cannot sync {}: {error}", directory.display())))
+pub fn publish(medium: &dyn Medium, from: &Path, to: &Path) -> Result<()> {
+    let renamed = medium.rename_to_free(from, to);
+    renamed.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Error::Conflict(format!("{} exists already", to.display()))
+        }
+        _ => Error::Storage(format!("cannot name {}: {error}", to.display())),
+    })?;
+    sync_parent_of(medium, to).inspect_err(|_| take_away(medium, to))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::seal::Sealed;
+    use crate::store::FileSystem;
     use crate::store::faulty::Faulty;
 
     const HEADER_BYTES: &[u8] = b"a header";
@@ -218,7 +228,7 @@ mod tests {
         let view = store.read().unwrap();
         let seen = all(&view);
         let mut last = (0, 0);
-        let copied = view.copy_to(&path, &mut |done, total| {
+        let copied = view.copy_to(&FileSystem, &path, &mut |done, total| {
             let write = store.write()?;
             write.remove_record(Records::Tokens, &done.to_be_bytes())?;
             write.commit()?;
@@ -229,17 +239,17 @@ mod tests {
         assert_eq!(copied, Ok(seen.len() as u64));
         assert_eq!(last, (seen.len() as u64, seen.len() as u64));
         for open in [Store::open_aside, Store::open] {
-            let copy = open(&path).unwrap();
+            let copy = open(&FileSystem, &path).unwrap();
             assert!(all(&copy.read().unwrap()) == seen);
             assert_eq!(copy.header().unwrap(), HEADER_BYTES);
         }
-        let again = view.copy_to(&path, &mut |_, _| Ok(()));
+        let again = view.copy_to(&FileSystem, &path, &mut |_, _| Ok(()));
         assert!(
             matches!(again, Err(Error::Conflict(_))),
             "it was overwritten"
         );
         assert!(
-            Store::open(&path).is_ok(),
+            Store::open(&FileSystem, &path).is_ok(),
             "the failed one took the other away"
         );
     }
@@ -254,7 +264,7 @@ mod tests {
         let mut steps = 0;
         loop {
             let mut left = steps;
-            let copied = view.copy_to(&path, &mut |_, _| {
+            let copied = view.copy_to(&FileSystem, &path, &mut |_, _| {
                 left -= 1;
                 if left < 0 { Err(Error::Locked) } else { Ok(()) }
             });
@@ -299,10 +309,13 @@ mod tests {
         let (from, to) = (home.path().join("from"), home.path().join("to"));
         std::fs::write(&from, "new").unwrap();
         std::fs::write(&to, "old").unwrap();
-        assert!(matches!(publish(&from, &to), Err(Error::Conflict(_))));
+        assert!(matches!(
+            publish(&FileSystem, &from, &to),
+            Err(Error::Conflict(_))
+        ));
         assert_eq!(std::fs::read(&to).unwrap(), b"old");
         std::fs::remove_file(&to).unwrap();
-        publish(&from, &to).unwrap();
+        publish(&FileSystem, &from, &to).unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), b"new");
         assert!(!from.exists());
     }

@@ -2,8 +2,9 @@
 //! everything that was done to it, over all its files in one order.
 //!
 //! The store's file and the audit trail's segments lie on one such disk, so that a power cut hits
-//! them at one moment. Files have names with at most one directory in front (`audit/1.seg`); a name
-//! is durable once its directory was synced, bytes and length once their file was.
+//! them at one moment. A name (`audit/1.seg`) is durable once its directory was synced, and so is a
+//! directory's own; what lies in a directory whose name was lost is lost with it. Bytes and length
+//! are durable once their file was synced.
 //!
 //! It promises: after [`Faulty::fail_after`] that many changes succeed and every later one fails,
 //! until [`Faulty::mend`] (or one fails alone); [`Faulty::cut_power`] leaves what the last syncs
@@ -11,11 +12,14 @@
 //! It never: fails a read, unless asked to ([`Trouble`]).
 
 mod handle;
+mod medium;
 mod replay;
 
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::Medium;
 
 pub(crate) use self::handle::Handle;
 pub(crate) use self::replay::{Chance, Replay, Tree};
@@ -62,6 +66,19 @@ pub(crate) enum Op {
     },
     /// A name is taken away.
     Unlink(String),
+    /// A file gets another name in its directory, in one step.
+    Rename {
+        /// The name it had.
+        from: String,
+        /// The name it has.
+        to: String,
+        /// Which file.
+        file: u64,
+    },
+    /// A directory is made.
+    MakeDirectory(String),
+    /// An empty directory is taken away.
+    RemoveDirectory(String),
     /// The names of a directory are durable from here on.
     SyncDirectory(String),
     /// What is read of a file from here on is what the disk holds.
@@ -79,6 +96,9 @@ impl fmt::Debug for Op {
             Self::SyncFailed(file) => write!(f, "sync of file {file} that fails"),
             Self::Link { name, file } => write!(f, "name file {file} {name}"),
             Self::Unlink(name) => write!(f, "remove {name}"),
+            Self::Rename { from, to, .. } => write!(f, "rename {from} to {to}"),
+            Self::MakeDirectory(name) => write!(f, "make directory {name}"),
+            Self::RemoveDirectory(name) => write!(f, "remove directory {name}"),
             Self::SyncDirectory(name) => write!(f, "sync directory {name:?}"),
             Self::DropCache(file) => write!(f, "drop the cache of file {file}"),
         }
@@ -129,6 +149,10 @@ pub(crate) enum Lies {
     Store,
     /// Those of all other files.
     Trail,
+    /// Those of files whose name ends so.
+    Named(&'static str),
+    /// Those of one directory.
+    Directory(&'static str),
 }
 
 /// What an operation is, for who counts.
@@ -230,12 +254,15 @@ impl Faulty {
         Replay::new(disk.base.clone(), disk.log.clone().into())
     }
 
+    /// The disk as a program sees it.
+    pub(crate) fn medium(&self) -> Arc<dyn Medium> {
+        Arc::new(self.clone())
+    }
+
     /// Makes a file of a name that is not taken.
     pub(crate) fn create(&self, name: &str) -> io::Result<Handle> {
         let file = self.act(Kind::Change, |disk| {
-            if disk.live.names.contains_key(name) {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
+            disk.live.is_free(name)?;
             let file = disk.files;
             disk.files += 1;
             let name = name.to_owned();
@@ -268,16 +295,16 @@ impl Faulty {
     /// The names in a directory.
     pub(crate) fn names(&self, directory: &str) -> io::Result<Vec<String>> {
         self.act(Kind::Read, |disk| {
-            let names = disk.live.names.keys();
-            let inside = names.filter(|name| directory_of(name) == directory);
-            Ok(inside.cloned().collect())
+            Ok(disk.live.inside(directory).cloned().collect())
         })
     }
 
     /// Makes the names of a directory durable.
     pub(crate) fn sync_directory(&self, directory: &str) -> io::Result<()> {
         self.act(Kind::Sync, |disk| {
-            disk.did(Op::SyncDirectory(directory.to_owned()));
+            if !matches!(disk.lies, Lies::Directory(name) if name == directory) {
+                disk.did(Op::SyncDirectory(directory.to_owned()));
+            }
             Ok(())
         })
     }
@@ -341,9 +368,17 @@ impl Disk {
             }
             return Err(error);
         }
-        let is_store = self.live.names.get(FILE) == Some(&file);
-        let lie = if is_store { Lies::Store } else { Lies::Trail };
-        if self.lies != lie {
+        let named = |end: &str| {
+            let mut names = self.live.names.iter();
+            names.any(|(name, named)| *named == file && name.ends_with(end))
+        };
+        let lied = match self.lies {
+            Lies::None | Lies::Directory(_) => false,
+            Lies::Store => named(FILE),
+            Lies::Trail => !named(FILE),
+            Lies::Named(end) => named(end),
+        };
+        if !lied {
             self.did(Op::Sync(file));
         }
         Ok(())

@@ -23,12 +23,17 @@ pub(super) fn create(path: &Path) -> Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                Error::Conflict(format!("{} exists already", path.display()))
-            }
-            _ => Error::Storage(format!("cannot create {}: {error}", path.display())),
-        })
+        .map_err(|error| not_created(path, &error))
+}
+
+/// Why a file was not created.
+pub(super) fn not_created(path: &Path, error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Error::Conflict(format!("{} exists already", path.display()))
+        }
+        _ => Error::Storage(format!("cannot create {}: {error}", path.display())),
+    }
 }
 
 /// Opens the existing file, having looked at what it is.
@@ -108,44 +113,49 @@ fn check_owner_and_mode(path: &Path, about: &std::fs::Metadata) -> Result<()> {
     Ok(())
 }
 
-/// Makes a new name in `path`'s directory durable.
-pub(super) fn sync_directory_of(path: &Path) -> Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|error| Error::Storage(format!("cannot sync {}: {error}", directory.display())))
-}
-
-/// Makes what is in a closed file durable, its length and times included.
-pub(super) fn sync(path: &Path) -> Result<()> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| Error::Storage(format!("cannot sync {}: {error}", path.display())))
-}
-
-/// Takes away a file that we made.
-pub(super) fn take_away(path: &Path) {
-    if let Err(error) = std::fs::remove_file(path) {
-        tracing::error!(path = %path.display(), %error, "left behind by what failed");
+/// Refuses a directory that is a link, or that another user owns or may look into.
+pub(super) fn check_directory(directory: &Path) -> Result<()> {
+    let about = std::fs::symlink_metadata(directory).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::NotFound("vault in this directory"),
+        _ => Error::Settings(format!("cannot look at {}: {error}", directory.display())),
+    })?;
+    if about.is_symlink() {
+        return Err(Error::Settings(format!(
+            "{} is a symbolic link; name the directory that it stands for",
+            directory.display()
+        )));
     }
+    if !about.is_dir() {
+        return Err(Error::Settings(format!(
+            "{} is not a directory",
+            directory.display()
+        )));
+    }
+    if about.uid() != rustix::process::geteuid().as_raw() {
+        return Err(Error::Settings(format!(
+            "{} belongs to another user",
+            directory.display()
+        )));
+    }
+    if about.mode() & 0o077 != 0 {
+        return Err(Error::Settings(format!(
+            "{} is open to others (mode {:o}); make it yours alone: chmod go= {}",
+            directory.display(),
+            about.mode() & 0o777,
+            directory.display()
+        )));
+    }
+    Ok(())
 }
 
 /// Gives a file another name, which nothing may have.
-pub(super) fn rename_to_free(from: &Path, to: &Path) -> Result<()> {
-    let taken = || Error::Conflict(format!("{} exists already", to.display()));
+pub(super) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(()),
-        Err(Errno::EXIST) => Err(taken()),
         // Some file systems (NFS) know no such rename; a second name is refused where it is taken.
-        Err(Errno::INVAL | Errno::NOSYS) => std::fs::hard_link(from, to)
-            .and_then(|()| std::fs::remove_file(from))
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => taken(),
-                _ => Error::Storage(format!("cannot name {}: {error}", to.display())),
-            }),
-        Err(error) => Err(Error::Storage(format!(
-            "cannot name {}: {error}",
-            to.display()
-        ))),
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            std::fs::hard_link(from, to).and_then(|()| std::fs::remove_file(from))
+        }
+        Err(error) => Err(error.into()),
     }
 }

@@ -5,13 +5,12 @@
 //! It never: keeps more of what is written than [`limits::OVERLAY_BYTES_MAX`].
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use redb::StorageBackend;
 
+use super::medium::Body;
 use crate::limits;
 
 /// Bytes of one block of what was written.
@@ -20,7 +19,7 @@ const BLOCK: usize = 4096;
 /// The file, and what was written over it.
 #[derive(Debug)]
 pub(super) struct Overlay {
-    file: File,
+    file: Arc<dyn Body>,
     state: Mutex<State>,
 }
 
@@ -38,8 +37,8 @@ impl Overlay {
     ///
     /// # Errors
     /// Where the file's length cannot be had.
-    pub(super) fn over(file: File) -> io::Result<Self> {
-        let length = file.metadata()?.len();
+    pub(super) fn over(file: Arc<dyn Body>) -> io::Result<Self> {
+        let length = file.length()?;
         Ok(Self {
             file,
             state: Mutex::new(State {
@@ -152,7 +151,7 @@ mod tests {
         let path = home.path().join("file");
         let original: Vec<u8> = (0..30_000).map(|_| chance.rng().u8(..)).collect();
         std::fs::write(&path, &original).unwrap();
-        let overlay = Overlay::over(File::open(&path).unwrap()).unwrap();
+        let overlay = Overlay::over(Arc::new(std::fs::File::open(&path).unwrap())).unwrap();
         let mut model = original.clone();
         for step in 0..300 {
             let rng = chance.rng();

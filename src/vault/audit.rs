@@ -16,7 +16,6 @@ mod segment;
 mod state;
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -256,8 +255,12 @@ impl Drop for Audit {
 
 /// Reads the whole trail of a vault that is not open and checks it, up to what its ledger
 /// remembers.
-pub(super) fn verify_directory(directory: &Path, keys: &Keyring, ledger: Head) -> Result<Verified> {
-    reading::verify(&Directory::from(directory), keys, ledger)
+pub(super) fn verify_directory(
+    directory: &Directory,
+    keys: &Keyring,
+    ledger: Head,
+) -> Result<Verified> {
+    reading::verify(directory, keys, ledger)
 }
 
 /// Opens the trail's end as an unlock does, without a thread to sync it, and verifies all of it, as

@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use serde::Serialize;
@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target};
 use crate::seal::Keyring;
-use crate::store::{Progress, Read, Store, is_free, publish};
+use crate::store::{Medium, Progress, Read, Store, is_free, publish};
 
 /// How a backup stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -100,6 +100,7 @@ struct Job {
     ledger: Ledger,
     header: Vec<u8>,
     place: Place,
+    medium: Arc<dyn Medium>,
 }
 
 /// The two names of a backup.
@@ -185,14 +186,15 @@ impl Vault {
         let permit = self
             .gate()
             .permit(caller, Action::Backup, &Target::vault())?;
+        let medium = self.medium();
         let plan = || -> Result<_> {
-            check_directory(directory, self.directory())?;
+            check_directory(&*medium, directory, self.directory())?;
             let view = self.store().read()?;
             let ledger = Ledger::read(permit.keys(), &view)?;
             let header = view.header()?;
             ledger.check_header(&header)?;
             let place = Place::in_directory(directory, ledger.epoch);
-            place.check_free()?;
+            place.check_free(&*medium)?;
             let backup = Backup {
                 state: BackupState::Running,
                 file: place.file.clone(),
@@ -222,6 +224,7 @@ impl Vault {
             ledger,
             header,
             place,
+            medium,
         })
     }
 
@@ -247,18 +250,20 @@ impl Vault {
             ledger,
             header,
             place,
+            medium,
         } = job;
+        let medium = &*medium;
         let write = || -> Result<()> {
-            place.clear()?;
-            let entries = view.copy_to(&place.partial, &mut |done, total| {
+            place.clear(medium)?;
+            let entries = view.copy_to(medium, &place.partial, &mut |done, total| {
                 progress(done, total.saturating_mul(2))
             })?;
             // From here on the vault's file need not keep the pages of that moment.
             drop(view);
-            let partial = Partial(&place.partial);
+            let partial = Partial(medium, &place.partial);
             verify(
                 permit.keys(),
-                &place.partial,
+                (medium, &place.partial),
                 &ledger,
                 &header,
                 &mut |done| progress(entries + done, entries.saturating_mul(2)),
@@ -270,7 +275,7 @@ impl Vault {
                 ),
                 None,
             )?;
-            publish(&place.partial, &place.file)?;
+            publish(medium, &place.partial, &place.file)?;
             std::mem::forget(partial);
             Ok(())
         };
@@ -286,13 +291,13 @@ impl Vault {
 /// Opens a copy aside and compares it with what it was made of.
 fn verify(
     keys: &Keyring,
-    path: &Path,
+    (medium, path): (&dyn Medium, &Path),
     source: &Ledger,
     header: &[u8],
     tick: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<()> {
     let wrong = |what: &str| Error::Damaged(format!("the copy is not what was read: {what}"));
-    let store = Store::open_aside(path)?;
+    let store = Store::open_aside(medium, path)?;
     let view = store.read()?;
     if view.header()? != header {
         return Err(wrong("its header differs"));
@@ -307,7 +312,7 @@ fn verify(
 }
 
 /// What may be written to: a directory of this machine, outside the vault's own.
-fn check_directory(directory: &Path, own: Option<&Path>) -> Result<()> {
+fn check_directory(medium: &dyn Medium, directory: &Path, own: Option<&Path>) -> Result<()> {
     if !directory.is_absolute() {
         return Err(Error::invalid(
             "`directory` is an absolute path on the server's machine",
@@ -319,11 +324,9 @@ fn check_directory(directory: &Path, own: Option<&Path>) -> Result<()> {
     let refused = |why: &dyn fmt::Display| {
         Error::invalid(format!("cannot write to {}: {why}", directory.display()))
     };
-    let real = std::fs::canonicalize(directory).map_err(|error| refused(&error))?;
-    if !real.is_dir() {
-        return Err(refused(&"it is not a directory"));
-    }
-    let own = own.map(std::fs::canonicalize).transpose();
+    let real = medium.real_directory(directory);
+    let real = real.map_err(|error| refused(&error))?;
+    let own = own.map(|own| medium.real_directory(own)).transpose();
     let own = own.map_err(|error| refused(&error))?;
     if own.is_some_and(|own| real.starts_with(own)) {
         return Err(refused(
@@ -342,22 +345,22 @@ impl Place {
         }
     }
 
-    fn check_free(&self) -> Result<()> {
-        match std::fs::symlink_metadata(&self.file) {
-            Ok(_) => Err(Error::Conflict(format!(
+    fn check_free(&self, medium: &dyn Medium) -> Result<()> {
+        match medium.has(&self.file) {
+            true => Err(Error::Conflict(format!(
                 "{} exists already, and a backup is never put in the place of another",
                 self.file.display()
             ))),
-            Err(_) => Ok(()),
+            false => Ok(()),
         }
     }
 
     /// Takes away what a killed backup of the same epoch left. One that is being written is locked.
-    fn clear(&self) -> Result<()> {
-        match is_free(&self.partial) {
+    fn clear(&self, medium: &dyn Medium) -> Result<()> {
+        match is_free(medium, &self.partial) {
             Err(Error::NotFound(_)) => Ok(()),
             Err(error @ Error::InUse) => Err(error),
-            _ => std::fs::remove_file(&self.partial).map_err(|error| {
+            _ => medium.remove(&self.partial).map_err(|error| {
                 Error::Storage(format!("cannot remove {}: {error}", self.partial.display()))
             }),
         }
@@ -371,12 +374,12 @@ impl fmt::Display for Place {
 }
 
 /// A file that is taken away unless it gets its name.
-struct Partial<'a>(&'a Path);
+struct Partial<'a>(&'a dyn Medium, &'a Path);
 
 impl Drop for Partial<'_> {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(self.0) {
-            tracing::error!(path = %self.0.display(), %error, "left behind by a failed backup");
+        if let Err(error) = self.0.remove(self.1) {
+            tracing::error!(path = %self.1.display(), %error, "left behind by a failed backup");
         }
     }
 }

@@ -22,18 +22,20 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::audit::{Head, verify_directory};
+use super::audit::{Directory, Head, verify_directory};
 use super::create::unfinished;
 use super::index::{Indexer, PART, TokenKey};
 use super::ledger::{self, Ledger};
-use super::unlock::{AUDIT, FILE, check_directory};
+use super::unlock::{AUDIT, FILE};
 use super::{Vault, apps, keys, links};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::AppId;
 use crate::model::access::{Action, Caller, Target};
 use crate::seal::{Header, Keyring, Sealed, Unlocker};
-use crate::store::{Index, Progress, Read, Records, Scan, Store, View, is_free};
+use crate::store::{
+    FileSystem, Index, Medium, Progress, Read, Records, Scan, Store, View, is_free,
+};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -107,8 +109,8 @@ impl Vault {
         let view = self.store().read()?;
         let ledger = Ledger::read(permit.keys(), &view);
         let mut report = examine(permit.keys(), &view, progress)?;
-        if let (Ok(ledger), Some(directory)) = (ledger, self.directory()) {
-            check_audit(&mut report, directory, permit.keys(), ledger.audit_head());
+        if let (Ok(ledger), Some(trail)) = (ledger, &self.0.trail) {
+            check_audit(&mut report, trail, permit.keys(), ledger.audit_head());
         }
         let count = report.problems.len() as u64 + report.more_problems;
         permit.record(&format!("checked: {count} problems"), None)?;
@@ -120,7 +122,7 @@ impl Vault {
     /// # Errors
     /// As [`Vault::check_at`], but for what takes a look at the bytes.
     pub fn can_be_checked(place: &Path) -> Result<()> {
-        match find(place).and_then(|(file, _)| is_free(&file)) {
+        match find(place).and_then(|(file, _)| is_free(&FileSystem, &file)) {
             Err(Error::Damaged(_)) => Ok(()),
             other => other,
         }
@@ -140,7 +142,7 @@ impl Vault {
     ) -> Result<Report> {
         let (file, directory) = find(place)?;
         let mut report = Report::default();
-        let store = match Store::open_aside(&file) {
+        let store = match Store::open_aside(&FileSystem, &file) {
             Ok(store) => store,
             Err(error @ (Error::Damaged(_) | Error::Storage(_))) => {
                 report.found("structure", error.to_string());
@@ -158,7 +160,8 @@ impl Vault {
         };
         let mut report = examine(&keys, &view, progress)?;
         if let (Ok(ledger), Some(directory)) = (Ledger::read(&keys, &view), directory) {
-            check_audit(&mut report, directory, &keys, ledger.audit_head());
+            let trail = Directory::from(&*directory.join(AUDIT));
+            check_audit(&mut report, &trail, &keys, ledger.audit_head());
         }
         Ok(report)
     }
@@ -169,8 +172,8 @@ fn find(place: &Path) -> Result<(PathBuf, Option<&Path>)> {
     if !place.is_dir() {
         return Ok((place.to_owned(), None));
     }
-    check_directory(place)?;
-    unfinished::check(place)?;
+    FileSystem.check_directory(place)?;
+    unfinished::check(&FileSystem, place)?;
     let file = place.join(FILE);
     if file.exists() {
         Ok((file, Some(place)))
@@ -417,8 +420,8 @@ fn part_of_ledger() -> &'static str {
     str::from_utf8(ledger::KEY).expect("a word")
 }
 
-fn check_audit(report: &mut Report, directory: &Path, keys: &Keyring, remembered: Head) {
-    match verify_directory(&directory.join(AUDIT), keys, remembered) {
+fn check_audit(report: &mut Report, trail: &Directory, keys: &Keyring, remembered: Head) {
+    match verify_directory(trail, keys, remembered) {
         Ok(verified) => {
             report.audit_entries = Some(verified.entries);
             for what in verified.problems {

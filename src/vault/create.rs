@@ -6,25 +6,23 @@
 //! free. Where the process itself ends in the middle, the next try does that (`unfinished`).
 //! It never: makes a vault where there is something already.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(super) mod unfinished;
 
 use self::unfinished::{MARK, Maker, Mark};
-#[cfg(any(test, fuzzing))]
 use super::audit::Directory;
 use super::ledger::{self, Ledger};
-use super::unlock::{AUDIT, AUDIT_BEFORE, FILE, check_directory, trail_in};
+use super::unlock::{AUDIT, AUDIT_BEFORE, FILE};
 use super::{Settings, Vault};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::model::access::{Action, Caller, Target};
 use crate::seal::{KdfParams, Keyring, RecoveryCode, Unlocker, digest};
 use crate::secret::Secret;
-use crate::store::{Records, Store};
+use crate::store::{Medium, Records, Store, file_system, sync_parent_of};
 
 /// What a new vault hands to its owner, once.
 pub struct NewVault {
@@ -37,25 +35,46 @@ pub struct NewVault {
 }
 
 /// What was made so far; taken away again unless it is [`Made::kept`].
-pub(super) struct Made(pub(super) Vec<PathBuf>);
+pub(super) struct Made {
+    medium: Arc<dyn Medium>,
+    paths: Vec<PathBuf>,
+}
 
 impl Made {
+    /// Nothing yet.
+    pub(super) fn on(medium: &Arc<dyn Medium>) -> Self {
+        Self {
+            medium: Arc::clone(medium),
+            paths: Vec::new(),
+        }
+    }
+
+    /// Remembers what we made.
+    pub(super) fn push(&mut self, path: PathBuf) {
+        self.paths.push(path);
+    }
+
     pub(super) fn kept(mut self) {
-        self.0.clear();
+        self.paths.clear();
     }
 }
 
 impl Drop for Made {
     fn drop(&mut self) {
-        for path in self.0.iter().rev() {
+        for path in self.paths.iter().rev() {
             // A trail's directory is the only one that may hold something: we made it a moment ago,
             // for ourselves alone.
             let removed = if path.ends_with(AUDIT) || path.ends_with(AUDIT_BEFORE) {
-                std::fs::remove_dir_all(path)
-            } else if path.ends_with(FILE) || path.ends_with(MARK) {
-                std::fs::remove_file(path)
+                self.medium.remove_whole_directory(path)
+            } else if path.ends_with(MARK) {
+                // What stood beside it is gone for good before it goes.
+                let parent = path.parent().unwrap_or(path);
+                let synced = self.medium.sync_directory(parent);
+                synced.and_then(|()| self.medium.remove(path))
+            } else if path.ends_with(FILE) {
+                self.medium.remove(path)
             } else {
-                std::fs::remove_dir(path)
+                self.medium.remove_directory(path)
             };
             if let Err(error) = removed {
                 tracing::error!(path = %path.display(), %error, "left behind by what failed");
@@ -78,8 +97,6 @@ impl Vault {
         clock: Clock,
     ) -> Result<NewVault> {
         crate::seal::check_passphrase(&passphrase)?;
-        let mut made = Made(Vec::new());
-        let mark = make_directory(directory, Maker::Init, &mut made)?;
         let recovery = RecoveryCode::generate();
         let recovery_code = recovery.to_text();
         let (passphrase, recovery) = (
@@ -87,23 +104,39 @@ impl Vault {
             Unlocker::RecoveryCode(recovery),
         );
         let slots = [(&passphrase, "made at init"), (&recovery, "made at init")];
-        let (keys, header) = Keyring::create(&slots, kdf, clock.now())?;
+        let site = (&file_system(), directory);
+        let (vault, access_key) = Self::make(site, &slots, kdf, settings, clock)?;
+        Ok(NewVault {
+            vault,
+            recovery_code,
+            access_key,
+        })
+    }
+
+    /// The steps of [`Vault::create`], wherever the directory lies.
+    pub(super) fn make(
+        (medium, directory): (&Arc<dyn Medium>, &Path),
+        slots: &[(&Unlocker, &str)],
+        kdf: KdfParams,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<(Self, Secret<String>)> {
+        let mut made = Made::on(medium);
+        let mark = make_directory(directory, Maker::Init, &mut made)?;
+        let (keys, header) = Keyring::create(slots, kdf, clock.now())?;
         let store = make_files(directory, &header.to_bytes(), &mut made)?;
-        let vault = Self::assemble(store, trail_in(directory), settings, clock);
+        let trail = Directory::on(medium, &directory.join(AUDIT));
+        let vault = Self::assemble(store, Some(trail), settings, clock);
         // The vault's threads and files are closed before they are taken away.
         let begun = vault.begin(keys);
-        let whole = begun.and_then(|key| mark.clear(directory).map(|()| key));
+        let whole = begun.and_then(|key| mark.clear().map(|()| key));
         let access_key = whole.inspect_err(|_| {
             if let Err(error) = vault.close() {
                 tracing::warn!(%error, "a vault that could not be made was not closed either");
             }
         })?;
         made.kept();
-        Ok(NewVault {
-            vault,
-            recovery_code,
-            access_key,
-        })
+        Ok((vault, access_key))
     }
 
     /// Whether [`Vault::restore`] and [`Wreck::salvage`] find their way into `directory` free:
@@ -114,11 +147,12 @@ impl Vault {
     ///
     /// [`Wreck::salvage`]: super::Wreck::salvage
     pub fn can_be_made_in(directory: &Path) -> Result<()> {
-        match std::fs::symlink_metadata(directory) {
-            Ok(_) => check_directory(directory)
-                .and_then(|()| is_begun_in(directory, Maker::Restore).map(|_| ())),
-            Err(_) => Ok(()),
+        let files = file_system();
+        if !files.has(directory) {
+            return Ok(());
         }
+        files.check_directory(directory)?;
+        is_begun_in(&*files, directory, Maker::Restore).map(|_| ())
     }
 
     /// Whether a try to create a vault here was cut short: [`Vault::create`] takes away what it
@@ -144,8 +178,7 @@ impl Vault {
         Self::on(|header| Store::on_backend(disk, Some(header)), clock)
     }
 
-    /// A vault of which everything lies on a disk that fails on demand, the trail too, made in the
-    /// steps of [`Vault::create`].
+    /// A vault of which everything lies on a disk that fails on demand, the trail too.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn create_on_disk(
         disk: &crate::store::faulty::Faulty,
@@ -153,19 +186,8 @@ impl Vault {
         settings: Settings,
         clock: Clock,
     ) -> Result<(Self, Secret<String>)> {
-        let failed = |error: std::io::Error| Error::Storage(error.to_string());
-        disk.create(MARK)
-            .and_then(|_| disk.sync_directory(""))
-            .map_err(failed)?;
-        let (keys, header) = Keyring::create(slots, KdfParams::FLOOR, clock.now())?;
-        let store = Store::on_backend(disk, Some(&header.to_bytes()))?;
-        let trail = Directory::Faulty(disk.clone());
-        let vault = Self::assemble(store, Some(trail), settings, clock);
-        let access_key = vault.begin(keys)?;
-        disk.remove(MARK)
-            .and_then(|()| disk.sync_directory(""))
-            .map_err(failed)?;
-        Ok((vault, access_key))
+        let site = (&disk.medium(), Path::new(""));
+        Self::make(site, slots, KdfParams::FLOOR, settings, clock)
     }
 
     /// Opens the vault on a disk that fails on demand. It is locked then.
@@ -175,10 +197,7 @@ impl Vault {
         settings: Settings,
         clock: Clock,
     ) -> Result<Self> {
-        let store = Store::on_backend(disk, None)?;
-        crate::seal::Header::parse(&store.header()?)?;
-        let trail = Directory::Faulty(disk.clone());
-        Ok(Self::assemble(store, Some(trail), settings, clock))
+        Self::open_on(&disk.medium(), Path::new(""), settings, clock)
     }
 
     fn on(
@@ -219,19 +238,18 @@ impl Vault {
 pub(super) fn make_files(directory: &Path, header: &[u8], made: &mut Made) -> Result<Store> {
     make_trail(directory, made)?;
     let file = directory.join(FILE);
-    let store = Store::create(&file, header)?;
-    made.0.push(file);
+    let store = Store::create(&*made.medium, &file, header)?;
+    made.push(file);
     Ok(store)
 }
 
-/// Makes the trail's directory. Its name is durable with the next sync of the data directory.
+/// Makes the trail's directory.
 pub(super) fn make_trail(directory: &Path, made: &mut Made) -> Result<()> {
     let audit = directory.join(AUDIT);
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&audit)
+    made.medium
+        .make_directory(&audit)
         .map_err(|error| Error::Storage(format!("cannot create {}: {error}", audit.display())))?;
-    made.0.push(audit);
+    made.push(audit);
     Ok(())
 }
 
@@ -239,16 +257,16 @@ pub(super) fn make_trail(directory: &Path, made: &mut Made) -> Result<()> {
 /// then it is marked as unfinished.
 pub(super) fn make_directory(directory: &Path, maker: Maker, made: &mut Made) -> Result<Mark> {
     let mut is_begun = false;
-    match DirBuilder::new().mode(0o700).create(directory) {
+    match made.medium.make_directory(directory) {
         Ok(()) => {
-            made.0.push(directory.to_owned());
+            made.push(directory.to_owned());
             // Its own name is to outlast a power cut too.
-            let parent = directory.parent().filter(|parent| *parent != Path::new(""));
-            unfinished::sync(parent.unwrap_or(Path::new(".")))?;
+            sync_parent_of(&*made.medium, directory)?;
         }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            check_directory(directory)?;
-            is_begun = is_begun_in(directory, maker)?;
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            made.medium.check_directory(directory)?;
+            is_begun = is_begun_in(&*made.medium, directory, maker)?;
+            sync_name(&*made.medium, directory)?;
         }
         Err(error) => {
             return Err(Error::Settings(format!(
@@ -258,20 +276,33 @@ pub(super) fn make_directory(directory: &Path, maker: Maker, made: &mut Made) ->
         }
     }
     let mark = match is_begun {
-        true => Mark::take_over(directory, maker)?,
-        false => Mark::set(directory, maker)?,
+        true => Mark::take_over(&made.medium, directory, maker)?,
+        false => Mark::set(&made.medium, directory, maker)?,
     };
-    made.0.push(mark.path().to_owned());
+    made.push(mark.path().to_owned());
     Ok(mark)
 }
 
+/// Makes the name of a directory durable that was there: whoever made it may not have. One whose
+/// parent is not ours to look into is left to whose that is.
+fn sync_name(medium: &dyn Medium, directory: &Path) -> Result<()> {
+    let parent = directory.parent().unwrap_or(directory);
+    match medium.sync_directory(parent) {
+        Err(error) if error.kind() != ErrorKind::PermissionDenied => Err(Error::Storage(format!(
+            "cannot sync {}: {error}",
+            parent.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// True where a vault was begun here and never finished; false where there is nothing.
-fn is_begun_in(directory: &Path, maker: Maker) -> Result<bool> {
-    let unreadable = |error| Error::Settings(format!("{}: {error}", directory.display()));
-    let entries = std::fs::read_dir(directory).map_err(unreadable)?;
+fn is_begun_in(medium: &dyn Medium, directory: &Path, maker: Maker) -> Result<bool> {
+    let names = medium
+        .names(directory)
+        .map_err(|error| Error::Settings(format!("{}: {error}", directory.display())))?;
     let (mut is_begun, mut others, mut ours) = (false, false, false);
-    for entry in entries {
-        let name = entry.map_err(unreadable)?.file_name();
+    for name in names {
         is_begun |= name == MARK;
         let is_ours = name == FILE || name == AUDIT || name == AUDIT_BEFORE;
         ours |= is_ours;

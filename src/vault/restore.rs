@@ -12,17 +12,17 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::audit::AuditMode;
+use super::audit::{AuditMode, Directory};
 use super::check::examine;
 use super::create::unfinished::Maker;
 use super::create::{Made, make_directory, make_trail};
 use super::ledger::{self, Ledger};
-use super::unlock::{FILE, trail_in};
+use super::unlock::{AUDIT, FILE};
 use super::{Settings, Vault};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::seal::{Header, Keyring, Unlocker};
-use crate::store::{Progress, Records, Store, copy_file};
+use crate::store::{Medium, Progress, Records, Store, copy_file, file_system};
 
 /// What a restore brought back.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -50,11 +50,22 @@ impl Vault {
         clock: Clock,
         progress: &mut Progress<'_>,
     ) -> Result<Restored> {
-        let mut made = Made(Vec::new());
+        Self::restore_on(&file_system(), file, directory, (unlocker, clock), progress)
+    }
+
+    /// [`Vault::restore`], wherever backup and directory lie.
+    pub(super) fn restore_on(
+        medium: &Arc<dyn Medium>,
+        file: &Path,
+        directory: &Path,
+        (unlocker, clock): (&Unlocker, Clock),
+        progress: &mut Progress<'_>,
+    ) -> Result<Restored> {
+        let mut made = Made::on(medium);
         let mark = make_directory(directory, Maker::Restore, &mut made)?;
         let target = directory.join(FILE);
-        copy_file(file, &target, progress)?;
-        made.0.push(target.clone());
+        copy_file(&**medium, file, &target, progress)?;
+        made.push(target.clone());
         let settings = Settings {
             audit: AuditMode::Strict,
             accept_host: true,
@@ -62,8 +73,9 @@ impl Vault {
             // The restored vault's own begins where it is served.
             anchor: None,
         };
-        let store = Store::open(&target)?;
-        let vault = Self::assemble(store, trail_in(directory), settings, clock);
+        let store = Store::open(&**medium, &target)?;
+        let trail = Directory::on(medium, &directory.join(AUDIT));
+        let vault = Self::assemble(store, Some(trail), settings, clock);
         let restored = vault
             .open_copy(unlocker, progress)
             .and_then(|(keys, restored)| {
@@ -75,7 +87,7 @@ impl Vault {
         let closed = vault.close();
         let restored = restored?;
         closed?;
-        mark.clear(directory)?;
+        mark.clear()?;
         made.kept();
         Ok(restored)
     }

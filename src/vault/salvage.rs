@@ -40,6 +40,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::seal::{Header, Keyring, Unlocker};
+use crate::store::FileSystem;
 use crate::store::raw::Raw;
 
 /// A damaged vault, opened to be read.
@@ -62,7 +63,7 @@ impl Wreck {
     /// a process has it open; [`Error::Damaged`] where it has no header, without which nothing in
     /// it can be opened.
     pub fn open(directory: &Path) -> Result<Self> {
-        unfinished::check(directory)?;
+        unfinished::check(&FileSystem, directory)?;
         let raw = Raw::open(&directory.join(FILE))?;
         Self::new(raw, Some(directory.to_owned()))
     }

@@ -5,15 +5,20 @@
 //! load       mixed work on a vault, and a model of what it comes to
 //! contents   what a vault holds, read from its records, in the model's words
 //! image      one thing a power cut left: opened, unlocked, added up, compared
+//! cut        power cuts at every operation of a log, and judges of what they leave
+//! upkeep     power cuts while a vault is made, backed up, restored
 //! ```
-//! The long forms: `STRONGROOM_RUNS=1000000 cargo test --release --lib c2_` and
+//! The long forms: `STRONGROOM_RUNS=1000000 cargo test --release --lib c2_`,
+//! `STRONGROOM_RUNS=100 cargo test --release --lib upkeep` (images of each moment) and
 //! `STRONGROOM_RUNS=1000 cargo test --release --lib d1_` (or `d3_`).
 
 mod birth;
 mod contents;
+mod cut;
 mod given;
 mod image;
 mod load;
 mod powercut;
 mod spoilt;
 mod trouble;
+mod upkeep;

@@ -3,7 +3,6 @@
 //! It promises: a wrong try says one thing; unlocking adds up the ledger before anything is served.
 //! It never: keeps what opened the vault.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +17,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::model::access::{Action, Caller, Target};
 use crate::seal::{Header, Keyring, Unlocker};
-use crate::store::Store;
+use crate::store::{Medium, Store, file_system};
 
 /// The store's file in the data directory.
 pub(super) const FILE: &str = "vault.redb";
@@ -34,15 +33,26 @@ impl Vault {
     /// [`Error::NotFound`], [`Error::Settings`] where others may read it, [`Error::InUse`] where
     /// another process has it, [`Error::Damaged`].
     pub fn open(directory: &Path, settings: Settings, clock: Clock) -> Result<Self> {
-        check_directory(directory)?;
-        unfinished::check(directory)?;
+        Self::open_on(&file_system(), directory, settings, clock)
+    }
+
+    /// [`Vault::open`], wherever the directory lies.
+    pub(super) fn open_on(
+        medium: &Arc<dyn Medium>,
+        directory: &Path,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<Self> {
+        medium.check_directory(directory)?;
+        unfinished::check(&**medium, directory)?;
         let trail = directory.join(AUDIT);
-        if trail.symlink_metadata().is_ok() {
-            check_directory(&trail)?;
+        if medium.has(&trail) {
+            medium.check_directory(&trail)?;
         }
-        let store = Store::open(&directory.join(FILE))?;
+        let store = Store::open(&**medium, &directory.join(FILE))?;
         Header::parse(&store.header()?)?;
-        Ok(Self::assemble(store, trail_in(directory), settings, clock))
+        let trail = Directory::on(medium, &trail);
+        Ok(Self::assemble(store, Some(trail), settings, clock))
     }
 
     /// Unlocks the vault for the program it is embedded in. Takes as long as the key derivation was
@@ -219,45 +229,6 @@ impl Vault {
         self.0.backups.join();
         self.store().close()
     }
-}
-
-/// Where the trail of a vault in `directory` lies.
-pub(super) fn trail_in(directory: &Path) -> Option<Directory> {
-    Some(Directory::Files(directory.join(AUDIT)))
-}
-
-pub(super) fn check_directory(directory: &Path) -> Result<()> {
-    let about = std::fs::symlink_metadata(directory).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::NotFound("vault in this directory"),
-        _ => Error::Settings(format!("cannot look at {}: {error}", directory.display())),
-    })?;
-    if about.is_symlink() {
-        return Err(Error::Settings(format!(
-            "{} is a symbolic link; name the directory that it stands for",
-            directory.display()
-        )));
-    }
-    if !about.is_dir() {
-        return Err(Error::Settings(format!(
-            "{} is not a directory",
-            directory.display()
-        )));
-    }
-    if about.uid() != rustix::process::geteuid().as_raw() {
-        return Err(Error::Settings(format!(
-            "{} belongs to another user",
-            directory.display()
-        )));
-    }
-    if about.mode() & 0o077 != 0 {
-        return Err(Error::Settings(format!(
-            "{} is open to others (mode {:o}); make it yours alone: chmod go= {}",
-            directory.display(),
-            about.mode() & 0o777,
-            directory.display()
-        )));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

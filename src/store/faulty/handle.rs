@@ -38,6 +38,12 @@ impl Handle {
         })
     }
 
+    /// Whether it has a name.
+    pub(super) fn is_named(&self) -> bool {
+        let disk = self.disk.disk();
+        disk.live.names.values().any(|file| *file == self.file)
+    }
+
     /// Fills `out` from `offset` on.
     pub(crate) fn read_exact_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
         self.disk.act(Kind::Read, |disk| {

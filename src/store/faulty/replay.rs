@@ -4,8 +4,9 @@
 //! any part, in any order, torn anywhere, for each file and each name by itself.
 //! It never: copies a file that an image leaves as it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::sync::Arc;
 
 use super::{Op, directory_of};
@@ -18,6 +19,7 @@ const SECTOR_BYTES: usize = 512;
 pub(crate) struct Tree {
     pub(crate) names: BTreeMap<String, u64>,
     pub(crate) files: BTreeMap<u64, Arc<Vec<u8>>>,
+    pub(crate) directories: BTreeSet<String>,
 }
 
 impl Tree {
@@ -34,6 +36,17 @@ impl Tree {
             }
             Op::Unlink(name) => {
                 self.names.remove(name);
+            }
+            Op::Rename { from, to, file } => {
+                self.names.remove(from);
+                self.names.insert(to.clone(), *file);
+                self.files.entry(*file).or_default();
+            }
+            Op::MakeDirectory(name) => {
+                self.directories.insert(name.clone());
+            }
+            Op::RemoveDirectory(name) => {
+                self.directories.remove(name);
             }
             Op::Sync(_) | Op::SyncFailed(_) | Op::SyncDirectory(_) | Op::DropCache(_) => {}
         }
@@ -55,12 +68,61 @@ impl Tree {
     fn len(&self, file: u64) -> usize {
         self.files.get(&file).map_or(0, |bytes| bytes.len())
     }
+
+    /// Whether there is a directory of this name; the top has none.
+    pub(super) fn is_directory(&self, name: &str) -> bool {
+        name.is_empty() || self.directories.contains(name)
+    }
+
+    /// Whether a name is taken.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.names.contains_key(name) || self.is_directory(name)
+    }
+
+    /// Refuses a name that is taken, or has no directory to be in.
+    pub(super) fn is_free(&self, name: &str) -> io::Result<()> {
+        if self.has(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        match self.is_directory(directory_of(name)) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// The names in a directory.
+    pub(super) fn inside(&self, directory: &str) -> impl Iterator<Item = &String> {
+        let names = self.names.keys().chain(&self.directories);
+        names.filter(move |name| directory_of(name) == directory)
+    }
+
+    /// Loses what lies in directories that are not there, and bytes that have no name; a name
+    /// whose file was never written to has an empty one.
+    fn settle(&mut self) {
+        let all = self.directories.clone();
+        let is_there = |name: &str| {
+            let mut above = directory_of(name);
+            while !above.is_empty() && all.contains(above) {
+                above = directory_of(above);
+            }
+            above.is_empty()
+        };
+        self.directories.retain(|name| is_there(name));
+        self.names.retain(|name, _| is_there(name));
+        for file in self.names.values() {
+            self.files.entry(*file).or_default();
+        }
+        let names = &self.names;
+        self.files
+            .retain(|file, _| names.values().any(|named| named == file));
+    }
 }
 
 impl Tree {
     /// A number that tells this tree from others: equal trees have equal ones.
     pub(crate) fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
+        self.directories.hash(&mut hasher);
         for (name, file) in &self.names {
             name.hash(&mut hasher);
             self.files.get(file).hash(&mut hasher);
@@ -119,9 +181,13 @@ impl Replay {
             }),
             // Whoever drops the cache has synced before: what still waits is lost with it.
             Op::DropCache(_) => {}
-            Op::Write { .. } | Op::SetLen { .. } | Op::Link { .. } | Op::Unlink(_) => {
-                self.waiting.push(self.at);
-            }
+            Op::Write { .. }
+            | Op::SetLen { .. }
+            | Op::Link { .. }
+            | Op::Unlink(_)
+            | Op::Rename { .. }
+            | Op::MakeDirectory(_)
+            | Op::RemoveDirectory(_) => self.waiting.push(self.at),
         }
         self.at += 1;
         true
@@ -143,6 +209,7 @@ impl Replay {
     /// What is durable at the end of the log.
     pub(super) fn durable(mut self) -> Tree {
         while self.advance() {}
+        self.durable.settle();
         self.durable
     }
 
@@ -162,11 +229,7 @@ impl Replay {
                 image.apply(op);
             }
         }
-        let Tree { names, files } = &mut image;
-        for file in names.values() {
-            files.entry(*file).or_default();
-        }
-        files.retain(|file, _| names.values().any(|named| named == file));
+        image.settle();
         image
     }
 
@@ -272,7 +335,11 @@ fn file_of(op: &Op) -> Option<u64> {
 /// The name whose directory's sync an operation waits for.
 fn name_of(op: &Op) -> Option<&str> {
     match op {
-        Op::Link { name, .. } | Op::Unlink(name) => Some(name),
+        Op::Link { name, .. }
+        | Op::Unlink(name)
+        | Op::Rename { to: name, .. }
+        | Op::MakeDirectory(name)
+        | Op::RemoveDirectory(name) => Some(name),
         _ => None,
     }
 }

@@ -1,6 +1,9 @@
 //! The simulated disk itself: what it keeps, and what it may lose.
 
+use std::path::Path;
+
 use super::*;
+use crate::store::Medium;
 
 /// Chance that counts through every answer.
 struct Counter(usize);
@@ -37,6 +40,8 @@ fn bytes(tree: &Tree, name: &str) -> Option<Vec<u8>> {
 #[test]
 fn a_cut_leaves_what_was_synced_and_any_part_of_the_rest() {
     let disk = Faulty::default();
+    disk.make_directory(Path::new("audit")).unwrap();
+    disk.sync_directory("").unwrap();
     let file = disk.create("audit/1").unwrap();
     file.append(b"kept").unwrap();
     file.sync_data().unwrap();

@@ -23,6 +23,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::seal::{Keyring, Purpose};
 use crate::secret::Secret;
+use crate::store::{FileSystem, Medium};
 
 const MAGIC: &[u8; 8] = b"SRANCHR1";
 /// A half has a disk's sector of its own, the longest there are.
@@ -131,8 +132,7 @@ pub(super) fn create(path: &Path) -> Result<File> {
         .open(path)
         .and_then(|file| {
             file.set_len(2 * STRIDE)?;
-            let parent = path.parent().filter(|parent| *parent != Path::new(""));
-            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+            FileSystem.sync_directory(path.parent().unwrap_or(path))?;
             Ok(file)
         });
     made.map_err(|error| unusable(path, error))

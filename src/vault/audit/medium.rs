@@ -1,212 +1,145 @@
-//! Where segments lie: a directory of the file system, and what is done to the files in it.
+//! Where segments lie: a directory, and what is done to the files in it.
 //!
-//! It promises: whatever the trail does to a disk it does here, in a few operations, so that the
-//! harnesses can put a disk under it that fails or loses its power.
+//! It promises: whatever the trail does to a disk it does here, in a few operations, on the file
+//! system or on what the harnesses put in its place (`store::Medium`).
 //! It never: follows a symbolic link, or knows what a segment holds.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{Advice, OFlags};
+use std::sync::Arc;
 
 use crate::limits;
-#[cfg(any(test, fuzzing))]
-use crate::store::faulty::{self, Faulty};
+use crate::store::{Body, Medium, file_system};
 
 /// The trail's directory.
 #[derive(Clone)]
-pub(in crate::vault) enum Directory {
-    /// On the file system.
-    Files(PathBuf),
-    /// On a disk that fails on demand.
-    #[cfg(any(test, fuzzing))]
-    Faulty(Faulty),
+pub(in crate::vault) struct Directory {
+    medium: Arc<dyn Medium>,
+    path: PathBuf,
 }
 
 /// An open segment.
-pub(super) enum Handle {
-    File(File),
-    #[cfg(any(test, fuzzing))]
-    Faulty(faulty::Handle),
-}
-
-/// Segments on a disk for tests are small, so that a test sees many, in bytes.
-#[cfg(any(test, fuzzing))]
-const FAULTY_SEGMENT_BYTES_MAX: u64 = 8 * 1024;
+pub(super) struct Handle(Arc<dyn Body>);
 
 impl From<&Path> for Directory {
     fn from(path: &Path) -> Self {
-        Self::Files(path.to_owned())
+        Self::on(&file_system(), path)
+    }
+}
+
+#[cfg(test)]
+impl From<std::fs::File> for Handle {
+    fn from(file: std::fs::File) -> Self {
+        Self(Arc::new(file))
     }
 }
 
 impl Directory {
-    /// Its path, where it is on the file system.
-    pub(in crate::vault) fn path(&self) -> Option<&Path> {
-        match self {
-            Self::Files(path) => Some(path),
-            #[cfg(any(test, fuzzing))]
-            Self::Faulty(_) => None,
+    /// A directory of a medium.
+    pub(in crate::vault) fn on(medium: &Arc<dyn Medium>, path: &Path) -> Self {
+        Self {
+            medium: Arc::clone(medium),
+            path: path.to_owned(),
         }
+    }
+
+    /// Its path.
+    pub(in crate::vault) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it lies on.
+    pub(in crate::vault) fn medium(&self) -> &Arc<dyn Medium> {
+        &self.medium
     }
 
     /// A segment is closed and the next begun at this length, in bytes.
     pub(super) fn segment_bytes_max(&self) -> u64 {
-        match self {
-            Self::Files(_) => limits::AUDIT_SEGMENT_BYTES_MAX,
-            #[cfg(any(test, fuzzing))]
-            Self::Faulty(_) => FAULTY_SEGMENT_BYTES_MAX,
-        }
+        self.medium.part_bytes_max()
     }
 
     /// The numbers of the segments, in order.
     pub(super) fn numbers(&self) -> io::Result<Vec<u64>> {
-        let mut numbers = Vec::new();
-        match self {
-            Self::Files(directory) => {
-                for file in std::fs::read_dir(directory)? {
-                    numbers.extend(file?.file_name().to_str().and_then(number));
-                }
-            }
-            #[cfg(any(test, fuzzing))]
-            Self::Faulty(disk) => {
-                let names = disk.names(FAULTY_DIRECTORY)?;
-                numbers.extend(names.iter().filter_map(|name| {
-                    let name = name.strip_prefix(FAULTY_DIRECTORY)?.strip_prefix('/')?;
-                    number(name)
-                }));
-            }
-        }
+        let names = self.medium.names(&self.path)?;
+        let numbers = names.iter().filter_map(|name| number(name.to_str()?));
+        let mut numbers: Vec<u64> = numbers.collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
 
     /// Makes segment `number`, which must not be there.
     pub(super) fn create(&self, number: u64) -> io::Result<Handle> {
-        match self {
-            Self::Files(directory) => OpenOptions::new()
-                .read(true)
-                .append(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(directory.join(name(number)))
-                .map(Handle::File),
-            #[cfg(any(test, fuzzing))]
-            Self::Faulty(disk) => disk.create(&faulty_name(number)).map(Handle::Faulty),
-        }
+        self.medium.create(&self.segment(number)).map(Handle)
     }
 
     /// Opens segment `number`.
     pub(super) fn open(&self, number: u64, to_append: bool) -> io::Result<Handle> {
-        match self {
-            Self::Files(directory) => {
-                // A pipe must not make us wait for whoever opens its other end.
-                let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-                let path = directory.join(name(number));
-                let file = OpenOptions::new()
-                    .read(true)
-                    .append(to_append)
-                    .custom_flags(i32::try_from(flags.bits()).expect("open flags fit"))
-                    .open(&path)?;
-                if !file.metadata()?.is_file() {
-                    let what = format!("{} is not a regular file", path.display());
-                    return Err(io::Error::other(what));
-                }
-                Ok(Handle::File(file))
-            }
-            #[cfg(any(test, fuzzing))]
-            Self::Faulty(disk) => disk.open(&faulty_name(number)).map(Handle::Faulty),
-        }
+        let segment = self.segment(number);
+        self.medium.open(&segment, to_append).map(Handle)
     }
 
     /// How long segment `number` is, where there is one and it is a file.
     pub(super) fn length(&self, number: u64) -> Option<u64> {
-        match self {
-            Self::Files(directory) => std::fs::symlink_metadata(directory.join(name(number)))
-                .ok()
-                .filter(std::fs::Metadata::is_file)
-                .map(|about| about.len()),
-            #[cfg(any(test, fuzzing))]
-            Self::Faulty(disk) => disk.open(&faulty_name(number)).ok()?.len().ok(),
-        }
+        self.medium.length(&self.segment(number))
     }
 
     /// Takes segment `number` away.
     pub(super) fn remove(&self, number: u64) -> io::Result<()> {
-        match self {
-            Self::Files(directory) => std::fs::remove_file(directory.join(name(number))),
-            #[cfg(any(test, fuzzing))]
-            Self::Faulty(disk) => disk.remove(&faulty_name(number)),
-        }
+        self.medium.remove(&self.segment(number))
     }
 
     /// Keeps a copy of segment `number` under another name, for whoever looks into what happened.
     pub(super) fn set_aside(&self, number: u64) -> io::Result<()> {
-        match self {
-            Self::Files(directory) => {
-                let from = directory.join(name(number));
-                std::fs::copy(&from, from.with_extension("damaged")).map(|_| ())
+        let from = self.open(number, false)?;
+        let aside = self.segment(number).with_extension("damaged");
+        let to = match self.medium.create(&aside) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.medium.open(&aside, true)?
             }
-            #[cfg(any(test, fuzzing))]
-            Self::Faulty(disk) => {
-                let from = disk.open(&faulty_name(number))?;
-                let mut bytes = vec![0; usize::try_from(from.len()?).expect("a small disk")];
-                from.read_exact_at(&mut bytes, 0)?;
-                let name = format!("{FAULTY_DIRECTORY}/{number:010}.damaged");
-                let aside = disk.open(&name).or_else(|_| disk.create(&name))?;
-                aside.set_len(0)?;
-                aside.append(&bytes)
-            }
+            made => made?,
+        };
+        to.set_len(0)?;
+        let (mut at, end) = (0, from.len()?);
+        let mut buffer = vec![0; limits::COPY_BUFFER_BYTES];
+        while at < end {
+            let left = usize::try_from(end - at).unwrap_or(usize::MAX);
+            let some = left.min(buffer.len());
+            from.read_exact_at(&mut buffer[..some], at)?;
+            to.append(&buffer[..some])?;
+            at += some as u64;
         }
+        Ok(())
     }
 
     /// Makes new names durable.
     pub(super) fn sync(&self) -> io::Result<()> {
-        match self {
-            Self::Files(directory) => File::open(directory)?.sync_all(),
-            #[cfg(any(test, fuzzing))]
-            Self::Faulty(disk) => disk.sync_directory(FAULTY_DIRECTORY),
-        }
+        self.medium.sync_directory(&self.path)
+    }
+
+    fn segment(&self, number: u64) -> PathBuf {
+        self.path.join(format!("{number:010}.seg"))
     }
 }
 
 impl Handle {
     /// The length, in bytes.
     pub(super) fn len(&self) -> io::Result<u64> {
-        match self {
-            Self::File(file) => file.metadata().map(|about| about.len()),
-            #[cfg(any(test, fuzzing))]
-            Self::Faulty(file) => file.len(),
-        }
+        self.0.length()
     }
 
     /// Fills `out` from `offset` on.
     pub(super) fn read_exact_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
-        match self {
-            Self::File(file) => file.read_exact_at(out, offset),
-            #[cfg(any(test, fuzzing))]
-            Self::Faulty(file) => file.read_exact_at(out, offset),
-        }
+        self.0.read_exact_at(out, offset)
     }
 
     /// Writes behind the last byte.
     pub(super) fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::File(file) => (&*file).write_all(bytes),
-            #[cfg(any(test, fuzzing))]
-            Self::Faulty(file) => file.append(bytes),
-        }
+        self.0.append(bytes)
     }
 
     /// Cuts what is behind `len`.
     pub(super) fn cut(&self, len: u64) -> io::Result<()> {
-        match self {
-            Self::File(file) => file.set_len(len),
-            #[cfg(any(test, fuzzing))]
-            Self::Faulty(file) => file.set_len(len),
-        }
+        self.0.set_len(len)
     }
 
     /// Makes everything written durable, and has the next read tell what the disk holds: of a file
@@ -214,36 +147,13 @@ impl Handle {
     /// reached the disk, and says that all is well.
     pub(super) fn settle(&self) -> io::Result<()> {
         self.sync()?;
-        match self {
-            Self::File(file) => Ok(rustix::fs::fadvise(file, 0, None, Advice::DontNeed)?),
-            #[cfg(any(test, fuzzing))]
-            Self::Faulty(file) => {
-                file.drop_cache();
-                Ok(())
-            }
-        }
+        self.0.drop_cache()
     }
 
     /// Makes everything written durable.
     pub(super) fn sync(&self) -> io::Result<()> {
-        match self {
-            Self::File(file) => file.sync_data(),
-            #[cfg(any(test, fuzzing))]
-            Self::Faulty(file) => file.sync_data(),
-        }
+        self.0.sync()
     }
-}
-
-#[cfg(any(test, fuzzing))]
-const FAULTY_DIRECTORY: &str = "audit";
-
-#[cfg(any(test, fuzzing))]
-fn faulty_name(number: u64) -> String {
-    format!("{FAULTY_DIRECTORY}/{}", name(number))
-}
-
-fn name(number: u64) -> String {
-    format!("{number:010}.seg")
 }
 
 fn number(name: &str) -> Option<u64> {

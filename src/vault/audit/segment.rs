@@ -235,7 +235,7 @@ impl Segment {
     #[cfg(test)]
     pub(super) fn break_disk(&mut self) {
         let file = std::fs::OpenOptions::new().append(true).open("/dev/null");
-        self.body = Body::new(Handle::File(file.expect("there is one")));
+        self.body = Body::new(Handle::from(file.expect("there is one")));
     }
 
     /// True where the next entry belongs to a new segment.

@@ -1,5 +1,8 @@
 //! A vault that cannot be made (D2).
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+
 use super::*;
 use crate::clock::Timestamp;
 
@@ -11,6 +14,10 @@ fn make(directory: &Path) -> Result<NewVault> {
         Settings::default(),
         Clock::test(Timestamp::from_unix_ms(1_800_000_000_000)),
     )
+}
+
+fn mark(directory: &Path) -> Mark {
+    Mark::set(&file_system(), directory, Maker::Init).unwrap()
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -69,7 +76,7 @@ fn d2_what_somebody_else_made_stays() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join(FILE);
     std::fs::write(&file, b"not ours").unwrap();
-    let mut made = Made(Vec::new());
+    let mut made = Made::on(&file_system());
     let refused = make_files(home.path(), b"header", &mut made).err();
     assert!(matches!(refused, Some(Error::Conflict(_))), "{refused:?}");
     drop(made);
@@ -119,11 +126,11 @@ fn d2_a_vault_that_was_never_finished_is_begun_anew() {
 #[test]
 fn d2_a_mark_that_is_gone_is_nobodys() {
     let home = tempfile::tempdir().unwrap();
-    let mark = Mark::set(home.path(), Maker::Init).unwrap();
+    let mark = mark(home.path());
     let path = mark.path().to_owned();
-    let found = std::fs::File::open(&path).unwrap();
-    mark.clear(home.path()).unwrap();
-    let refused = Mark::lock(home.path(), path, found).err();
+    let found = file_system().open(&path, true).unwrap();
+    mark.clear().unwrap();
+    let refused = Mark::lock(&file_system(), home.path(), path, found).err();
     assert!(matches!(refused, Some(Error::Conflict(_))), "{refused:?}");
     assert_eq!(names(home.path()), [""; 0]);
 }
@@ -178,8 +185,9 @@ fn d2_what_is_unfinished_is_refused_by_all_with_the_command_that_made_it() {
 fn d2_a_mark_tells_who_set_it_and_who_took_over() {
     let home = tempfile::tempdir().unwrap();
     let text = || std::fs::read_to_string(home.path().join(MARK)).unwrap();
-    drop(Mark::set(home.path(), Maker::Salvage).unwrap());
+    let files = file_system();
+    drop(Mark::set(&files, home.path(), Maker::Salvage).unwrap());
     assert_eq!(text(), "salvage");
-    drop(Mark::take_over(home.path(), Maker::Init).unwrap());
+    drop(Mark::take_over(&files, home.path(), Maker::Init).unwrap());
     assert_eq!(text(), "init");
 }

@@ -5,15 +5,13 @@
 //! the next try takes it away and begins anew.
 //! It never: takes anything away that may be somebody's vault, or that another process is making.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::OFlags;
+use std::sync::Arc;
 
 use super::{AUDIT, AUDIT_BEFORE, FILE};
 use crate::error::{Error, Result};
+use crate::store::{Body, Medium, sync_parent_of};
 
 /// The mark's name in the data directory.
 pub(in crate::vault) const MARK: &str = "unfinished";
@@ -41,9 +39,10 @@ impl Maker {
 
 /// The mark, held by whoever makes the vault.
 pub(in crate::vault) struct Mark {
+    medium: Arc<dyn Medium>,
     path: PathBuf,
     // Its lock tells a process that is at work from one that died.
-    file: File,
+    file: Arc<dyn Body>,
 }
 
 impl Mark {
@@ -51,19 +50,14 @@ impl Mark {
     ///
     /// # Errors
     /// [`Error::Conflict`] where somebody else was first; [`Error::Storage`].
-    pub(super) fn set(directory: &Path, maker: Maker) -> Result<Self> {
+    pub(super) fn set(medium: &Arc<dyn Medium>, directory: &Path, maker: Maker) -> Result<Self> {
         let path = directory.join(MARK);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => under_way(directory),
-                _ => Error::Storage(format!("cannot create {}: {error}", path.display())),
-            })?;
-        let mark = Self::lock(directory, path, file)?;
-        mark.sign(directory, maker)?;
+        let file = medium.create(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => under_way(directory),
+            _ => Error::Storage(format!("cannot create {}: {error}", path.display())),
+        })?;
+        let mark = Self::lock(medium, directory, path, file)?;
+        mark.sign(maker)?;
         Ok(mark)
     }
 
@@ -72,22 +66,27 @@ impl Mark {
     ///
     /// # Errors
     /// [`Error::Conflict`] where it is being made at this moment; [`Error::Storage`].
-    pub(super) fn take_over(directory: &Path, maker: Maker) -> Result<Self> {
+    pub(super) fn take_over(
+        medium: &Arc<dyn Medium>,
+        directory: &Path,
+        maker: Maker,
+    ) -> Result<Self> {
         let path = directory.join(MARK);
-        let file = open(&path, true)
+        let file = medium
+            .open(&path, true)
             .map_err(|error| Error::Storage(format!("cannot open {}: {error}", path.display())))?;
-        let mark = Self::lock(directory, path, file)?;
+        let mark = Self::lock(medium, directory, path, file)?;
         tracing::warn!(
             directory = %directory.display(),
             "the making of a vault was cut short here; what it left behind is taken away"
         );
-        for (name, remove) in [
-            (FILE, remove_file as fn(&Path) -> io::Result<()>),
-            (AUDIT, remove_directory),
-            (AUDIT_BEFORE, remove_directory),
-        ] {
+        for name in [FILE, AUDIT, AUDIT_BEFORE] {
             let path = directory.join(name);
-            remove(&path)
+            let removed = match name == FILE {
+                true => medium.remove(&path),
+                false => medium.remove_whole_directory(&path),
+            };
+            removed
                 .or_else(|error| match error.kind() {
                     io::ErrorKind::NotFound => Ok(()),
                     _ => Err(error),
@@ -96,37 +95,40 @@ impl Mark {
                     Error::Storage(format!("cannot remove {}: {error}", path.display()))
                 })?;
         }
-        mark.sign(directory, maker)?;
+        mark.sign(maker)?;
         Ok(mark)
     }
 
     /// Writes down who is at work, and makes that and the mark's name durable.
-    fn sign(&self, directory: &Path, maker: Maker) -> Result<()> {
+    fn sign(&self, maker: Maker) -> Result<()> {
         let written = self
             .file
             .set_len(0)
-            .and_then(|()| (&self.file).write_all(maker.name().as_bytes()))
-            .and_then(|()| self.file.sync_all());
+            .and_then(|()| self.file.append(maker.name().as_bytes()))
+            .and_then(|()| self.file.sync());
         written.map_err(|error| {
             Error::Storage(format!("cannot write {}: {error}", self.path.display()))
         })?;
-        sync(directory)
+        sync_parent_of(&*self.medium, &self.path)
     }
 
-    pub(super) fn lock(directory: &Path, path: PathBuf, file: File) -> Result<Self> {
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(under_way(directory)),
-            Err(TryLockError::Error(error)) => {
-                let what = format!("cannot lock {}: {error}", path.display());
-                return Err(Error::Storage(what));
-            }
-        }
+    pub(super) fn lock(
+        medium: &Arc<dyn Medium>,
+        directory: &Path,
+        path: PathBuf,
+        file: Arc<dyn Body>,
+    ) -> Result<Self> {
+        let locked = file
+            .try_lock()
+            .map_err(|error| Error::Storage(format!("cannot lock {}: {error}", path.display())))?;
         // Whoever held it may have finished in between: then the vault beside it is a whole one.
-        let links = file.metadata().map(|about| about.nlink());
-        match links {
-            Ok(1..) => Ok(Self { path, file }),
-            _ => Err(under_way(directory)),
+        match locked && file.is_named().unwrap_or(false) {
+            true => Ok(Self {
+                medium: Arc::clone(medium),
+                path,
+                file,
+            }),
+            false => Err(under_way(directory)),
         }
     }
 
@@ -135,15 +137,16 @@ impl Mark {
         &self.path
     }
 
-    /// The vault is whole.
+    /// The vault is whole. What stands beside the mark is durable before it goes.
     ///
     /// # Errors
     /// [`Error::Storage`].
-    pub(in crate::vault) fn clear(self, directory: &Path) -> Result<()> {
-        std::fs::remove_file(&self.path).map_err(|error| {
+    pub(in crate::vault) fn clear(self) -> Result<()> {
+        sync_parent_of(&*self.medium, &self.path)?;
+        self.medium.remove(&self.path).map_err(|error| {
             Error::Storage(format!("cannot remove {}: {error}", self.path.display()))
         })?;
-        sync(directory)
+        sync_parent_of(&*self.medium, &self.path)
     }
 }
 
@@ -151,13 +154,13 @@ impl Mark {
 ///
 /// # Errors
 /// [`Error::Settings`].
-pub(in crate::vault) fn check(directory: &Path) -> Result<()> {
+pub(in crate::vault) fn check(medium: &dyn Medium, directory: &Path) -> Result<()> {
     let path = directory.join(MARK);
-    if std::fs::symlink_metadata(&path).is_err() {
+    if !medium.has(&path) {
         return Ok(());
     }
     let directory = directory.display();
-    Err(Error::Settings(match maker_of(&path) {
+    Err(Error::Settings(match maker_of(medium, &path) {
         Some(maker) => format!(
             "the vault in {directory} was never finished: its {maker} was cut short; run \
              `strongroom {maker}` into it again",
@@ -171,30 +174,14 @@ pub(in crate::vault) fn check(directory: &Path) -> Result<()> {
 }
 
 /// Who set a mark; `None` where that was cut short too.
-fn maker_of(path: &Path) -> Option<Maker> {
-    let longest = Maker::ALL.map(|maker| maker.name().len()).into_iter().max();
-    let mut told = String::new();
-    let mut file = open(path, false).ok()?.take(longest? as u64 + 1);
-    file.read_to_string(&mut told).ok()?;
-    Maker::ALL.into_iter().find(|maker| maker.name() == told)
-}
-
-/// Opens a mark: never what a link leads to, and without waiting for a pipe's other end.
-fn open(path: &Path, to_write: bool) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    OpenOptions::new()
-        .read(!to_write)
-        .write(to_write)
-        .custom_flags(i32::try_from(flags.bits()).expect("open flags fit"))
-        .open(path)
-}
-
-fn remove_file(path: &Path) -> io::Result<()> {
-    std::fs::remove_file(path)
-}
-
-fn remove_directory(path: &Path) -> io::Result<()> {
-    std::fs::remove_dir_all(path)
+fn maker_of(medium: &dyn Medium, path: &Path) -> Option<Maker> {
+    let file = medium.open(path, false).ok()?;
+    let length = file.length().ok()?;
+    Maker::ALL.into_iter().find(|maker| {
+        let name = maker.name().as_bytes();
+        let mut told = vec![0; name.len()];
+        length == name.len() as u64 && file.read_exact_at(&mut told, 0).is_ok() && told == name
+    })
 }
 
 fn under_way(directory: &Path) -> Error {
@@ -202,10 +189,4 @@ fn under_way(directory: &Path) -> Error {
     Error::Conflict(format!(
         "a vault is being made in {directory} at this moment"
     ))
-}
-
-pub(super) fn sync(directory: &Path) -> Result<()> {
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|error| Error::Storage(format!("cannot sync {}: {error}", directory.display())))
 }

@@ -19,13 +19,13 @@ use crate::limits;
 use crate::model::{LinkId, TokenId};
 use crate::seal::{Header, Keyring, Sealed};
 use crate::store::raw::{Place, Raw};
-use crate::store::{Index, Records, Store};
-use crate::vault::audit::AuditMode;
+use crate::store::{FileSystem, Index, Records, Store, file_system};
+use crate::vault::audit::{AuditMode, Directory};
 use crate::vault::create::unfinished::Maker;
 use crate::vault::create::{Made, make_directory, make_files};
 use crate::vault::index::{PART, TokenKey};
 use crate::vault::ledger::{self, Ledger};
-use crate::vault::unlock::{AUDIT, AUDIT_BEFORE, FILE, trail_in};
+use crate::vault::unlock::{AUDIT, AUDIT_BEFORE, FILE};
 use crate::vault::writer::books::Books;
 use crate::vault::{Settings, Vault, kept, links};
 
@@ -38,7 +38,8 @@ pub(super) fn build(
     into: &Path,
     (clock, progress): (Clock, SalvageProgress<'_>),
 ) -> Result<Salvaged> {
-    let mut made = Made(Vec::new());
+    let files = file_system();
+    let mut made = Made::on(&files);
     let mark = make_directory(into, Maker::Salvage, &mut made)?;
     let header = header.to_bytes();
     let store = make_files(into, &header, &mut made)?;
@@ -62,7 +63,8 @@ pub(super) fn build(
         audit: AuditMode::Strict,
         ..Settings::default()
     };
-    let vault = Vault::assemble(store, trail_in(into), settings, clock.clone());
+    let trail = Directory::on(&files, &into.join(AUDIT));
+    let vault = Vault::assemble(store, Some(trail), settings, clock.clone());
     let from = plan.ledger.as_ref().map_or(0, |ledger| ledger.epoch);
     let begun = vault.begin_restored(Arc::clone(&keys), from, &report.in_short());
     report.epoch = vault.status().epoch.unwrap_or(0);
@@ -71,7 +73,7 @@ pub(super) fn build(
     begun?;
     closed?;
     check(into, &keys, &header)?;
-    mark.clear(into)?;
+    mark.clear()?;
     made.kept();
     Ok(report)
 }
@@ -268,7 +270,7 @@ impl Names {
 
 /// Opens what was made and adds it up.
 fn check(into: &Path, keys: &Keyring, header: &[u8]) -> Result<()> {
-    let store = Store::open(&into.join(FILE))?;
+    let store = Store::open(&FileSystem, &into.join(FILE))?;
     let view = store.read()?;
     let ledger = Ledger::read(keys, &view)?;
     ledger.check_header(header)?;
@@ -290,7 +292,7 @@ fn copy_trail(from: &Path, into: &Path, made: &mut Made, report: &mut Salvaged) 
             }
             if !to.exists() {
                 std::fs::DirBuilder::new().mode(0o700).create(&to)?;
-                made.0.push(to.clone());
+                made.push(to.clone());
             }
             match copy_file(&file.path(), &to.join(file.file_name())) {
                 Ok(()) => report.trail_files += 1,

@@ -24,16 +24,6 @@ fn make(disk: &Faulty) -> Result<Vault> {
     Vault::create_on_disk(disk, &slots, settings(AuditMode::Strict), clock()).map(|made| made.0)
 }
 
-/// What `init` does with what an earlier one left.
-fn clear(disk: &Faulty) {
-    for name in disk.names("audit").unwrap() {
-        disk.remove(&name).unwrap();
-    }
-    for name in disk.names("").unwrap() {
-        disk.remove(&name).unwrap();
-    }
-}
-
 /// Cuts at every operation of the making, on a disk that lies about its syncs or does not: how many
 /// images opened, and how many were made anew.
 fn cut_while_made(chance: &mut Seeded, lies: Lies) -> Told<(u64, u64)> {
@@ -64,7 +54,6 @@ fn cut_while_made(chance: &mut Seeded, lies: Lies) -> Told<(u64, u64)> {
                 opened += 1;
             } else if replay.at() < end {
                 let disk = Faulty::holding(left);
-                clear(&disk);
                 let again = make(&disk).map_err(|error| told(error.to_string()))?;
                 again.close().unwrap();
                 anew += 1;

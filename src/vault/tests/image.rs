@@ -80,7 +80,7 @@ fn recover(disk: &Faulty, how: Look, rng: &mut fastrand::Rng) -> Told<(Contents,
     drop(view);
     // Its end is looked at as if the ledger remembered what the caller knows to be there.
     let remembered = later(how.wanted, ledger.audit_head());
-    let trail = Directory::Faulty(disk.clone());
+    let trail = Directory::on(&disk.medium(), Path::new("audit"));
     let problems = audit::recover(&keys, &trail, remembered, how.trail.then_some(remembered));
     let problems = problems.map_err(told("its trail is not read"))?;
     if !problems.is_empty() {
