@@ -45,11 +45,9 @@ impl Refresher {
         let locking = Locking::begin(&self.0.locking);
         self.finish_flights("they are finished behind the next unlock")
             .await;
-        if !self.store_unstored().await {
-            tracing::error!(
-                "refreshed tokens could not be stored; they are kept in memory for the next \
-                 unlock, and end with this process"
-            );
+        if let Err(error) = self.store_unstored().await {
+            tracing::error!(%error, "what came of refreshes is kept in memory for the next unlock, \
+                and ends with this process");
         }
         let vault = self.vault().clone();
         let locked = tokio::task::spawn_blocking(move || vault.lock(&caller)).await;
@@ -64,8 +62,8 @@ impl Refresher {
         self.0.ending.store(true, Ordering::Release);
         self.finish_flights("their intents are kept for the next start")
             .await;
-        if !self.store_unstored().await {
-            tracing::error!("refreshed tokens could not be stored and end with this process");
+        if let Err(error) = self.store_unstored().await {
+            tracing::error!(%error, "what came of refreshes ends with this process");
         }
     }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::fly::{Trip, not_stored_yet};
+use super::fly::Trip;
 use super::{Landing, Refresher};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -282,9 +282,7 @@ impl Refresher {
     }
 
     async fn work(&self, desk: &mut Desk, now: Timestamp) -> Result<Option<Timestamp>> {
-        if !self.store_unstored().await {
-            return Err(not_stored_yet());
-        }
+        self.store_unstored().await?;
         if !desk.recovered {
             self.recover(desk)?;
             desk.recovered = true;

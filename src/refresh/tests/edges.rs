@@ -104,3 +104,39 @@ async fn a_removal_that_nobody_waits_for_is_revoked_all_the_same() {
         Ok(Outcome::Missing)
     ));
 }
+
+/// Goal: a refusal that could not be stored is not told as an interruption later. Method: the
+/// disk fails behind the intent, and is mended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r8_a_refusal_that_waits_for_the_disk_is_still_a_refusal() {
+    let bench = Arc::new(Bench::new().await);
+    let me = Caller::local();
+    let new = bench.refresher.store(&me, upload("u", "spent"), false);
+    new.await.unwrap();
+    let fetching = bench.in_flight("u").await;
+    bench.disk.fail_after(0);
+    bench.sandbox.behave();
+    let outcome = fetching.await.unwrap();
+    assert!(matches!(outcome, Ok(Outcome::Unavailable { .. })));
+    bench.disk.mend();
+    assert_eq!(bench.dead("u").await, ReconnectReason::Revoked);
+    assert_eq!(bench.asked(), 1, "the provider's word was kept");
+}
+
+/// Goal: an intent that was never followed by a call leaves no doubt behind it. Method: every
+/// change of the intent's own commit fails once, in turn, in doubt whether it is in the file; then
+/// the refresh token is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r4_an_intent_that_was_not_followed_by_a_call_leaves_no_doubt() {
+    for changes in 0..18 {
+        let bench = Bench::new().await;
+        let me = Caller::local();
+        let new = bench.refresher.store(&me, upload("u", "spent"), false);
+        new.await.unwrap();
+        bench.disk.fail_once_after(changes);
+        let _ = bench.try_to_fetch("u").await;
+        bench.disk.mend();
+        let reason = bench.dead("u").await;
+        assert_eq!(reason, ReconnectReason::Revoked, "{changes}");
+    }
+}
