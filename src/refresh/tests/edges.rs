@@ -105,6 +105,25 @@ async fn a_removal_that_nobody_waits_for_is_revoked_all_the_same() {
     ));
 }
 
+/// Goal: what waits for the disk when the process ends is stored, where the disk is well in time.
+/// Method: the disk failed so often that it is let rest, and is mended just before the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r8_the_end_waits_for_a_disk_that_is_let_rest() {
+    let bench = Arc::new(Bench::new().await);
+    let (id, first) = bench.store("u", 0).await;
+    let fetching = bench.in_flight("u").await;
+    bench.disk.fail_after(0);
+    bench.sandbox.behave();
+    let handed = handed(fetching.await.unwrap());
+    assert_ne!(*handed.value.expose(), first);
+    assert!(bench.refresher.store_unstored().await.is_err());
+    bench.disk.mend();
+    bench.refresher.drain().await;
+    let rotated = handed.refresh_token.unwrap();
+    let stored = (handed.value.expose().clone(), rotated.expose().clone());
+    assert_eq!(bench.stored(id), stored);
+}
+
 /// Goal: a refusal that could not be stored is not told as an interruption later. Method: the
 /// disk fails behind the intent, and is mended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
