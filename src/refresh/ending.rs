@@ -1,7 +1,8 @@
 //! Before the vault's keys go, by a lock or with the process, what is in flight is finished.
 //!
-//! It promises: once an end has begun no refresh begins, and those under way are waited for, at
-//! most [`limits::DRAIN_MAX`], and stored; a vault is locked all the same where that fails. What the disk or the time did not allow
+//! It promises: once an end has begun no refresh begins, and none that waits for its turn at the
+//! provider is sent; those that were sent are waited for, at most [`limits::DRAIN_MAX`], and
+//! stored; a vault is locked all the same where that fails. What the disk or the time did not allow
 //! to be stored before a lock is kept in memory, said in the log, and stored behind the next
 //! unlock; it is lost where the process ends first.
 //! It never: keeps a vault open because a provider or a disk does not answer.
@@ -48,6 +49,7 @@ impl Refresher {
 
     async fn lock_in_order(&self, caller: Caller) -> Result<()> {
         let locking = Locking::begin(&self.0.locking);
+        let hold = self.provider().hold_refreshes();
         self.finish_flights("they are finished behind the next unlock")
             .await;
         let storing = tokio::time::timeout(STORING_MAX, self.store_patiently());
@@ -57,7 +59,7 @@ impl Refresher {
         }
         let vault = self.vault().clone();
         let locked = tokio::task::spawn_blocking(move || vault.lock(&caller)).await;
-        drop(locking);
+        drop((locking, hold));
         // A lock that could not be put on record was none: work goes on.
         self.notice();
         locked.unwrap_or(Err(Error::ShuttingDown))
@@ -66,6 +68,7 @@ impl Refresher {
     /// Begins no further refresh, and waits for those in flight, at most [`limits::DRAIN_MAX`].
     pub async fn drain(&self) {
         self.0.ending.store(true, Ordering::Release);
+        let _hold = self.provider().hold_refreshes();
         let ending = async {
             self.finish_flights("their intents are kept for the next start")
                 .await;

@@ -159,3 +159,35 @@ async fn r4_an_intent_that_was_not_followed_by_a_call_leaves_no_doubt() {
         assert_eq!(reason, ReconnectReason::Revoked, "{changes}");
     }
 }
+
+/// Goal: at the end nothing is sent that waited for its turn, since it might be cut. Method: as
+/// many calls as one host gets hang, and more wait behind them, when the end comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_the_end_nothing_is_sent_that_waited_for_its_turn() {
+    const BEYOND: usize = 3;
+    let bench = Arc::new(Bench::new().await);
+    let most = limits::PROVIDER_CALLS_PER_HOST_MAX;
+    bench
+        .sandbox
+        .misbehave(Endpoint::Token, Misbehaviour::Hang, None);
+    let mut flights = Vec::new();
+    for number in 0..most + BEYOND {
+        let (id, _) = bench.store(&format!("u{number}"), 0).await;
+        flights.push(bench.refresher.refresh(Trip::asked(id)));
+    }
+    until(|| bench.asked() == most as u64).await;
+    let ending = Arc::clone(&bench);
+    let drained = tokio::spawn(async move { ending.refresher.drain().await });
+    let of_those = |count: usize| {
+        let bench = Arc::clone(&bench);
+        move || bench.refresher.0.flights.count() == count
+    };
+    until(of_those(most)).await;
+    bench.sandbox.behave();
+    drained.await.unwrap();
+    let mut renewed = 0;
+    for flight in flights {
+        renewed += usize::from(flight.landing(PATIENCE).await == Landing::Renewed);
+    }
+    assert_eq!((renewed, bench.asked()), (most, most as u64));
+}
