@@ -285,6 +285,13 @@ impl Provider {
         let answer = self.send_seated(seat, &app.host(), request, most).await?;
         let now = self.0.clock.now();
         answer::read_grant(&answer, &app.scope_separator, now).map_err(|failure| {
+            // Some say "too often" by a 200 or a 400: it holds for the whole host as well.
+            if let FailureKind::Transient {
+                retry_after: Some(wait),
+            } = failure.kind
+            {
+                self.0.seats.stay_away(&app.host(), wait);
+            }
             // Some providers repeat what they refuse. What it means is read from the answer as it
             // came, its words from the answer without what we sent.
             let clean = answer.without(sent.iter().copied().flatten());
