@@ -112,3 +112,20 @@ async fn a_wait_that_comes_with_a_400_holds_for_every_token_of_the_host() {
     rig.advance(700);
     rig.access("v").await;
 }
+
+/// Goal: an access token is revoked though its refresh token could not be. Method: the provider
+/// fails the first of the two.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_access_token_is_revoked_though_its_refresh_token_could_not_be() {
+    let rig = Rig::new().await;
+    let stored = rig.store("u", 600).await;
+    let sandbox = &rig.outside.sandbox;
+    sandbox.misbehave(Endpoint::Revoke, Misbehaviour::Html500, Some(1));
+    let (status, said) = rig.api.delete(&format!("/v1/tokens/{}", stored.id)).await;
+    assert_eq!(
+        (status, &said["revocation"]["result"]),
+        (200, &json!("failed")),
+        "{said}"
+    );
+    assert_eq!(sandbox.counts().revocations, 1);
+}
