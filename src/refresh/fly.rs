@@ -73,7 +73,7 @@ impl Refresher {
             return Landing::Failed(why);
         }
         if self.vault().is_refresh_paused() {
-            let why = "refreshing is paused: this vault was copied from another host";
+            let why = "refreshing is paused: this vault was copied from another host, or restored";
             return Landing::Later(limits::BACKOFF_MAX, why.into());
         }
         if let Some(waiting) = self.0.unstored.of(trip.id) {
@@ -233,8 +233,15 @@ impl Refresher {
     /// The token was removed while it was being refreshed: what came back is nobody's, and is
     /// taken back at the provider.
     async fn revoke_orphan(&self, job: &RefreshJob, grant: &Grant) {
-        let is_orphaned = self.vault().is_orphaned(&Caller::scheduler(), job);
-        let (Ok(true), Some(oauth)) = (is_orphaned, job.app.app.oauth()) else {
+        let is_orphaned = match self.vault().is_orphaned(&Caller::scheduler(), job) {
+            Ok(is_orphaned) => is_orphaned,
+            Err(error) => {
+                tracing::warn!(%error, token = %job.id,
+                    "a refreshed token may be nobody's; it was not revoked");
+                return;
+            }
+        };
+        let Some(oauth) = job.app.app.oauth().filter(|_| is_orphaned) else {
             return;
         };
         let (token, hint) = match &grant.refresh_token {

@@ -339,7 +339,12 @@ impl Refresher {
             recovered.pop_first()
         };
         while let Some(app) = next() {
-            let count = self.vault().hasten(&Caller::scheduler(), &app).await?;
+            let hastened = self.vault().hasten(&Caller::scheduler(), &app).await;
+            let count = hastened.inspect_err(|_| {
+                // What waits for it is not to sit out its back-off for that.
+                let mut recovered = self.0.recovered.lock().expect("no holder panics");
+                recovered.insert(app.clone());
+            })?;
             tracing::info!(%app, count, "its provider answers again; what waited is tried anew");
         }
         Ok(())
