@@ -35,6 +35,7 @@ use oauth2::{
     CsrfToken, HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken,
     RevocationUrl, Scope, StandardRevocableToken, TokenUrl,
 };
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -46,7 +47,7 @@ use crate::secret::{Secret, base64url, random};
 use answer::Answer;
 use classify::{Failure, FailureKind, read_retry_after};
 use egress::{Egress, EgressSettings, Request};
-use seats::Seats;
+use seats::{Seat, Seats};
 
 /// The OAuth client. Cheap to clone.
 #[derive(Clone)]
@@ -56,6 +57,17 @@ struct Inner {
     egress: Egress,
     seats: Seats,
     clock: Clock,
+    /// How many want no further refresh to be sent.
+    holds: watch::Sender<usize>,
+}
+
+/// Until it goes no further refresh is sent: see [`Provider::hold_refreshes`].
+pub struct Hold(Provider);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.0.holds.send_modify(|holds| *holds -= 1);
+    }
 }
 
 /// What a trip to the authorization endpoint takes along.
@@ -113,7 +125,15 @@ impl Provider {
             egress: Egress::new(settings)?,
             seats: Seats::new(clock.clone(), settings.timeout, settings.calls_max),
             clock,
+            holds: watch::Sender::new(0),
         })))
+    }
+
+    /// Has no further refresh sent: one that is sent is answered, and one that waits for its seat
+    /// ends unsent, with nothing spent. Exchanges and revocations go on.
+    pub fn hold_refreshes(&self) -> Hold {
+        self.0.holds.send_modify(|holds| *holds += 1);
+        Hold(self.clone())
     }
 
     /// Makes the URL of a trip to the authorization endpoint (RFC 6749 4.1.1, RFC 7636 4.3). A
@@ -181,7 +201,8 @@ impl Provider {
         let desk = Desk::default();
         let request = desk.collect(draft.request_async(&desk)).await?;
         let sent = [client_secret, Some(code), verifier];
-        self.grant(app, client_secret, request, &sent).await
+        let seat = self.0.seats.take(&app.host()).await?;
+        self.grant(app, client_secret, (seat, request), &sent).await
     }
 
     /// Refreshes (RFC 6749 6), once, and without `scope`.
@@ -203,7 +224,8 @@ impl Provider {
         let desk = Desk::default();
         let request = desk.collect(draft.request_async(&desk)).await?;
         let sent = [client_secret, Some(refresh_token)];
-        self.grant(app, client_secret, request, &sent).await
+        let seat = self.seat_for_refresh(&app.host()).await?;
+        self.grant(app, client_secret, (seat, request), &sent).await
     }
 
     /// Revokes a token (RFC 7009). One that is gone already counts as revoked.
@@ -255,15 +277,21 @@ impl Provider {
         &self,
         app: &OAuth,
         client_secret: Option<&Secret<String>>,
-        request: Request,
+        (seat, request): (Seat, Request),
         sent: &[Option<&Secret<String>>],
     ) -> std::result::Result<Grant, Failure> {
         let request = authenticated(app, client_secret, request)?;
-        let answer = self
-            .send(&app.host(), request, limits::PROVIDER_BODY_BYTES_MAX)
-            .await?;
+        let most = limits::PROVIDER_BODY_BYTES_MAX;
+        let answer = self.send_seated(seat, &app.host(), request, most).await?;
         let now = self.0.clock.now();
         answer::read_grant(&answer, &app.scope_separator, now).map_err(|failure| {
+            // Some say "too often" by a 200 or a 400: it holds for the whole host as well.
+            if let FailureKind::Transient {
+                retry_after: Some(wait),
+            } = failure.kind
+            {
+                self.0.seats.stay_away(&app.host(), wait);
+            }
             // Some providers repeat what they refuse. What it means is read from the answer as it
             // came, its words from the answer without what we sent.
             let clean = answer.without(sent.iter().copied().flatten());
@@ -287,13 +315,37 @@ impl Provider {
         request: Request,
         body_max: usize,
     ) -> std::result::Result<Answer, Failure> {
-        let _seat = self.0.seats.take(host).await?;
+        let seat = self.0.seats.take(host).await?;
+        self.send_seated(seat, host, request, body_max).await
+    }
+
+    async fn send_seated(
+        &self,
+        _seat: Seat,
+        host: &str,
+        request: Request,
+        body_max: usize,
+    ) -> std::result::Result<Answer, Failure> {
         let answer = self.0.egress.send(request, body_max).await?;
         if matches!(answer.status, 408 | 425 | 429 | 500..) {
             let wait = read_retry_after(&answer.retry_after, self.0.clock.now());
             self.0.seats.stay_away(host, wait.unwrap_or_default());
         }
         Ok(answer)
+    }
+
+    async fn seat_for_refresh(&self, host: &str) -> std::result::Result<Seat, Failure> {
+        let mut holds = self.0.holds.subscribe();
+        tokio::select! {
+            biased;
+            // The sender is here, so it cannot be gone.
+            _ = holds.wait_for(|holds| *holds > 0) => Err(Failure::ours(
+                FailureKind::NotSent,
+                "ending",
+                "the vault is about to close, so the provider was not asked",
+            )),
+            seat = self.0.seats.take(host) => seat,
+        }
     }
 }
 

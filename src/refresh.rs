@@ -56,7 +56,7 @@ pub use self::revoke::{Revoked, Tally};
 
 use self::flight::{Flights, Ticket};
 use self::fly::Trip;
-use self::unstored::Unstored;
+use self::unstored::{Unsent, Unstored};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -76,6 +76,7 @@ struct Inner {
     provider: Provider,
     flights: Flights,
     unstored: Unstored,
+    unsent: Unsent,
     /// Taken by whoever is storing those.
     storing: Semaphore,
     /// Places for callers that wait for a refresh.
@@ -132,6 +133,7 @@ impl Refresher {
             provider,
             flights: Flights::default(),
             unstored: Unstored::default(),
+            unsent: Unsent::default(),
             storing: Semaphore::new(1),
             places: Semaphore::new(limits::REFRESH_WAITERS_MAX),
             recovered: Mutex::default(),
@@ -257,7 +259,7 @@ impl Refresher {
         let waiting = self.0.unstored.all();
         let unstored: Vec<(&RefreshJob, &Grant)> = waiting
             .iter()
-            .map(|waiting| (&waiting.job, &waiting.grant))
+            .filter_map(|waiting| Some((&waiting.job, waiting.grant()?)))
             .collect();
         let besides = Besides {
             unstored: &unstored,

@@ -156,6 +156,7 @@ impl Server {
         waiter.abort();
         if scheduler.await.is_err() {
             tracing::error!("the refresh scheduler ended early");
+            self.refresher.drain().await;
         }
         self.connect.drain().await;
         let vault = self.vault;

@@ -1,7 +1,7 @@
 //! One refresh, from the need to what is stored.
 //!
 //! It promises: nothing is sent before its intent is durable (R4); what was sent is answered or
-//! remembered as unanswered (R5); what was granted is stored, or kept until it is (R8).
+//! remembered as unanswered (R5); what came of it is stored, or kept until it is (R8).
 //! It never: is ended by a caller that hangs up.
 
 use super::Refresher;
@@ -73,18 +73,21 @@ impl Refresher {
             return Landing::Failed(why);
         }
         if self.vault().is_refresh_paused() {
-            let why = "refreshing is paused: this vault was copied from another host";
+            let why = "refreshing is paused: this vault was copied from another host, or restored";
             return Landing::Later(limits::BACKOFF_MAX, why.into());
         }
         if let Some(waiting) = self.0.unstored.of(trip.id) {
-            return self.try_to_store(&waiting).await;
+            let stored = self.try_to_store(&waiting).await;
+            return stored.unwrap_or_else(|error| waiting.landing_unstored(error));
         }
-        if !self.store_unstored().await {
+        if let Err(error) = self.store_unstored().await {
             // R8: a disk that could not take the last result is not trusted with another.
-            return Landing::Failed(not_stored_yet());
+            return Landing::Failed(error);
         }
+        let id = trip.id;
+        let had_intent = self.vault().has_intent(&Caller::scheduler(), id);
         let ask = RefreshAsk {
-            id: trip.id,
+            id,
             rejected: trip.rejected,
         };
         let begun = self
@@ -95,7 +98,11 @@ impl Refresher {
             Err(error) => Err(error),
         };
         match begun {
-            Ok(Begin::Go(job)) => self.go(*job).await,
+            Ok(Begin::Go(mut job)) => {
+                // What is in doubt is an intent of ours that was not followed by a call.
+                job.uncertain &= !self.0.unsent.take(id);
+                self.go(*job).await
+            }
             Ok(Begin::Newer) => Landing::Renewed,
             Ok(Begin::Hopeless) => Landing::Hopeless,
             Ok(Begin::Wait(until)) => {
@@ -105,7 +112,12 @@ impl Refresher {
                     "the last refresh failed; the next attempt is not due yet".into(),
                 )
             }
-            Err(error) => Landing::Failed(error),
+            Err(error) => {
+                if matches!(had_intent, Ok(false)) {
+                    self.0.unsent.note(id);
+                }
+                Landing::Failed(error)
+            }
         }
     }
 
@@ -114,39 +126,24 @@ impl Refresher {
         let (answer, unanswered) = self.ask_provider(&job).await;
         let now = self.clock().now();
         let job = job.answered(now);
-        let failure = match answer {
-            Ok(grant) => return self.keep(job, grant).await,
-            Err(failure) => failure,
-        };
-        if failure.kind == FailureKind::AnswerLost && !unanswered {
+        let verdict = match answer {
+            Ok(grant) => Verdict::Renewed(grant),
             // It was not asked for again, since the vault is about to close. The intent stays, and
             // the next start or unlock asks at once, unhindered by a back-off.
-            return Landing::Failed(self.halted().unwrap_or(Error::Locked));
-        }
-        let known = Circumstances {
-            now,
-            uncertain: job.uncertain || unanswered,
-            failures: job.failures,
-            jitter: chance(),
-        };
-        let why = failure_in_words(&failure);
-        let verdict = plan::verdict(failure, known);
-        let landing = match &verdict {
-            Verdict::Dead(reason, _) => Landing::Dead(*reason),
-            Verdict::Later { not_before, .. } => Landing::Later(not_before.since(now), why),
-            Verdict::Renewed(_) => Landing::Renewed,
-        };
-        match self.finish(&job, verdict).await {
-            Ok(Finish::Stored) => {
-                if job.failures > 1 && matches!(landing, Landing::Dead(_)) {
-                    self.has_recovered(&job);
-                }
-                landing
+            Err(failure) if failure.kind == FailureKind::AnswerLost && !unanswered => {
+                return Landing::Failed(self.halted().unwrap_or(Error::Locked));
             }
-            // Someone else won meanwhile: what they stored is what there is.
-            Ok(Finish::Superseded) => Landing::Renewed,
-            Err(error) => Landing::Failed(error),
-        }
+            Err(failure) => {
+                let known = Circumstances {
+                    now,
+                    uncertain: job.uncertain || unanswered,
+                    failures: job.failures,
+                    jitter: chance(),
+                };
+                plan::verdict(failure, known)
+            }
+        };
+        self.keep(job, verdict).await
     }
 
     /// Sends the refresh; once more where the answer was lost (R5). Says whether it was sent twice.
@@ -169,38 +166,52 @@ impl Refresher {
         }
     }
 
-    /// Stores what the provider granted; keeps it in memory where the disk refuses.
-    async fn keep(&self, job: RefreshJob, grant: Grant) -> Landing {
-        let had_trouble = job.failures > 1;
-        let held = self.0.unstored.hold(Waiting { job, grant });
+    /// Stores what came of it; keeps that in memory where the disk refuses.
+    async fn keep(&self, job: RefreshJob, verdict: Verdict) -> Landing {
+        let held = self.0.unstored.hold(Waiting { job, verdict });
         let waiting = held.waiting();
-        let job = &waiting.job;
-        match self.finish(job, waiting.verdict()).await {
-            Ok(Finish::Stored) => {
+        match self.store_outcome(&waiting).await {
+            Ok(landing) => {
                 held.let_go();
-                if had_trouble {
-                    self.has_recovered(job);
-                }
-                Landing::Renewed
-            }
-            Ok(Finish::Superseded) => {
-                self.revoke_orphan(job, &waiting.grant).await;
-                held.let_go();
-                Landing::Renewed
-            }
-            Err(error @ (Error::Damaged(_) | Error::TooNew(_) | Error::TooLarge(_))) => {
-                // No wait mends that, and everything else would wait behind it.
-                tracing::error!(%error, token = %job.id, "a refreshed token cannot be stored");
-                held.let_go();
-                Landing::Failed(error)
+                landing
             }
             Err(error) => {
-                tracing::error!(%error, token = %job.id,
-                    "a refreshed token could not be stored; it is kept in memory");
+                tracing::error!(%error, token = %waiting.job.id,
+                    "what came of a refresh could not be stored; it is kept in memory");
                 drop(held);
                 self.notice();
-                Landing::Unstored
+                waiting.landing_unstored(error)
             }
+        }
+    }
+
+    /// Stores an outcome, or finds that it is nobody's, or that nothing will ever store it.
+    ///
+    /// # Errors
+    /// Why it is to be kept, and stored later.
+    async fn store_outcome(&self, waiting: &Waiting) -> Result<Landing> {
+        let job = &waiting.job;
+        match self.finish(job, waiting.verdict.clone()).await {
+            Ok(Finish::Stored) => {
+                let landing = waiting.landing(self.clock().now());
+                if job.failures > 1 && !matches!(landing, Landing::Later(..)) {
+                    self.has_recovered(job);
+                }
+                Ok(landing)
+            }
+            // Someone else won meanwhile, or a commit that failed was in the file after all.
+            Ok(Finish::Superseded) => {
+                if let Some(grant) = waiting.grant() {
+                    self.revoke_orphan(job, grant).await;
+                }
+                Ok(Landing::Renewed)
+            }
+            // No wait mends that, and everything else would wait behind it.
+            Err(error) if self.vault().give_up(&Caller::scheduler(), job, &error)? => {
+                tracing::error!(%error, token = %job.id, "what came of a refresh is lost");
+                Ok(Landing::Failed(error))
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -222,8 +233,15 @@ impl Refresher {
     /// The token was removed while it was being refreshed: what came back is nobody's, and is
     /// taken back at the provider.
     async fn revoke_orphan(&self, job: &RefreshJob, grant: &Grant) {
-        let is_orphaned = self.vault().is_orphaned(&Caller::scheduler(), job);
-        let (Ok(true), Some(oauth)) = (is_orphaned, job.app.app.oauth()) else {
+        let is_orphaned = match self.vault().is_orphaned(&Caller::scheduler(), job) {
+            Ok(is_orphaned) => is_orphaned,
+            Err(error) => {
+                tracing::warn!(%error, token = %job.id,
+                    "a refreshed token may be nobody's; it was not revoked");
+                return;
+            }
+        };
+        let Some(oauth) = job.app.app.oauth().filter(|_| is_orphaned) else {
             return;
         };
         let (token, hint) = match &grant.refresh_token {
@@ -237,45 +255,34 @@ impl Refresher {
         }
     }
 
-    /// Stores what waits for the disk (R8). True where nothing waits any more.
-    pub(super) async fn store_unstored(&self) -> bool {
+    /// Stores what waits for the disk (R8).
+    ///
+    /// # Errors
+    /// Why something waits still: no refresh is to begin.
+    pub(super) async fn store_unstored(&self) -> Result<()> {
         let all = self.0.unstored.all();
         if all.is_empty() {
-            return true;
+            return Ok(());
         }
         let Ok(_alone) = self.0.storing.try_acquire() else {
-            return false;
+            return Err(not_stored_yet("it is being stored"));
         };
         for waiting in all {
-            if self.try_to_store(&waiting).await == Landing::Unstored {
-                return false;
-            }
+            let stored = self.try_to_store(&waiting).await;
+            stored.map_err(|error| not_stored_yet(&error.to_string()))?;
         }
-        true
+        Ok(())
     }
 
-    async fn try_to_store(&self, waiting: &Waiting) -> Landing {
-        let job = &waiting.job;
-        match self.finish(job, waiting.verdict()).await {
-            Ok(Finish::Stored) => {}
-            // The commit that failed was in the file after all, or someone else won.
-            Ok(Finish::Superseded) => self.revoke_orphan(job, &waiting.grant).await,
-            Err(_) => return Landing::Unstored,
-        }
-        self.0.unstored.stored(job.id);
-        tracing::info!(token = %job.id, "a refreshed token that waited is stored");
-        Landing::Renewed
+    async fn try_to_store(&self, waiting: &Waiting) -> Result<Landing> {
+        let landing = self.store_outcome(waiting).await?;
+        self.0.unstored.stored(waiting.job.id);
+        tracing::info!(token = %waiting.job.id, "what came of a refresh waits no more");
+        Ok(landing)
     }
 }
 
 /// Why no refresh begins while a result waits for the disk.
-pub(super) fn not_stored_yet() -> Error {
-    Error::Storage("a refreshed token waits to be stored".into())
-}
-
-fn failure_in_words(failure: &Failure) -> String {
-    match failure.description.as_str() {
-        "" => failure.code.clone(),
-        description => format!("{}: {description}", failure.code),
-    }
+fn not_stored_yet(why: &str) -> Error {
+    Error::Storage(format!("what came of a refresh waits to be stored: {why}"))
 }

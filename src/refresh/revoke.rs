@@ -222,24 +222,26 @@ impl Refresher {
             (doomed.refresh_token.as_ref(), TokenHint::RefreshToken),
             (doomed.access_token.as_ref(), TokenHint::AccessToken),
         ];
-        let mut outcome = Revoked::Nothing;
+        let mut is_done = false;
+        let mut failed = None;
         for (token, hint) in tokens {
             let Some(token) = token else { continue };
             let secret = app.client_secret.as_ref();
-            outcome = match self.provider().revoke(oauth, secret, token, hint).await {
-                Ok(Revocation::Done) => Revoked::Yes,
+            match self.provider().revoke(oauth, secret, token, hint).await {
+                Ok(Revocation::Done) => is_done = true,
                 Ok(Revocation::Unsupported) => return Revoked::NotSupported,
                 // RFC 7009 2.2.1: a server need not revoke access tokens by themselves. The grant
                 // is gone with its refresh token.
-                Err(failure)
-                    if outcome == Revoked::Yes && failure.code == "unsupported_token_type" =>
-                {
-                    Revoked::Yes
-                }
-                Err(failure) => return Revoked::Failed(failure.code),
-            };
+                Err(failure) if is_done && failure.code == "unsupported_token_type" => {}
+                // The other one is tried all the same.
+                Err(failure) => failed = failed.or(Some(failure.code)),
+            }
         }
-        outcome
+        match failed {
+            Some(code) => Revoked::Failed(code),
+            None if is_done => Revoked::Yes,
+            None => Revoked::Nothing,
+        }
     }
 }
 

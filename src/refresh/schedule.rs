@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::fly::{Trip, not_stored_yet};
+use super::fly::Trip;
 use super::{Landing, Refresher};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -282,9 +282,7 @@ impl Refresher {
     }
 
     async fn work(&self, desk: &mut Desk, now: Timestamp) -> Result<Option<Timestamp>> {
-        if !self.store_unstored().await {
-            return Err(not_stored_yet());
-        }
+        self.store_unstored().await?;
         if !desk.recovered {
             self.recover(desk)?;
             desk.recovered = true;
@@ -341,7 +339,12 @@ impl Refresher {
             recovered.pop_first()
         };
         while let Some(app) = next() {
-            let count = self.vault().hasten(&Caller::scheduler(), &app).await?;
+            let hastened = self.vault().hasten(&Caller::scheduler(), &app).await;
+            let count = hastened.inspect_err(|_| {
+                // What waits for it is not to sit out its back-off for that.
+                let mut recovered = self.0.recovered.lock().expect("no holder panics");
+                recovered.insert(app.clone());
+            })?;
             tracing::info!(%app, count, "its provider answers again; what waited is tried anew");
         }
         Ok(())

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::Vault;
 use super::apps::{self, AppSecrets};
 use super::index::{Indexer, TokenKey};
-use super::kept::{Kept, find, open_cold, put, put_due, read};
+use super::kept::{Kept, find, open_cold, open_hot, put, put_due, read};
 use super::receipt::Receipt;
 use super::records::{Intent, decode, encode};
 use super::time::Doubt;
@@ -225,6 +225,21 @@ impl Vault {
         })
     }
 
+    /// True where an attempt at this token is open.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Damaged`].
+    pub fn has_intent(&self, caller: &Caller, id: TokenId) -> Result<bool> {
+        let permit = self
+            .gate()
+            .permit(caller, Action::Refresh, &Target::default())?;
+        let view = self.store().read()?;
+        let Some(kept) = find(permit.keys(), &view, id)? else {
+            return Ok(false);
+        };
+        Ok(view.record(Records::Intents, &kept.place)?.is_some())
+    }
+
     /// Stores what a refresh came to, and clears the intent unless the outcome is unknown.
     ///
     /// # Errors
@@ -311,6 +326,38 @@ impl Vault {
         let view = self.store().read()?;
         let is_gone = find(permit.keys(), &view, job.id)?.is_none();
         Ok(is_gone && view.record(Records::Tokens, &job.place)?.is_none())
+    }
+
+    /// True where an outcome will never be stored, whatever the disk does: it is too long, or its
+    /// record cannot be opened. That is put on record. Trouble with the file as a whole is none of
+    /// that: it is closed then, and opened anew.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] and others, where that cannot be told, or not be put on record.
+    pub fn give_up(&self, caller: &Caller, job: &RefreshJob, why: &Error) -> Result<bool> {
+        if !matches!(
+            why,
+            Error::Damaged(_) | Error::TooNew(_) | Error::TooLarge(_)
+        ) {
+            return Ok(false);
+        }
+        let target = Target::of(&job.address.app, &job.address.owner);
+        let permit = self.gate().permit(caller, Action::Refresh, &target)?;
+        if !matches!(why, Error::TooLarge(_)) {
+            let sealed = match self.store().read()?.record(Records::Tokens, &job.place) {
+                Ok(Some(sealed)) => sealed,
+                other => return other.map(|_| false),
+            };
+            let hot = open_hot(permit.keys(), &job.place, &sealed).map(drop);
+            if hot
+                .and_then(|()| open_cold(permit.keys(), &job.place, &sealed))
+                .is_ok()
+            {
+                return Ok(false);
+            }
+        }
+        permit.record(&format!("outcome lost: {}", why.code()), Some(job.id))?;
+        Ok(true)
     }
 
     /// Puts on record how revoking a removed token at its provider went.

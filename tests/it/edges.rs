@@ -89,3 +89,43 @@ async fn a_grant_that_comes_to_a_locked_vault_is_revoked() {
     assert_eq!(scene.outside.sandbox.counts().revocations, 1);
     scene.end().await;
 }
+
+/// Goal: a provider that says "too often" by an answer of 400 is left alone for as long as it asks,
+/// by every token. Method: two tokens; the first is told to wait, the second is asked for then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_that_comes_with_a_400_holds_for_every_token_of_the_host() {
+    let rig = Rig::new().await;
+    rig.store_expired("u").await;
+    rig.store_expired("v").await;
+    let slow_down = Misbehaviour::Raw {
+        status: 400,
+        headers: vec![
+            ("content-type".into(), "application/json".into()),
+            ("retry-after".into(), "600".into()),
+        ],
+        body: br#"{"error":"slow_down"}"#.to_vec(),
+    };
+    rig.at_token(slow_down, Some(1));
+    assert_eq!(rig.fetch("u").await.0, "503 unavailable");
+    assert_eq!(rig.fetch("v").await.0, "503 unavailable");
+    assert_eq!(rig.asked(), 1);
+    rig.advance(700);
+    rig.access("v").await;
+}
+
+/// Goal: an access token is revoked though its refresh token could not be. Method: the provider
+/// fails the first of the two.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_access_token_is_revoked_though_its_refresh_token_could_not_be() {
+    let rig = Rig::new().await;
+    let stored = rig.store("u", 600).await;
+    let sandbox = &rig.outside.sandbox;
+    sandbox.misbehave(Endpoint::Revoke, Misbehaviour::Html500, Some(1));
+    let (status, said) = rig.api.delete(&format!("/v1/tokens/{}", stored.id)).await;
+    assert_eq!(
+        (status, &said["revocation"]["result"]),
+        (200, &json!("failed")),
+        "{said}"
+    );
+    assert_eq!(sandbox.counts().revocations, 1);
+}

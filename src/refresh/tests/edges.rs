@@ -104,3 +104,90 @@ async fn a_removal_that_nobody_waits_for_is_revoked_all_the_same() {
         Ok(Outcome::Missing)
     ));
 }
+
+/// Goal: what waits for the disk when the process ends is stored, where the disk is well in time.
+/// Method: the disk failed so often that it is let rest, and is mended just before the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r8_the_end_waits_for_a_disk_that_is_let_rest() {
+    let bench = Arc::new(Bench::new().await);
+    let (id, first) = bench.store("u", 0).await;
+    let fetching = bench.in_flight("u").await;
+    bench.disk.fail_after(0);
+    bench.sandbox.behave();
+    let handed = handed(fetching.await.unwrap());
+    assert_ne!(*handed.value.expose(), first);
+    assert!(bench.refresher.store_unstored().await.is_err());
+    bench.disk.mend();
+    bench.refresher.drain().await;
+    let rotated = handed.refresh_token.unwrap();
+    let stored = (handed.value.expose().clone(), rotated.expose().clone());
+    assert_eq!(bench.stored(id), stored);
+}
+
+/// Goal: a refusal that could not be stored is not told as an interruption later. Method: the
+/// disk fails behind the intent, and is mended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r8_a_refusal_that_waits_for_the_disk_is_still_a_refusal() {
+    let bench = Arc::new(Bench::new().await);
+    let me = Caller::local();
+    let new = bench.refresher.store(&me, upload("u", "spent"), false);
+    new.await.unwrap();
+    let fetching = bench.in_flight("u").await;
+    bench.disk.fail_after(0);
+    bench.sandbox.behave();
+    let outcome = fetching.await.unwrap();
+    assert!(matches!(outcome, Ok(Outcome::Unavailable { .. })));
+    bench.disk.mend();
+    assert_eq!(bench.dead("u").await, ReconnectReason::Revoked);
+    assert_eq!(bench.asked(), 1, "the provider's word was kept");
+}
+
+/// Goal: an intent that was never followed by a call leaves no doubt behind it. Method: every
+/// change of the intent's own commit fails once, in turn, in doubt whether it is in the file; then
+/// the refresh token is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r4_an_intent_that_was_not_followed_by_a_call_leaves_no_doubt() {
+    for changes in 0..18 {
+        let bench = Bench::new().await;
+        let me = Caller::local();
+        let new = bench.refresher.store(&me, upload("u", "spent"), false);
+        new.await.unwrap();
+        bench.disk.fail_once_after(changes);
+        let _ = bench.try_to_fetch("u").await;
+        bench.disk.mend();
+        let reason = bench.dead("u").await;
+        assert_eq!(reason, ReconnectReason::Revoked, "{changes}");
+    }
+}
+
+/// Goal: at the end nothing is sent that waited for its turn, since it might be cut. Method: as
+/// many calls as one host gets hang, and more wait behind them, when the end comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_the_end_nothing_is_sent_that_waited_for_its_turn() {
+    const BEYOND: usize = 3;
+    let bench = Arc::new(Bench::new().await);
+    let most = limits::PROVIDER_CALLS_PER_HOST_MAX;
+    bench
+        .sandbox
+        .misbehave(Endpoint::Token, Misbehaviour::Hang, None);
+    let mut flights = Vec::new();
+    for number in 0..most + BEYOND {
+        let (id, _) = bench.store(&format!("u{number}"), 0).await;
+        flights.push(bench.refresher.refresh(Trip::asked(id)));
+    }
+    until(|| bench.asked() == most as u64).await;
+    let ending = Arc::clone(&bench);
+    let drained = tokio::spawn(async move { ending.refresher.drain().await });
+    let of_those = |count: usize| {
+        let bench = Arc::clone(&bench);
+        move || bench.refresher.0.flights.count() == count
+    };
+    until(of_those(most)).await;
+    bench.sandbox.behave();
+    drained.await.unwrap();
+    let mut renewed = 0;
+    for flight in flights {
+        renewed += usize::from(flight.landing(PATIENCE).await == Landing::Renewed);
+    }
+    assert_eq!((renewed, bench.asked()), (most, most as u64));
+}
