@@ -27,6 +27,7 @@ mod due;
 pub mod fuzzed;
 mod host;
 mod index;
+mod intents;
 mod kept;
 mod keys;
 mod ledger;

@@ -12,8 +12,8 @@ use std::sync::Mutex;
 
 use super::Vault;
 use super::index::{Indexer, PART, TOKEN_KEY, TokenKey, due_key, from_due_key};
+use super::intents::{intent, open_intent};
 use super::kept::{open_cold, open_hot, put, read};
-use super::renew::{intent, open_intent};
 use super::writer::Tx;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};

@@ -15,9 +15,10 @@ use std::time::Duration;
 use super::Vault;
 use super::apps::{self, AppSecrets};
 use super::index::{Indexer, TokenKey};
+use super::intents::{fingerprint, intent};
 use super::kept::{Kept, find, open_cold, open_hot, put, put_due, read};
 use super::receipt::Receipt;
-use super::records::{Intent, decode, encode};
+use super::records::{Intent, encode};
 use super::time::Doubt;
 use super::tokens::holds;
 use super::writer::Tx;
@@ -26,10 +27,9 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target, Who};
 use crate::model::plan::{self, Verdict};
-use crate::model::token::{Cold, Grant, Record, Summary, TokenState};
+use crate::model::token::{Grant, Record, Summary, TokenState};
 use crate::model::{Address, Owner, TokenId};
-use crate::seal::{Keyring, Sealed, digest};
-use crate::secret::{Secret, hex};
+use crate::secret::Secret;
 use crate::store::{Records, View};
 
 /// A refresh that has begun.
@@ -443,41 +443,4 @@ fn hand_down(
     put_due(tx, &kept.place, (&kept.record, &cold), kept.due, kept.due)?;
     tx.remove(Records::Intents, &kept.place);
     Ok(())
-}
-
-/// Lets the intent of a record go that a newer one, of this version, has come in the place of;
-/// where that lives on the refresh token it names, which may be spent, it stays and names that.
-pub(super) fn follow(tx: &mut Tx<'_>, place: &TokenKey, cold: &Cold, version: u64) -> Result<()> {
-    let Some(open) = intent(tx, place)? else {
-        return Ok(());
-    };
-    let held = cold.refresh_token.as_ref().map(fingerprint);
-    if held.as_ref() != Some(&open.spent) {
-        tx.remove(Records::Intents, place);
-        return Ok(());
-    }
-    let follows = Intent { version, ..open };
-    tx.put(Records::Intents, place, &[&encode(&follows)])?;
-    Ok(())
-}
-
-/// Tells a refresh token from another without holding it.
-fn fingerprint(refresh_token: &Secret<String>) -> String {
-    hex(&digest(&[
-        b"strongroom 1 refresh token",
-        refresh_token.expose().as_bytes(),
-    ])[..16])
-}
-
-/// The open intent of a record.
-pub(super) fn intent(tx: &Tx<'_>, place: &TokenKey) -> Result<Option<Intent>> {
-    let Some(sealed) = tx.view().record(Records::Intents, place)? else {
-        return Ok(None);
-    };
-    open_intent(tx.keys(), place, &sealed).map(Some)
-}
-
-/// Opens an intent's record.
-pub(super) fn open_intent(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<Intent> {
-    decode(&keys.open(Records::Intents.name(), place, sealed, 0)?)
 }

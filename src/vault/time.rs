@@ -14,9 +14,9 @@
 use super::Vault;
 use super::audit::Audit;
 use super::index::TokenKey;
+use super::intents::intent;
 use super::kept::{open_cold, open_hot, put_due, read};
 use super::ledger::Ledger;
-use super::renew::intent;
 use super::writer::Tx;
 use crate::clock::Timestamp;
 use crate::error::Result;

@@ -11,9 +11,10 @@ use super::Vault;
 use super::access::Permit;
 use super::apps::{self, AppSecrets};
 use super::index::{Indexer, PART, TokenKey};
+use super::intents;
 use super::kept::{Doomed, Kept, NewToken, build, doom, find, open_cold, open_hot, put_due, read};
 use super::receipt::Receipt;
-use super::renew::{self, RefreshJob};
+use super::renew::RefreshJob;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -290,7 +291,7 @@ impl Vault {
             });
             let old_due = old.and_then(|old| old.due);
             let version = put_due(tx, &place, (&record, &cold), old_due, due)?;
-            renew::follow(tx, &place, &cold, version)?;
+            intents::follow(tx, &place, &cold, version)?;
             Ok(record.summary())
         })
     }
