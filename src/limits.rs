@@ -212,6 +212,8 @@ pub const AUDIT_SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const AUDIT_FSYNC_EVERY: Duration = Duration::from_millis(50);
 /// Entries that a vault in memory keeps; beyond that the oldest go.
 pub const AUDIT_MEMORY_ENTRIES_MAX: usize = 10_000;
+/// Copies of one damaged segment that are kept aside, each as an unlock found it.
+pub const AUDIT_ASIDE_MAX: u32 = 8;
 /// At most one audit entry about failed authentications in this time.
 pub const STRANGERS_EVERY: Duration = Duration::from_secs(1);
 

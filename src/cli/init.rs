@@ -61,6 +61,8 @@ impl KdfArgs {
 /// Wrong use for a weak passphrase; failed, where the directory is not empty or cannot be made.
 pub fn run(args: &InitArgs) -> Result<(), Failure> {
     let kdf = args.kdf.params()?;
+    // Nobody chooses a passphrase to learn that the directory is taken.
+    Vault::can_be_made_in(&args.data)?;
     let file = args.passphrase_file.as_deref();
     if file.is_none() && std::io::stdin().is_terminal() {
         output::note("Choose a passphrase: four or more random words are strong.");

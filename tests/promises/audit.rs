@@ -189,8 +189,8 @@ fn a3_the_end_that_no_write_followed_cannot_be_cut_after_an_orderly_end() {
     }
 }
 
-/// Goal: what a cut end looked like is kept. Method: break a length in the middle, unlock, compare
-/// the file that was put aside.
+/// Goal: what a cut end looked like is kept, and the next one does not take its place. Method: break
+/// a length in the middle, unlock, compare the file that was put aside; break it again.
 #[test]
 fn a3_a_damaged_segment_is_kept_as_it_was_found() {
     let disk = with_a_trail();
@@ -199,8 +199,18 @@ fn a3_a_damaged_segment_is_kept_as_it_was_found() {
     bytes[at[3]] ^= 1;
     std::fs::write(disk.segment(), &bytes).unwrap();
     drop(disk.unlocked().unwrap());
-    let aside = disk.segment().with_extension("damaged");
-    assert_eq!(std::fs::read(aside).unwrap(), bytes);
+    let aside = |extension: &str| {
+        let path = disk.segment().with_extension(extension);
+        std::fs::read(path).ok()
+    };
+    assert!(aside("damaged").is_some_and(|kept| kept == bytes));
+    assert_eq!(aside("damaged-2"), None);
+    let mut again = std::fs::read(disk.segment()).unwrap();
+    again.truncate(at[2] + 3);
+    std::fs::write(disk.segment(), &again).unwrap();
+    drop(disk.unlocked().unwrap());
+    assert!(aside("damaged").is_some_and(|kept| kept == bytes));
+    assert!(aside("damaged-2").is_some_and(|kept| kept == again));
 }
 
 /// Goal: a torn last entry costs that entry and nothing else. Method: cut the last frame short, or

@@ -91,14 +91,13 @@ impl Directory {
     /// Keeps a copy of segment `number` under another name, for whoever looks into what happened.
     pub(super) fn set_aside(&self, number: u64) -> io::Result<()> {
         let from = self.open(number, false)?;
-        let aside = self.segment(number).with_extension("damaged");
-        let to = match self.medium.create(&aside) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.medium.open(&aside, true)?
-            }
-            made => made?,
+        let Some(to) = self.free_place_aside(number)? else {
+            tracing::warn!(
+                number,
+                "a damaged audit segment is not kept aside once more"
+            );
+            return Ok(());
         };
-        to.set_len(0)?;
         let (mut at, end) = (0, from.len()?);
         let mut buffer = vec![0; limits::COPY_BUFFER_BYTES];
         while at < end {
@@ -108,7 +107,24 @@ impl Directory {
             to.append(&buffer[..some])?;
             at += some as u64;
         }
-        Ok(())
+        to.sync()?;
+        self.sync()
+    }
+
+    /// A new file for what is kept aside: what an earlier unlock kept there is never written over.
+    fn free_place_aside(&self, number: u64) -> io::Result<Option<Arc<dyn Body>>> {
+        for copy in 1..=limits::AUDIT_ASIDE_MAX {
+            let extension = match copy {
+                1 => "damaged".to_owned(),
+                _ => format!("damaged-{copy}"),
+            };
+            let place = self.segment(number).with_extension(extension);
+            match self.medium.create(&place) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(Some),
+            }
+        }
+        Ok(None)
     }
 
     /// Makes new names durable.
