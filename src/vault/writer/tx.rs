@@ -72,7 +72,7 @@ impl Tx<'_> {
     /// The vault's header, as this transaction sees it.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where it was changed behind the vault's back.
+    /// [`crate::error::Error::Damaged`] where it was changed behind the vault's back.
     pub(in crate::vault) fn header(&self) -> Result<Vec<u8>> {
         let header = self.write.header()?;
         self.ledger.check_header(&header)?;
