@@ -1,6 +1,6 @@
 //! `backup`, `restore`, `check` as a person or a script meets them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::support::{KEY, PASSPHRASE, Scripted, init, path, run_with};
 
@@ -57,13 +57,20 @@ fn a_stopped_vault_is_backed_up_checked_and_restored() {
     let done = with(&backup).ended(0).json();
     let file = done["file"].as_str().unwrap();
     assert!(file.ends_with(".redb") && done["epoch"].is_u64(), "{done}");
+    // Each time the vault is closed it commits once more, so the next backup has another name.
+    let epoch = |done: &Value| done["epoch"].as_u64().unwrap();
+    let again = with(&backup).ended(0).json();
+    let third = 2 * epoch(&again) - epoch(&done);
+    assert!(third > epoch(&again));
+    let taken = backups.join(format!("strongroom-epoch-{third:010}.redb"));
+    std::fs::write(&taken, "somebody's").unwrap();
+    let refused = with(&backup).ended(1);
     assert!(
-        with(&backup)
-            .ended(1)
-            .failure()
-            .0
-            .contains("exists already")
+        refused.failure().0.contains("exists already"),
+        "{}",
+        refused.err
     );
+    assert_eq!(std::fs::read(&taken).unwrap(), b"somebody's");
     let wrong = with(&["backup", path(&backups)]).ended(2);
     assert!(
         wrong.failure().1.contains("--access-key-file"),
