@@ -320,7 +320,8 @@ enum End {
 
 /// The last entry before the newest segment, where that one was torn while it was begun: it holds
 /// no entry then. A power cut leaves a part of the head, or all of its length with some of its
-/// bytes; the latter behind a segment that is not whole is not taken for that.
+/// bytes, those that name the segment or those that name the entry before; the latter two behind a
+/// segment that is not whole are not taken for that.
 fn begun_in_vain(
     directory: &Directory,
     known: Known<'_>,
@@ -331,15 +332,13 @@ fn begun_in_vain(
     if size > HEAD_BYTES {
         return Ok(None);
     }
-    if is_long {
-        match read_head(file, known.0, number) {
-            Ok(_) => return Ok(None),
-            Err(Error::Damaged(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let head = match is_long.then(|| read_head(file, known.0, number)) {
+        Some(Err(Error::Damaged(_))) | None => None,
+        Some(head) => Some(head?),
+    };
     let (before, is_whole) = head_before(directory, known, number)?;
-    Ok(Some(before).filter(|_| is_whole || !is_long))
+    let is_sound = head == Some(before);
+    Ok(Some(before).filter(|_| !is_sound && (is_whole || !is_long)))
 }
 
 /// The last entry before segment `number`, and whether nothing stray follows it.
@@ -371,7 +370,8 @@ fn last_whole(
     let (mut head, mut offset) = (first, HEAD_BYTES);
     show(head);
     while let Some(sealed) = read_frame(file, offset, size)? {
-        if head.seq >= vouched && open_entry(keys, &head.hash, &sealed).is_err() {
+        let follows = |entry: Entry| entry.seq == head.seq + 1;
+        if head.seq >= vouched && !open_entry(keys, &head.hash, &sealed).is_ok_and(follows) {
             return Ok((head, offset, End::Changed));
         }
         offset += frame_bytes(&sealed);

@@ -114,13 +114,20 @@ fn a3_a_segment_that_is_removed_or_exchanged_is_noticed() {
 }
 
 /// Goal: a segment torn while it was begun costs nothing. Method: leave a part of its head behind
-/// the last whole segment, or its whole length in zeros, open, go on; behind one that is not whole,
-/// zeros are refused.
+/// the last whole segment, or its whole length with zeros from any byte on, open, go on; behind one
+/// that is not whole, zeros are refused.
 #[test]
 fn a3_a_segment_torn_while_it_was_begun_is_begun_again() {
     let (directory, keys, last) = three_segments();
-    for length in [0, 1, 71, 72] {
-        std::fs::write(segment(directory.path(), 4), vec![0; length]).unwrap();
+    let (audit, _) = open(&keys, directory.path(), last);
+    fill(&audit);
+    append(&audit, 1);
+    drop(audit);
+    let head = std::fs::read(segment(directory.path(), 4)).unwrap()[..72].to_vec();
+    let short = [0, 1, 71].map(|length| vec![0; length]);
+    let long = (0..=72).map(|torn| [&head[..torn], &vec![0; 72 - torn]].concat());
+    for left in short.into_iter().chain(long) {
+        std::fs::write(segment(directory.path(), 4), left).unwrap();
         let (audit, fault) = open(&keys, directory.path(), last);
         assert_eq!((fault, audit.last_seq()), (None, 15));
         append(&audit, 1);
