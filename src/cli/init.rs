@@ -62,7 +62,7 @@ impl KdfArgs {
 pub fn run(args: &InitArgs) -> Result<(), Failure> {
     let kdf = args.kdf.params()?;
     // Nobody chooses a passphrase to learn that the directory is taken.
-    Vault::can_be_made_in(&args.data)?;
+    Vault::can_be_created_in(&args.data)?;
     let file = args.passphrase_file.as_deref();
     if file.is_none() && std::io::stdin().is_terminal() {
         output::note("Choose a passphrase: four or more random words are strong.");

@@ -147,12 +147,15 @@ impl Vault {
     ///
     /// [`Wreck::salvage`]: super::Wreck::salvage
     pub fn can_be_made_in(directory: &Path) -> Result<()> {
-        let files = file_system();
-        if !files.has(directory) {
-            return Ok(());
-        }
-        files.check_directory(directory)?;
-        is_begun_in(&*files, directory, Maker::Restore).map(|_| ())
+        is_free(directory, Maker::Restore)
+    }
+
+    /// [`Vault::can_be_made_in`] for [`Vault::create`].
+    ///
+    /// # Errors
+    /// As [`Vault::can_be_made_in`].
+    pub fn can_be_created_in(directory: &Path) -> Result<()> {
+        is_free(directory, Maker::Init)
     }
 
     /// Whether a try to create a vault here was cut short: [`Vault::create`] takes away what it
@@ -294,6 +297,16 @@ fn sync_name(medium: &dyn Medium, directory: &Path) -> Result<()> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// Refuses a directory in which nothing can be made.
+fn is_free(directory: &Path, maker: Maker) -> Result<()> {
+    let files = file_system();
+    if !files.has(directory) {
+        return Ok(());
+    }
+    files.check_directory(directory)?;
+    is_begun_in(&*files, directory, maker).map(|_| ())
 }
 
 /// True where a vault was begun here and never finished; false where there is nothing.
