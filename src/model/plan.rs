@@ -146,16 +146,11 @@ pub fn wait_of_callers(record: &Record, now: Timestamp) -> Option<Timestamp> {
 
 /// True where a forced refresh would come right after a refresh: what that brought is the answer.
 pub fn is_just_refreshed(record: &Record, now: Timestamp) -> bool {
-    just_refreshed_until(record, now).is_some()
-}
-
-/// Until when a record counts as refreshed just now, where it does.
-pub fn just_refreshed_until(record: &Record, now: Timestamp) -> Option<Timestamp> {
-    let at = record
+    let age = record
         .last_refreshed_at
-        .filter(|at| *at <= now.plus(limits::CLOCK_SKEW))?;
-    let until = at.plus(limits::FORCED_REFRESH_EVERY);
-    (until > now).then_some(until)
+        .filter(|at| *at <= now.plus(limits::CLOCK_SKEW))
+        .map(|at| now.since(at));
+    age.is_some_and(|age| age < limits::FORCED_REFRESH_EVERY)
 }
 
 /// True where the credential can be handed out now and lasts for `min_ttl` more, as far as it ever

@@ -216,7 +216,7 @@ impl Anchor {
         let has_ended = state.ended;
         drop(state);
         match has_ended {
-            // It has nothing more to do: this is no wait, and it has not panicked, since it says so.
+            // It says so last of all: this is no wait, and it has not panicked.
             true => drop(thread.join()),
             false => tracing::error!("the anchor's disk does not answer; it is left behind"),
         }

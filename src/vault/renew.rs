@@ -206,15 +206,6 @@ impl Vault {
             if record.state != TokenState::Active {
                 return Ok(Begin::Hopeless);
             }
-            // Whoever rejects what was brought this moment would reject the next as well: a
-            // provider is not asked in a circle.
-            if ask
-                .rejected
-                .is_some_and(|rejected| holds(record, &rejected))
-                && let Some(until) = plan::just_refreshed_until(record, now)
-            {
-                return Ok(Begin::Wait(until));
-            }
             if let Some(not_before) = need
                 .wait(record, now)
                 .filter(|not_before| *not_before > now)

@@ -248,7 +248,7 @@ impl Vault {
         self.store_token_over(caller, new, |_| Ok(()))
     }
 
-    /// [`Vault::store_token`], where what it would take the place of may go.
+    /// [`Vault::store_token`], where what it takes the place of may go.
     pub(super) fn store_token_over(
         &self,
         caller: &Caller,
@@ -261,8 +261,7 @@ impl Vault {
         };
         let permit = self.gate().permit(caller, Action::Store, &target)?;
         new.credential.check()?;
-        let by = caller.name();
-        let now = self.clock().now();
+        let (by, now) = (caller.name(), self.clock().now());
         permit.write(None, move |tx| {
             let app_place = Indexer(tx.keys()).app(&new.address.app);
             let app = apps::read_to_stay(tx, &app_place)?;

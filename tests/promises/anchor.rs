@@ -324,8 +324,8 @@ fn v15_what_must_not_be_an_anchor_is_refused() {
 }
 
 /// Goal: an existing vault gets an anchor by being given one, and a commit that the anchor missed
-/// does no harm. Method: a vault without; then with; then its anchor put back by its last commits, as
-/// a power cut leaves it.
+/// does no harm. Method: a vault without; then with; then its anchor put back by its last commits,
+/// as a power cut leaves it.
 #[test]
 fn v15_an_anchor_that_is_a_little_behind_lets_the_vault_in() {
     let (held, vault) = Held::create();

@@ -189,8 +189,8 @@ fn a3_the_end_that_no_write_followed_cannot_be_cut_after_an_orderly_end() {
     }
 }
 
-/// Goal: what a cut end looked like is kept, and the next one does not take its place. Method: break
-/// a length in the middle, unlock, compare the file that was put aside; break it again.
+/// Goal: what a cut end looked like is kept, and the next one does not take its place. Method:
+/// break a length in the middle, unlock, compare the file that was put aside; break it again.
 #[test]
 fn a3_a_damaged_segment_is_kept_as_it_was_found() {
     let disk = with_a_trail();

@@ -245,25 +245,6 @@ fn v9_an_open_intent_follows_the_refresh_token_it_names() {
     assert!(!go(&vault, id).uncertain);
 }
 
-/// Goal: a provider whose tokens are rejected as they come is not asked in a circle. Method: name
-/// what a refresh just brought as rejected: there is a wait, and then one more refresh.
-#[test]
-fn v7_what_was_brought_this_moment_is_not_refreshed_again_at_once() {
-    let (vault, clock, _, id) = with_token();
-    let job = go(&vault, id);
-    finish(&vault, &job, renewed("a2", Some("r2")));
-    let reject = |token: &str| RefreshAsk {
-        id,
-        rejected: Some(Secret::new(token.to_owned())),
-    };
-    assert!(matches!(begin(&vault, reject("a1")), Begin::Newer));
-    let Begin::Wait(until) = begin(&vault, reject("a2")) else {
-        panic!("it is refreshed again at once");
-    };
-    clock.advance(until.since(clock.now()));
-    assert!(matches!(begin(&vault, reject("a2")), Begin::Go(_)));
-}
-
 /// Goal: an attempt without an answer is never forgotten until one comes. Method: an uncertain end,
 /// then a certain failure, then a refusal: it is an interrupted refresh, not a revocation.
 #[test]

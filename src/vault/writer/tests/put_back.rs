@@ -1,4 +1,7 @@
 //! A file that goes back while it is open, and a change that takes its group with it.
+//!
+//! It promises: the older state is one that was committed, as a snapshot would bring it back.
+//! It never: waits longer than the writer's pauses.
 
 use super::*;
 use crate::store::faulty::Lies;
