@@ -337,7 +337,9 @@ fn begun_in_vain(
         Some(head) => Some(head?),
     };
     let (before, is_whole) = head_before(directory, known, number)?;
-    let is_sound = head == Some(before);
+    // Torn, it names no later entry than was written: one that does follows an entry whose sync
+    // failed, which is lost.
+    let is_sound = head.is_some_and(|head| head == before || head.seq > before.seq);
     Ok(Some(before).filter(|_| !is_sound && (is_whole || !is_long)))
 }
 
