@@ -282,17 +282,24 @@ async fn a_write_that_was_answered_too_early_is_noticed() {
 }
 
 /// Goal: the harness sees a wrong value, and a secret that left off the record.
-/// Method: one letter is changed in the model, and a fetch is claimed that never was.
+/// Method: one letter is changed in the model, and a fetch is claimed that never was. Clients that
+/// run side by side may have removed every token they made: then they go on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_value_and_a_secret_off_the_record_are_noticed() {
     let mut scene = Scene::new(Keyed::in_memory(), &mut fastrand::Rng::with_seed(2)).await;
-    scene.load(80, PATIENCE, false).await;
-    assert_eq!(scene.judge().await, Vec::<String>::new());
+    for _ in 0..20 {
+        scene.load(80, PATIENCE, false).await;
+        assert_eq!(scene.judge().await, Vec::<String>::new());
+        let mut clients = scene.clients.iter();
+        if clients.any(|client| client.book.owed.keys().any(|it| is_token(it))) {
+            break;
+        }
+    }
     scene.running.take().expect("it was judged").kill();
     let mut clients = scene.clients.iter_mut();
     let (thing, value) = clients
         .find_map(|client| client.book.owed.iter_mut().find(|(it, _)| is_token(it)))
-        .expect("80 answers left a token");
+        .expect("1,600 answers left a token");
     value.insert(0, '!');
     let thing = thing.clone();
     scene.clients[0]
