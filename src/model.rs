@@ -322,7 +322,8 @@ macro_rules! id_type {
             /// Reads an id as shown; `None` for anything else.
             pub fn parse(text: &str) -> Option<Self> {
                 let digits = text.strip_prefix($prefix)?;
-                if digits.len() != 32 || !digits.bytes().all(|b| b"0123456789abcdef".contains(&b)) {
+                let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+                if digits.len() != 32 || !digits.bytes().all(is_digit) {
                     return None;
                 }
                 u128::from_str_radix(digits, 16).ok().map(|id| Self(id.to_be_bytes()))

@@ -194,7 +194,7 @@ impl Refresher {
                 need,
             });
             let is_own = flight.is_own();
-            let landing = self.wait_for(flight, self.patience(valid_until)).await;
+            let landing = Box::pin(self.wait_for(flight, self.patience(valid_until))).await;
             // Somebody else's flight may have been for a lesser need: looked at once more.
             let was_joined = landing == Landing::Renewed && !is_own;
             if !std::mem::take(&mut again) || !was_joined {

@@ -172,7 +172,7 @@ impl App {
             peer,
         };
         match door {
-            Door::Page => pages::answer(&self, route.route, call).await,
+            Door::Page => Box::pin(pages::answer(&self, route.route, call)).await,
             Door::Api => api::dispatch(&self, route.route, call)
                 .await
                 .unwrap_or_else(|error| wire::error(&error)),

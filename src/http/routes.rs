@@ -149,6 +149,8 @@ pub static TABLE: [Row; 41] = {
     const PUT: Method = Method::PUT;
     const DELETE: Method = Method::DELETE;
     [
+        // The one that is asked for most is found first.
+        upload(POST, "/v1/token", Key, Route::Token),
         row(GET, "/health", Open, Route::Health),
         row(GET, "/v1/status", Key, Route::Status),
         row(POST, "/v1/unlock", Open, Route::Unlock),
@@ -163,7 +165,6 @@ pub static TABLE: [Row; 41] = {
         row(GET, "/v1/apps/{}", Key, Route::App),
         row(PUT, "/v1/apps/{}", Key, Route::ChangeApp),
         row(DELETE, "/v1/apps/{}", Key, Route::RemoveApp),
-        upload(POST, "/v1/token", Key, Route::Token),
         upload(PUT, "/v1/tokens", Key, Route::Store),
         row(GET, "/v1/tokens", Key, Route::Tokens),
         row(DELETE, "/v1/tokens", Key, Route::RemoveTokens),

@@ -31,7 +31,16 @@ impl Sealed {
     /// # Errors
     /// [`Error::Damaged`] where they are no sealed record.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let sealed = Self(bytes.to_vec());
+        Self::take(bytes.to_vec())
+    }
+
+    /// [`Sealed::parse`] of bytes that need not be copied.
+    ///
+    /// # Errors
+    /// As [`Sealed::parse`].
+    pub fn take(bytes: Vec<u8>) -> Result<Self> {
+        let sealed = Self(bytes);
+        let bytes = &sealed.0;
         let sound = bytes.len() >= SEALED_HEAD_BYTES
             && bytes.len() <= limits::RECORD_BYTES_MAX
             && bytes[0] == RECORD_FORMAT

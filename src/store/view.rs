@@ -4,6 +4,8 @@
 //! nothing behind.
 //! It never: keeps a table open longer than a call.
 
+use std::ops::Bound;
+
 use redb::{ReadTransaction, ReadableTable, TableError, WriteTransaction};
 
 use super::readers::Reading;
@@ -45,7 +47,7 @@ pub trait View {
     /// [`Error::Damaged`] where it is none of ours; [`Error::Storage`] where the disk fails.
     fn record(&self, table: Records, key: &[u8]) -> Result<Option<Sealed>> {
         self.bytes(table.definition(), key)?
-            .map(|bytes| Sealed::parse(&bytes))
+            .map(Sealed::take)
             .transpose()
     }
 
@@ -284,7 +286,14 @@ fn visit_table(
     visit: &mut Visit<'_>,
 ) -> Result<()> {
     let start = after.unwrap_or(prefix);
-    for entry in table.range(start..).map_err(storage)? {
+    // With an end of its own the walk does not look into the page behind the last entry.
+    let end = behind(prefix);
+    if end.as_deref().is_some_and(|end| start >= end) {
+        return Ok(());
+    }
+    let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    let range = table.range::<&[u8]>((Bound::Included(start), end));
+    for entry in range.map_err(storage)? {
         let (key, value) = entry.map_err(storage)?;
         let key = key.value();
         if !key.starts_with(prefix) {
@@ -298,6 +307,14 @@ fn visit_table(
         }
     }
     Ok(())
+}
+
+/// The first key behind all that begin with `prefix`; `None` where nothing is.
+fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte < u8::MAX)?;
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Some(end)
 }
 
 /// Sorts redb's errors: damage apart from trouble with the disk.

@@ -212,10 +212,10 @@ impl Gate {
         };
         open.audit.append(Entry {
             at: now,
-            caller: "unknown".into(),
-            action: "authenticate".into(),
-            outcome: format!("refused {count} without a valid access key"),
-            from: from.to_owned(),
+            caller: "unknown",
+            action: "authenticate",
+            outcome: &format!("refused {count} without a valid access key"),
+            from,
             ..Entry::default()
         })
     }
@@ -232,10 +232,10 @@ impl Gate {
         };
         self.opened()?.audit.append(Entry {
             at: now,
-            caller: "unknown".into(),
-            action: Action::Connect.as_str().into(),
-            outcome: format!("refused {count} on connect links, the last on {link}: {why}"),
-            from: from.to_owned(),
+            caller: "unknown",
+            action: Action::Connect.as_str(),
+            outcome: &format!("refused {count} on connect links, the last on {link}: {why}"),
+            from,
             ..Entry::default()
         })
     }
@@ -283,8 +283,8 @@ impl Gate {
             }
             Decision::Refused(why) => {
                 open.audit.append(Entry {
-                    outcome: why.into(),
-                    ..entry
+                    outcome: why,
+                    ..entry.lent()
                 })?;
                 Err(Error::Denied)
             }
@@ -315,10 +315,11 @@ impl Permit {
     /// # Errors
     /// [`Error::AuditUnavailable`]: the operation is refused.
     pub(super) fn record(&self, outcome: &str, token: Option<TokenId>) -> Result<()> {
+        let token = token.map(|id| id.to_string());
         self.open.audit.append(Entry {
-            outcome: outcome.to_owned(),
-            token: token.map(|id| id.to_string()),
-            ..self.entry.clone()
+            outcome,
+            token: token.as_deref(),
+            ..self.entry.lent()
         })
     }
 
@@ -374,8 +375,8 @@ impl Permit {
                 // A trail that cannot be written to keeps the announcement, which errs on the safe
                 // side.
                 let _ = audit.append(Entry {
-                    outcome: error.code().into(),
-                    ..entry
+                    outcome: error.code(),
+                    ..entry.lent()
                 });
             })
         }
@@ -405,7 +406,10 @@ impl Permit {
         let entry = self.entry.clone();
         self.write(None, move |tx| {
             let (value, outcome) = operation(tx)?;
-            audit.append(Entry { outcome, ..entry })?;
+            audit.append(Entry {
+                outcome: &outcome,
+                ..entry.lent()
+            })?;
             Ok(value)
         })
     }

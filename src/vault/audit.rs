@@ -28,39 +28,73 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::seal::{Keyring, Purpose, digest};
 
-/// One line of the trail.
+/// One line of the trail. Its texts are borrowed while it is written.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct Entry<S: AsRef<str> = String> {
     /// Counts up from 1, without a gap.
     pub seq: u64,
     /// When.
     pub at: Timestamp,
     /// Who asked.
-    pub caller: String,
+    pub caller: S,
     /// What was to be done.
-    pub action: String,
+    pub action: S,
     /// On which app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub app: Option<String>,
+    pub app: Option<S>,
     /// Of which tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<String>,
+    pub tenant: Option<S>,
     /// Of which user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
+    pub user: Option<S>,
     /// Which token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<String>,
+    pub token: Option<S>,
     /// Whether it was allowed.
     pub allowed: bool,
     /// How it went: an outcome, an error's code, or why it was refused.
-    pub outcome: String,
+    pub outcome: S,
     /// The reason the caller gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<S>,
     /// Where the request came from.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub from: String,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub from: S,
+}
+
+fn is_empty(text: &impl AsRef<str>) -> bool {
+    text.as_ref().is_empty()
+}
+
+impl<S: AsRef<str>> Entry<S> {
+    /// The same, with every text made by `text`.
+    fn each<'a, T: AsRef<str>>(&'a self, text: impl Fn(&'a str) -> T) -> Entry<T> {
+        let perhaps = |own: &'a Option<S>| own.as_ref().map(|own| text(own.as_ref()));
+        Entry {
+            seq: self.seq,
+            at: self.at,
+            caller: text(self.caller.as_ref()),
+            action: text(self.action.as_ref()),
+            app: perhaps(&self.app),
+            tenant: perhaps(&self.tenant),
+            user: perhaps(&self.user),
+            token: perhaps(&self.token),
+            allowed: self.allowed,
+            outcome: text(self.outcome.as_ref()),
+            reason: perhaps(&self.reason),
+            from: text(self.from.as_ref()),
+        }
+    }
+
+    /// The same, lent.
+    pub(super) fn lent(&self) -> Entry<&str> {
+        self.each(|text| text)
+    }
+
+    fn owned(&self) -> Entry {
+        self.each(str::to_owned)
+    }
 }
 
 /// When an entry counts as written.
@@ -148,7 +182,7 @@ impl Audit {
     ///
     /// # Errors
     /// [`Error::AuditUnavailable`]: the operation is to be refused.
-    pub(super) fn append(&self, mut entry: Entry) -> Result<()> {
+    pub(super) fn append(&self, mut entry: Entry<&str>) -> Result<()> {
         let mut state = self.shared.lock();
         if state.stopping {
             // A permit that outlived a lock must not write behind a later unlock's entries.
@@ -158,7 +192,7 @@ impl Audit {
         state.append(&self.keys, &entry)?;
         match self.mode {
             AuditMode::Grouped => {
-                self.shared.wake();
+                self.shared.wake_from_rest(&mut state);
                 Ok(())
             }
             AuditMode::Strict => state.sync(),
@@ -238,8 +272,7 @@ impl Audit {
 
     /// Syncs what is written and ends the thread.
     pub(super) fn stop(&self) {
-        self.shared.lock().stopping = true;
-        self.shared.wake();
+        self.shared.stop();
         let thread = self.syncer.lock().expect("no holder panics").take();
         if let Some(thread) = thread {
             let _ = thread.join();
@@ -291,7 +324,7 @@ fn associated(keys: &Keyring, before_hash: &[u8; 32]) -> Vec<u8> {
     .concat()
 }
 
-fn seal_entry(keys: &Keyring, before: Head, entry: &Entry) -> (Vec<u8>, Head) {
+fn seal_entry(keys: &Keyring, before: Head, entry: &Entry<&str>) -> (Vec<u8>, Head) {
     let plain = serde_json::to_vec(entry).expect("plain data");
     let sealed = keys.seal_apart(Purpose::Audit, &associated(keys, &before.hash), &plain);
     let head = Head {

@@ -15,6 +15,7 @@ use super::intents;
 use super::kept::{Doomed, Kept, NewToken, build, doom, find, open_cold, open_hot, put_due, read};
 use super::receipt::Receipt;
 use super::renew::RefreshJob;
+use super::time::Doubt;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -128,7 +129,8 @@ impl Vault {
             permit.may_hand_out(granted) && second.is_none_or(|second| second.may_hand_out(granted))
         };
         let now = self.clock().now();
-        let best = self.best(&permit, &may, ask, now, besides.unstored)?;
+        let doubt = self.doubt();
+        let best = self.best(&permit, &may, ask, (now, doubt), besides.unstored)?;
         let Some((place, sealed, record)) = best else {
             return self.nothing_for(&permit, ask);
         };
@@ -138,7 +140,7 @@ impl Vault {
             permit.record(&outcome, Some(id))?;
             Ok(Found::Reconnect(id, reason))
         };
-        let judged_at = self.doubt().judged_at(&record, sealed.version(), now);
+        let judged_at = doubt.judged_at(&record, sealed.version(), now);
         let is_valid = record.is_fresh(judged_at, Duration::ZERO);
         let stale = Found::Stale(id, record.expires_at.filter(|_| is_valid));
         match fit(&record, ask.scopes.as_ref(), judged_at, ask.min_ttl) {
@@ -195,12 +197,11 @@ impl Vault {
         permit: &Permit,
         may: &dyn Fn(&Scopes) -> bool,
         ask: &Ask,
-        now: Timestamp,
+        (now, doubt): (Timestamp, Doubt),
         unstored: &[(&RefreshJob, &Grant)],
     ) -> Result<Option<(TokenKey, Sealed, Record)>> {
         let prefix = Indexer(permit.keys()).of_owner(&ask.app, &ask.owner);
         let mut best: Option<(TokenKey, Sealed, Record, Fit)> = None;
-        let doubt = self.doubt();
         self.store()
             .read()?
             .scan_records(Records::Tokens, &prefix, None, &mut |key, sealed| {

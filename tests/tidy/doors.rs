@@ -51,7 +51,9 @@ pub const DOORS: &[Door] = &[
     },
     Door {
         signs: &[
+            Sign::Root("chacha20"),
             Sign::Root("chacha20poly1305"),
+            Sign::Root("ring"),
             Sign::Root("argon2"),
             Sign::Root("hkdf"),
             Sign::Root("hmac"),

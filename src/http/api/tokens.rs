@@ -45,10 +45,8 @@ pub(super) async fn token(app: &App, call: Call) -> Result<Answer> {
     };
     let wish = connect.map(|connect| wish(connect, &wanted)).transpose()?;
     let ask = &wanted.ask;
-    let offer = app
-        .connect
-        .offer(&caller, &ask.app, &ask.owner, wish)
-        .await?;
+    let offer = app.connect.offer(&caller, &ask.app, &ask.owner, wish);
+    let offer = Box::pin(offer).await?;
     Ok(not_handed(reason, &offer))
 }
 

@@ -207,7 +207,12 @@ impl Segment {
     }
 
     /// Seals and writes an entry behind `before`.
-    pub(super) fn append(&mut self, keys: &Keyring, before: Head, entry: &Entry) -> Result<Head> {
+    pub(super) fn append(
+        &mut self,
+        keys: &Keyring,
+        before: Head,
+        entry: &Entry<&str>,
+    ) -> Result<Head> {
         let (sealed, head) = seal_entry(keys, before, entry);
         if sealed.len() > limits::AUDIT_ENTRY_BYTES_MAX {
             return Err(Error::AuditUnavailable("the entry is too long".into()));

@@ -30,6 +30,9 @@ pub(super) struct State {
     head: Head,
     durable: Head,
     pub(super) stopping: bool,
+    /// The syncing thread sleeps until there is something to sync. While it waits for a group to
+    /// gather it is not woken: that would be a switch of threads for every entry.
+    is_at_rest: bool,
 }
 
 /// Where entries go.
@@ -54,8 +57,16 @@ impl Shared {
         self.state.lock().expect("no holder panics")
     }
 
-    /// Tells the syncing thread that there is something to sync, or that it is to end.
-    pub(super) fn wake(&self) {
+    /// Tells the syncing thread that there is something to sync.
+    pub(super) fn wake_from_rest(&self, state: &mut State) {
+        if std::mem::take(&mut state.is_at_rest) {
+            self.wake.notify_all();
+        }
+    }
+
+    /// Tells the syncing thread to end.
+    pub(super) fn stop(&self) {
+        self.lock().stopping = true;
         self.wake.notify_all();
     }
 
@@ -64,8 +75,10 @@ impl Shared {
         let mut state = self.lock();
         loop {
             while !state.stopping && state.to_sync().is_none() {
+                state.is_at_rest = true;
                 state = self.wake.wait(state).expect("no holder panics");
             }
+            state.is_at_rest = false;
             // The window in which more entries join the group; ended early by a stop.
             if !state.stopping {
                 state = self.wait_for_stop(state, limits::AUDIT_FSYNC_EVERY);
@@ -117,6 +130,7 @@ impl State {
             head,
             durable: head,
             stopping: false,
+            is_at_rest: false,
         }
     }
 
@@ -134,13 +148,13 @@ impl State {
     ///
     /// # Errors
     /// [`crate::error::Error::AuditUnavailable`]: nothing was written, and the next one may be.
-    pub(super) fn append(&mut self, keys: &Keyring, entry: &Entry) -> Result<()> {
+    pub(super) fn append(&mut self, keys: &Keyring, entry: &Entry<&str>) -> Result<()> {
         self.head = match &mut self.sink {
             Sink::Memory(entries) => {
                 if entries.len() == limits::AUDIT_MEMORY_ENTRIES_MAX {
                     entries.pop_front();
                 }
-                entries.push_back(entry.clone());
+                entries.push_back(entry.owned());
                 Head {
                     seq: entry.seq,
                     hash: [0; 32],

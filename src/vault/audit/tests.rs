@@ -21,8 +21,9 @@ fn open(keys: &Arc<Keyring>, directory: &Path, remembered: Head) -> (Audit, Opti
 fn append(audit: &Audit, count: u64) {
     for _ in 0..count {
         let number = audit.last_seq() + 1;
+        let outcome = format!("entry {number}");
         let entry = Entry {
-            outcome: format!("entry {number}"),
+            outcome: outcome.as_str(),
             ..Entry::default()
         };
         audit.append(entry).unwrap();
@@ -194,8 +195,9 @@ fn a3_a_trail_that_is_closed_takes_no_entry() {
 fn a1_an_entry_that_is_too_long_is_refused_and_leaves_nothing() {
     let (directory, keys, last) = three_segments();
     let (audit, _) = open(&keys, directory.path(), last);
+    let reason = "x".repeat(limits::AUDIT_ENTRY_BYTES_MAX);
     let long = Entry {
-        reason: Some("x".repeat(limits::AUDIT_ENTRY_BYTES_MAX)),
+        reason: Some(reason.as_str()),
         ..Entry::default()
     };
     assert!(matches!(
