@@ -31,9 +31,9 @@ pub const APP: &str = "calendar";
 /// What every access token begins with, before its user's digits.
 pub const ACCESS: &str = "at-";
 /// Length of an access token.
-pub const ACCESS_BYTES: usize = 600;
+pub const ACCESS_BYTES: usize = 400;
 /// Length of a refresh token.
-pub const REFRESH_BYTES: usize = 160;
+pub const REFRESH_BYTES: usize = 64;
 /// What opens every vault here, slowly.
 pub const PASSPHRASE: &str = "benches measure seventeen quiet harbours";
 /// Writes that wait at one time while a vault is filled: many commits of a whole group.
@@ -84,11 +84,6 @@ impl Replica {
     /// Opens the vault at once.
     pub fn key_file(&self) -> PathBuf {
         self.home.path().join("key")
-    }
-
-    /// Opens the vault slowly.
-    pub fn passphrase_file(&self) -> PathBuf {
-        self.home.path().join("passphrase")
     }
 
     /// The vault in this process, unlocked.
@@ -167,7 +162,6 @@ impl Shelf {
         let (vault, me) = (made.vault, Caller::local());
         let key = [fastrand::u128(..), fastrand::u128(..)].map(u128::to_le_bytes);
         write_private(&home.join("key"), &key.concat())?;
-        write_private(&home.join("passphrase"), PASSPHRASE.as_bytes())?;
         let unlocker = Unlocker::key_file(Secret::new(key.concat()))?;
         vault.add_slot(&me, unlocker, "bench", KdfParams::FLOOR)?;
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
