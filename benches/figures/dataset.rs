@@ -38,6 +38,8 @@ pub const REFRESH_BYTES: usize = 64;
 pub const PASSPHRASE: &str = "benches measure seventeen quiet harbours";
 /// Writes that wait at one time while a vault is filled: many commits of a whole group.
 const OUTSTANDING: usize = 4096;
+/// Whoever stores so many tokens is told how far it is.
+const TELL_FROM: usize = 300_000;
 /// Disk taken for each record while a set and a copy of it are there, generously.
 const DISK_BYTES_A_RECORD: u64 = 12 * 1024;
 
@@ -250,7 +252,7 @@ pub fn fill(vault: &Vault, users: impl ExactSizeIterator<Item = usize>) -> Outco
             credential,
         };
         waiting.push_back(vault.store_token(&me, new)?);
-        if all >= 100_000 && done % (all / 10) == 0 {
+        if all >= TELL_FROM && done % (all / 10) == 0 {
             eprintln!("stored {done} of {all}");
         }
     }
