@@ -2,12 +2,11 @@
 //!
 //! Measures: the real binary on a data directory, unlocked, every safety switch as it comes
 //! (policy, the audit entry written before the answer, sealed records), random users, kept
-//! connections; beside it a hyper with the same settings that answers as many bytes of body and does nothing
-//! else. Server and load generator on a core each, then sharing both, then under TLS. The record
-//! counts stand side by side, so that what grows with them shows.
-//!
-//! A server that did not get all of its core was kept from it by others on the machine, or by a
-//! client that had nothing to send: then its processor time a request tells more than its rate.
+//! connections; beside it a hyper with the same settings that answers as many bytes of body and
+//! does nothing else. Server and load generator on a core each, then sharing both, then under TLS.
+//! The record counts stand side by side, so that what grows with them shows. A server that did not
+//! get all of its core was kept from it by others on the machine, or by a client that had nothing
+//! to send: then its processor time a request tells more than its rate.
 //!
 //! Does not measure: connecting and handshakes, refreshes, answers of other lengths, or the disk:
 //! entries are synced within 50 ms of an answer, and the pages of the file are in memory.

@@ -6,7 +6,6 @@
 
 use std::convert::Infallible;
 use std::io::Read;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -50,7 +49,7 @@ pub fn run(mut words: impl Iterator<Item = String>) -> Outcome<()> {
 }
 
 async fn serve(body: Bytes, tls: Option<Tls>) -> Outcome<()> {
-    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     let acceptor = tls.map(|tls| Arc::new(TlsAcceptor::from(tls.config())));
     loop {

@@ -18,6 +18,8 @@ use crate::Outcome;
 pub const APP: &str = "sandboxed";
 /// Longest wait for all refreshes of a row.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// Pause between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A provider that serves until it goes.
 pub struct Provider {
@@ -73,6 +75,18 @@ impl Provider {
             timeout(PATIENCE, counts.wait_for(reached)).await??;
             Ok(Instant::now())
         })
+    }
+
+    /// Looks again and again, some times a second, until there is what is looked for.
+    pub fn eventually<T>(&self, mut look: impl FnMut() -> Outcome<Option<T>>) -> Outcome<T> {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if let Some(found) = look()? {
+                return Ok(found);
+            }
+            self.paced(2, LOOK_EVERY * 2, |_| Ok(()))?;
+        }
+        Err("what was waited for does not come".into())
     }
 
     /// Does `work` so many times, evenly over `time`.

@@ -6,8 +6,8 @@
 //! values of the same length, once to one table and once with the index entries and the ledger that
 //! the vault keeps for each; and a file that as many bytes are appended to and synced.
 //!
-//! Does not measure: rewriting what is there (`size` and `refresh` do), or other disks: where a sync
-//! takes longer, groups grow and the rates fall together.
+//! Does not measure: rewriting what is there (`size` and `refresh` do), or other disks: where a
+//! sync takes longer, groups grow and the rates fall together.
 
 use std::time::{Duration, Instant};
 
