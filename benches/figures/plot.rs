@@ -25,12 +25,16 @@ impl Curve {
         }
     }
 
-    /// The power of the record count that the cost grows by, from its first point to its last.
+    /// The power of the record count that the cost grows by: the slope of the straight line that
+    /// is nearest to all points, in decades.
     pub fn power(&self) -> f64 {
-        match (self.points.first(), self.points.last()) {
-            (Some(first), Some(last)) => self.growth().ln() / (last.0 / first.0).ln(),
-            _ => f64::NAN,
-        }
+        let points = || self.points.iter().map(|(x, y)| (x.ln(), y.ln()));
+        let count = self.points.len() as f64;
+        let (x, y) = points().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
+        let (x, y) = (x / count, y / count);
+        let along: f64 = points().map(|point| (point.0 - x) * (point.1 - y)).sum();
+        let across: f64 = points().map(|point| (point.0 - x).powi(2)).sum();
+        along / across
     }
 
     fn is_steep(&self) -> bool {
@@ -45,7 +49,7 @@ const MARGIN: (f64, f64, f64, f64) = (62.0, 52.0, 24.0, 40.0);
 const STYLE: &str = "text{font:12px system-ui,sans-serif;fill:#333}.title{font-size:14px;\
      font-weight:600;fill:#111}.unit,.tick{fill:#666;font-size:11px}.grid{stroke:#e4e4e4}\
      .axis{stroke:#999}.line{fill:none;stroke:#1f5fa8;stroke-width:2}.dot{fill:#1f5fa8}\
-     .value{font-size:11px;fill:#1f5fa8;text-anchor:middle}";
+     .value{font-size:11px;fill:#1f5fa8}";
 
 /// Draws curves with a title over all of them.
 pub fn svg(title: &str, curves: &[Curve]) -> String {
@@ -175,10 +179,18 @@ impl Panel {
             .map(|(x, y)| format!("{x:.1} {y:.1}"))
             .collect();
         let mut out = format!("<path class=\"line\" d=\"M{}\"/>", path.join("L"));
-        for ((x, y), point) in places.iter().zip(&curve.points) {
+        let last = places.len().saturating_sub(1);
+        for (at, ((x, y), point)) in places.iter().zip(&curve.points).enumerate() {
+            // The outer ones lean inwards, off the axis and the edge.
+            let (anchor, aside) = match at {
+                0 => ("start", 4.0),
+                _ if at == last => ("end", 4.0),
+                _ => ("middle", 0.0),
+            };
             out.push_str(&format!(
                 "<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\"/>\
-                     <text class=\"value\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
+                 <text class=\"value\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
+                x + aside,
                 y - 9.0,
                 number(point.1)
             ));
@@ -197,11 +209,11 @@ fn decades((from, to): (f64, f64)) -> Vec<f64> {
     (first..=last).map(|power| 10_f64.powi(power)).collect()
 }
 
-/// A number on an axis: the large ones in thousands and millions.
+/// A number on an axis: large ones in thousands and millions.
 fn plain(value: f64) -> String {
     match value {
         many if many >= 1e6 => format!("{}M", many / 1e6),
-        many if many >= 1e4 => format!("{}k", many / 1e3),
+        many if many >= 1e3 => format!("{}k", many / 1e3),
         few => format!("{few}"),
     }
 }

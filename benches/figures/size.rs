@@ -3,14 +3,15 @@
 //! Measures: the binary's length and whether it is stripped; resident memory when it has just
 //! started, after an unlock by passphrase (whose derivation took memory and is to give it back),
 //! and after a load of fetches; the blocks that the store's file takes on the disk beside the bytes
-//! of all sealed tokens: as it was filled, and after every token was written anew at random 30
-//! times, as a month of refreshes does.
+//! of all sealed tokens: as it was filled, after every token was written anew at random 30 times,
+//! as a month of refreshes does, and compacted after that, where the binary can.
 //!
 //! Does not measure: the audit trail, which grows with what is asked and not with what is kept, or
 //! the page cache, which the system takes back.
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::answers::Template;
 use crate::dataset::{ACCESS, PASSPHRASE, Replica, Shelf, fetch_body, fill};
@@ -124,10 +125,11 @@ pub fn load(plan: &Plan, copy: &Replica, server: &Server) -> Outcome<f64> {
 }
 
 fn disk(plan: &Plan, data: &mut Shelf) -> Outcome<()> {
-    let mut lines = Vec::new();
+    let (mut lines, mut compacted) = (Vec::new(), Vec::new());
+    let has_command = compact(plan, &["help", "compact"])?;
     for records in &plan.records {
         let copy = data.copy(*records)?;
-        lines.push(line(&copy, "fresh")?);
+        lines.push(line(&copy, "fresh")?.1);
         let times = if *records < MANY {
             REWRITES
         } else {
@@ -135,8 +137,23 @@ fn disk(plan: &Plan, data: &mut Shelf) -> Outcome<()> {
         };
         rewrite(&copy, plan.choose(3, times))?;
         let what = format!("each written anew {} times", plan.choose(3, times));
-        lines.push(line(&copy, &what)?);
-        // Here comes the row "compacted", with the command that compacts a vault.
+        lines.push(line(&copy, &what)?.1);
+        if has_command {
+            let (data, key_file) = (copy.data(), copy.key_file());
+            let words = [
+                "compact",
+                "--data",
+                text(&data)?,
+                "--key-file",
+                text(&key_file)?,
+            ];
+            if !compact(plan, &words)? {
+                return Err("a compaction failed".into());
+            }
+            let (ratio, line) = line(&copy, "compacted")?;
+            lines.push(line);
+            compacted.push((*records, ratio));
+        }
     }
     let head = [
         "records",
@@ -147,20 +164,45 @@ fn disk(plan: &Plan, data: &mut Shelf) -> Outcome<()> {
         "file / sealed bytes",
     ];
     table(&head, &lines);
+    if !has_command {
+        println!("(this binary has no `compact`: nothing is measured after it)");
+    }
+    for (records, ratio) in compacted {
+        let what = format!("file / sealed bytes at {records} records, compacted");
+        target(&what, ratio, Bound::AtMost(1.4));
+    }
     Ok(())
 }
 
-fn line(copy: &Replica, when: &str) -> Outcome<Vec<String>> {
+/// Runs a command of the binary without a server; whether it did what it was to.
+fn compact(plan: &Plan, words: &[&str]) -> Outcome<bool> {
+    let mut command = Command::new(&plan.binary);
+    let done = command
+        .env_clear()
+        .args(words)
+        .stdin(Stdio::null())
+        .output()?;
+    Ok(done.status.success())
+}
+
+fn text(path: &Path) -> Outcome<&str> {
+    path.to_str().ok_or_else(|| "a path that is no text".into())
+}
+
+/// How often the file holds the sealed bytes, and the row that says so.
+fn line(copy: &Replica, when: &str) -> Outcome<(f64, Vec<String>)> {
     let sizes = raw::sizes(copy)?;
     let bytes = machine::disk_bytes(&copy.file())? as f64;
-    Ok(vec![
+    let ratio = bytes / sizes.all as f64;
+    let row = vec![
         number(copy.records as f64),
         when.to_owned(),
         number(bytes / MIB),
         number(bytes / copy.records as f64),
         number(sizes.record as f64),
-        number(bytes / sizes.all as f64),
-    ])
+        number(ratio),
+    ];
+    Ok((ratio, row))
 }
 
 /// Writes every token anew, in another order each time.
