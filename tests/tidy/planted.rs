@@ -223,6 +223,10 @@ fn a_module_that_says_nothing_is_named() {
         assert_eq!(check(&[Source::new("src/main.rs", &text)]), []);
         assert_eq!(check(&[Source::new("tests/it.rs", &text)]), []);
     }
+    let found = check(&[Source::new("benches/parts.rs", OPENING)]);
+    assert_named(&found, "module comment", "benches/parts.rs", 1);
+    let text = OPENING.replace("It never", "It does not measure");
+    assert_eq!(check(&[Source::new("benches/parts.rs", &text)]), []);
 }
 
 fn function_of(lines: usize) -> String {

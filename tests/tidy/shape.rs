@@ -20,6 +20,8 @@ const TABLE_ROWS: &[&str] = &["//! |", "/// |"];
 
 /// What the comment at the top of every module of `src` says.
 pub const MODULE_PHRASES: &[&str] = &["It promises", "It never"];
+/// What the comment at the top of every bench says: what it measures, or that it measures nothing.
+pub const BENCH_PHRASE: &str = "easure";
 /// It calls `cli::run` and has nothing to promise.
 const PHRASES_EXEMPT: &[&str] = &["src/main.rs"];
 
@@ -43,6 +45,9 @@ pub fn check_module_comment(sources: &[Source]) -> Vec<Violation> {
         if opening.is_empty() {
             fault("a file opens with `//!` and says what it is for".to_owned());
             continue;
+        }
+        if source.path.starts_with("benches/") && !opening.contains(BENCH_PHRASE) {
+            fault("a bench says what it measures, and what not".to_owned());
         }
         let exempt = PHRASES_EXEMPT.contains(&source.path.as_str());
         let is_tests = source.path.ends_with("/tests.rs");

@@ -1,0 +1,279 @@
+//! `POST /v1/token` for a token that is valid, over HTTP, beside a bare hyper.
+//!
+//! Measures: the real binary on a data directory, unlocked, every safety switch as it comes
+//! (policy, the audit entry written before the answer, sealed records), random users, kept
+//! connections; beside it a hyper with the same settings that answers as many bytes of body and
+//! does nothing else. Server and load generator on a core each, then sharing both, then under TLS.
+//! The record counts stand side by side, so that what grows with them shows. A server that did not
+//! get all of its core was kept from it by others on the machine, or by a client that had nothing
+//! to send: then its processor time a request tells more than its rate.
+//!
+//! Does not measure: connecting and handshakes, refreshes, answers of other lengths, or the disk:
+//! entries are synced within 50 ms of an answer, and the pages of the file are in memory.
+
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+
+use crate::answers::{DIGITS, Template};
+use crate::dataset::{ACCESS, Replica, Shelf, fetch_body};
+use crate::load::{Expect, Load, Users};
+use crate::plan::Plan;
+use crate::process::Server;
+use crate::report::{Bound, table, target};
+use crate::rounds::{Rounds, number};
+use crate::tls::Identity;
+use crate::{Outcome, client, machine};
+
+/// A server that is asked.
+struct Subject {
+    name: String,
+    server: Server,
+    template: Template,
+    users: Users,
+    expect: Expect,
+}
+
+/// The figures of a subject at a number of connections.
+#[derive(Default)]
+struct Row {
+    rate: Rounds,
+    p50_us: Rounds,
+    p99_us: Rounds,
+    cpu_us: Rounds,
+    client: Rounds,
+    resident_mib: f64,
+}
+
+/// Runs the section.
+pub fn run(plan: &Plan, data: &mut Shelf) -> Outcome<()> {
+    let copies = plan
+        .records
+        .iter()
+        .map(|records| data.copy(*records))
+        .collect::<Outcome<Vec<_>>>()?;
+    let connections: &[usize] = plan.choose(&[1, 8], &[1, 8, 64, 256]);
+    if machine::has_two_cores()? {
+        println!("server on one core, load generator on another:");
+        let copies: Vec<&Replica> = copies.iter().collect();
+        let rows = compare(plan, &copies, connections, Some(0), None)?;
+        judge(&rows, connections);
+        growth(&rows, plan, connections);
+    } else {
+        println!("one core: server and load generator share it");
+    }
+    println!("\nserver and load generator share all cores:");
+    let first: Vec<&Replica> = copies.iter().take(1).collect();
+    compare(plan, &first, connections, None, None)?;
+    println!("\nunder TLS 1.3, server on one core, load generator on another:");
+    let identity = Identity::make(data.root())?;
+    let connections: &[usize] = plan.choose(&[8], &[8, 64]);
+    let core = machine::has_two_cores()?.then_some(0);
+    let rows = compare(plan, &first, connections, core, Some(&identity))?;
+    judge(&rows, connections);
+    Ok(())
+}
+
+/// Measures a bare hyper and the product on each copy, in turns. The hyper's rows come first.
+fn compare(
+    plan: &Plan,
+    copies: &[&Replica],
+    connections: &[usize],
+    core: Option<usize>,
+    identity: Option<&Identity>,
+) -> Outcome<Vec<Vec<Row>>> {
+    let mut subjects = Vec::new();
+    for copy in copies {
+        subjects.push(vault(plan, copy, core, identity)?);
+    }
+    let body_bytes = answer_bytes(&subjects[0], identity.map(|identity| &identity.client))?;
+    let like = &subjects[0];
+    let server = hello(body_bytes, core, identity)?;
+    let bare = Subject {
+        name: "bare hyper".into(),
+        server,
+        template: like.template.clone(),
+        users: Users::Any(0..copies[0].records),
+        expect: Expect::Same,
+    };
+    subjects.insert(0, bare);
+    let mut rows: Vec<Vec<Row>> = Vec::new();
+    rows.resize_with(subjects.len(), || {
+        connections.iter().map(|_| Row::default()).collect()
+    });
+    let client_core = core.map(|core| core + 1);
+    machine::on_core(client_core, || {
+        for _ in 0..plan.rounds {
+            for (at, count) in connections.iter().enumerate() {
+                for (subject, rows) in subjects.iter_mut().zip(&mut rows) {
+                    let tls = identity.map(|identity| &identity.client);
+                    measure(subject, *count, tls, plan, &mut rows[at])?;
+                }
+            }
+        }
+        Ok(())
+    })?;
+    show(&subjects, connections, &rows);
+    println!("(answers of {body_bytes} bytes; {DIGITS}-digit users at random)");
+    subjects
+        .into_iter()
+        .skip(1)
+        .try_for_each(|subject| subject.server.end())?;
+    Ok(rows)
+}
+
+fn vault(
+    plan: &Plan,
+    copy: &Replica,
+    core: Option<usize>,
+    identity: Option<&Identity>,
+) -> Outcome<Subject> {
+    let key_file = copy.key_file();
+    let mut more = vec!["--key-file".into(), key_file.to_string_lossy().into_owned()];
+    if let Some(identity) = identity {
+        for (flag, file) in [
+            ("--tls-cert", &identity.certificate),
+            ("--tls-key", &identity.key),
+        ] {
+            more.extend([flag.to_owned(), file.to_string_lossy().into_owned()]);
+        }
+    }
+    let more: Vec<&str> = more.iter().map(String::as_str).collect();
+    let server = Server::vault(&plan.binary, &copy.data(), &more, core)?;
+    let host = server.address.to_string();
+    Ok(Subject {
+        name: format!("strongroom, {} records", number(copy.records as f64)),
+        template: Template::new(
+            "POST",
+            "/v1/token",
+            &host,
+            &copy.about.reader,
+            &fetch_body(),
+        ),
+        server,
+        users: Users::Any(0..copy.records),
+        expect: Expect::SameWith(ACCESS),
+    })
+}
+
+fn hello(bytes: usize, core: Option<usize>, identity: Option<&Identity>) -> Outcome<Server> {
+    let mut words = vec![bytes.to_string()];
+    if let Some(identity) = identity {
+        words.push(identity.certificate.to_string_lossy().into_owned());
+        words.push(identity.key.to_string_lossy().into_owned());
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Server::hello(&words, core)
+}
+
+/// How long the product's answer is.
+fn answer_bytes(subject: &Subject, tls: Option<&Arc<ClientConfig>>) -> Outcome<usize> {
+    let mut template = subject.template.clone();
+    template.aim(1);
+    Ok(client::ask(subject.server.address, tls, &template)?.len())
+}
+
+fn measure(
+    subject: &mut Subject,
+    connections: usize,
+    tls: Option<&Arc<ClientConfig>>,
+    plan: &Plan,
+    row: &mut Row,
+) -> Outcome<()> {
+    let server = &subject.server;
+    let load = Load {
+        address: server.address,
+        tls,
+        connections,
+        template: &subject.template,
+        users: &mut subject.users,
+        expect: subject.expect,
+        time: plan.row,
+    };
+    let measured = load.run(&|| server.cpu())?;
+    row.rate.push(measured.rate());
+    row.p50_us.push(measured.latency_us(0.5));
+    row.p99_us.push(measured.latency_us(0.99));
+    row.cpu_us.push(measured.server_us());
+    row.client.push(measured.client_share());
+    row.resident_mib = server.resident_mib()?;
+    Ok(())
+}
+
+fn show(subjects: &[Subject], connections: &[usize], rows: &[Vec<Row>]) {
+    let mut lines = Vec::new();
+    for (at, count) in connections.iter().enumerate() {
+        let bare = rows[0][at].rate.median();
+        for (subject, rows) in subjects.iter().zip(rows) {
+            let row = &rows[at];
+            lines.push(vec![
+                count.to_string(),
+                subject.name.clone(),
+                row.rate.to_string(),
+                number(row.rate.median() / bare),
+                row.p50_us.to_string(),
+                row.p99_us.to_string(),
+                row.cpu_us.to_string(),
+                number(row.resident_mib),
+                number(row.rate.median() * row.cpu_us.median() / 1e4),
+                number(row.client.median()),
+            ]);
+        }
+    }
+    let head = [
+        "connections",
+        "server",
+        "requests/s",
+        "ratio",
+        "p50 us",
+        "p99 us",
+        "CPU us/request",
+        "RSS MiB",
+        "server's core %",
+        "client's core %",
+    ];
+    table(&head, &lines);
+}
+
+/// Says what the product came to beside the bare hyper, with the targets for 8 to 64 connections.
+fn judge(rows: &[Vec<Row>], connections: &[usize]) {
+    let [bare, product, ..] = rows else { return };
+    for (at, count) in connections.iter().enumerate() {
+        if !(8..=64).contains(count) {
+            continue;
+        }
+        let (bare, product) = (&bare[at], &product[at]);
+        let ratio = |of: fn(&Row) -> &Rounds| of(product).median() / of(bare).median();
+        let what = |figure| format!("{count} connections, {figure} / bare hyper");
+        let (rate, cpu) = (ratio(|row| &row.rate), ratio(|row| &row.cpu_us));
+        target(&what("requests/s"), rate, Bound::AtLeast(0.70));
+        target(&what("CPU per request"), cpu, Bound::AtMost(1.6));
+        let p99 = ratio(|row| &row.p99_us);
+        target(&what("p99"), p99, Bound::AtMost(1.5));
+    }
+}
+
+/// Says how the cost of a fetch grows from the least record count to the most.
+fn growth(rows: &[Vec<Row>], plan: &Plan, connections: &[usize]) {
+    let (Some(least), Some(most)) = (rows.get(1), rows.last().filter(|_| rows.len() > 2)) else {
+        return;
+    };
+    let Some(at) = connections.iter().position(|count| *count == 8) else {
+        return;
+    };
+    let ratio = most[at].cpu_us.median() / least[at].cpu_us.median();
+    let what = format!("CPU per fetch at 8 connections, records {:?}", plan.records);
+    target(&what, ratio, Bound::AtMost(1.3));
+}
+
+/// Processor microseconds of a fetch at 8 connections, and the server's memory after them, in MiB.
+pub fn cost(plan: &Plan, copy: &Replica) -> Outcome<(f64, f64)> {
+    let core = machine::has_two_cores()?.then_some(0);
+    let mut subject = vault(plan, copy, core, None)?;
+    let mut row = Row::default();
+    machine::on_core(core.map(|core| core + 1), || {
+        (0..plan.rounds).try_for_each(|_| measure(&mut subject, 8, None, plan, &mut row))
+    })?;
+    subject.server.end()?;
+    Ok((row.cpu_us.median(), row.resident_mib))
+}
