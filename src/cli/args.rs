@@ -150,7 +150,7 @@ pub enum Command {
     ///
     /// Everything is copied into a new file, compared, and the new file takes the old one's place:
     /// for that time the disk has to have room for both. Who reads does not notice. Writes,
-    /// refreshes among them, wait meanwhile and are done then: about a second for every 20,000
+    /// refreshes among them, wait meanwhile and are done then: about a second for every 15,000
     /// tokens. A power cut or a kill leaves the old file or the new one, each whole. With `--data`
     /// (or STRONGROOM_DATA) it is done to a stopped server's vault, and the options that open it
     /// are for that.
