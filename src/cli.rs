@@ -13,11 +13,13 @@ mod audit;
 mod backup;
 mod check;
 mod client;
+mod compact;
 mod completions;
 mod connect;
 mod descriptors;
 mod dev;
 mod failure;
+mod follow;
 mod harden;
 mod init;
 mod key;
@@ -74,6 +76,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Init(args) => init::run(&args),
         Command::Passphrase(command) => passphrase::run(command),
         Command::Backup(args) => backup::run(&args),
+        Command::Compact(args) => compact::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Salvage(args) => salvage::run(&args),

@@ -129,6 +129,9 @@ pub const COPY_CHUNK_RECORDS_MAX: usize = 1024;
 /// Bytes of one transaction of a copy, within one record: a thousand of the longest would be
 /// 512 MiB.
 pub const COPY_CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Room that a compaction leaves on the disk, in bytes: days of the trail, without which nothing is
+/// handed out.
+pub const COMPACT_ROOM_LEFT_BYTES_MIN: u64 = 16 * 1024 * 1024;
 /// Bytes read at one time where a file is copied as it is.
 pub const COPY_BUFFER_BYTES: usize = 1024 * 1024;
 /// Most that may be written to a store opened aside, in bytes. Opening one that was not closed in

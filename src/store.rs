@@ -26,18 +26,23 @@
 //! * D3 A value is [`crate::seal::Sealed`], but for the header and for index tables, whose values
 //!   are addresses.
 //! * D4 A copy is whole (`copy`); a store that is opened aside is not written to (`overlay`).
+//! * D5 A compaction leaves the old file or the new one, each whole, whenever it is cut short; who
+//!   reads meanwhile reads on (`compact`).
 //!
 //! It never: sees plaintext, or says that something is stored when the disk did not.
 
+mod compact;
 mod copy;
 mod disk;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod faulty;
 mod file;
 mod medium;
+mod name;
 mod overlay;
 pub mod raw;
 mod readers;
+mod seat;
 mod view;
 
 use std::path::Path;
@@ -45,12 +50,14 @@ use std::sync::{Arc, RwLock};
 
 use redb::{Database, Durability, ReadableDatabase, StorageBackend, TableDefinition};
 
+pub use self::compact::clear_partial;
 pub use self::copy::{Progress, copy_file, is_free, publish};
 pub use self::medium::{Body, FileSystem, Medium, file_system, sync_parent_of};
 pub use self::view::{Read, Scan, View, Write};
 
 use self::disk::Disk;
-use self::readers::Readers;
+use self::name::Name;
+use self::seat::{Open, Place, Seat};
 
 use crate::error::{Error, Result};
 use crate::limits;
@@ -150,27 +157,10 @@ const HEADER_KEY: &[u8] = b"header";
 
 /// An open store.
 pub struct Store {
-    place: Place,
-    // Taken for writing only to open the file anew after an I/O error: whoever reads waits then,
-    // for as long as reads that have begun take to end, and the file to be checked.
-    open: RwLock<Option<Open>>,
-    readers: Arc<Readers>,
-}
-
-/// The file as it is open.
-struct Open {
-    database: Database,
-    /// Why the disk refuses writes, where it does: this is for reading alone then.
-    refuses: Option<String>,
-}
-
-enum Place {
-    Memory,
-    /// The file stays open, and locked, for as long as the store is.
-    Disk {
-        file: Arc<dyn StorageBackend>,
-        cache_bytes: usize,
-    },
+    // Taken for writing to open the file anew after an I/O error: whoever reads waits then, for as
+    // long as reads that have begun take to end, and the file to be checked. And for the moment in
+    // which another file takes its place.
+    seat: RwLock<Seat>,
 }
 
 impl Store {
@@ -181,7 +171,7 @@ impl Store {
     pub fn create(medium: &dyn Medium, path: &Path, header: &[u8]) -> Result<Self> {
         let file = medium.store_file(path, true)?;
         let begin = || {
-            let store = Self::on(file, medium.cache_bytes())?;
+            let store = Self::on(file, Name::of(medium, path), medium.cache_bytes())?;
             store.lay_out(header)?;
             sync_parent_of(medium, path)?;
             Ok(store)
@@ -217,22 +207,41 @@ impl Store {
     /// [`Error::NotFound`] where there is none, [`Error::Settings`] where it is not ours alone,
     /// [`Error::InUse`] where another process has it, [`Error::Damaged`] where it is damaged.
     pub fn open(medium: &dyn Medium, path: &Path) -> Result<Self> {
-        Self::on(medium.store_file(path, false)?, medium.cache_bytes())
+        let looked_at = medium.open(path, false);
+        let file = medium.store_file(path, false)?;
+        let store = Self::on(file, Name::of(medium, path), medium.cache_bytes())?;
+        // Whoever had it may have put a compacted one in its place while we came: then what we
+        // have is nobody's any more.
+        match looked_at.and_then(|file| file.is_named()) {
+            Ok(true) => Ok(store),
+            Ok(false) => Err(Error::InUse),
+            Err(error) => Err(Error::Storage(format!(
+                "cannot look at {}: {error}",
+                path.display()
+            ))),
+        }
     }
 
-    fn on(file: Arc<dyn StorageBackend>, cache_bytes: usize) -> Result<Self> {
-        let open = open(Arc::clone(&file), cache_bytes)?;
+    fn on(file: Arc<dyn StorageBackend>, name: Arc<Name>, cache_bytes: usize) -> Result<Self> {
+        let open = open(Arc::clone(&file), Arc::clone(&name), cache_bytes)?;
         if let Some(why) = &open.refuses {
             tracing::warn!(
                 why,
                 "the disk refuses writes; the vault is open for reading alone"
             );
         }
-        Ok(Self {
-            place: Place::Disk { file, cache_bytes },
-            open: RwLock::new(Some(open)),
-            readers: Arc::default(),
-        })
+        let place = Place::Disk {
+            file,
+            name,
+            cache_bytes,
+        };
+        Ok(Self::seated(place, open))
+    }
+
+    fn seated(place: Place, open: Open) -> Self {
+        Self {
+            seat: RwLock::new(Seat::new(place, open)),
+        }
     }
 
     /// Opens an existing file and checks it whole, without changing it: what is written to this
@@ -256,11 +265,7 @@ impl Store {
             database,
             refuses: None,
         };
-        Ok(Self {
-            place: Place::Memory,
-            open: RwLock::new(Some(open)),
-            readers: Arc::default(),
-        })
+        Ok(Self::seated(Place::Memory, open))
     }
 
     /// Opens the file anew: after an I/O error only that tells what was committed.
@@ -269,16 +274,22 @@ impl Store {
     /// As [`Store::open`], and [`Error::Storage`] where the disk refuses writes, which are refused
     /// then; what can be read is. This may be called again.
     pub fn reopen(&self) -> Result<()> {
-        let mut slot = self.open.write().expect("no holder panics");
-        let Place::Disk { file, cache_bytes } = &self.place else {
+        let mut seat = self.seat.write().expect("no holder panics");
+        let Place::Disk {
+            file,
+            name,
+            cache_bytes,
+        } = &seat.place
+        else {
             let what = "a store in memory cannot be opened again";
             return Err(Error::Storage(what.into()));
         };
-        self.readers.drained();
+        let (file, name, cache_bytes) = (Arc::clone(file), Arc::clone(name), *cache_bytes);
+        seat.readers.drained();
         // Closed first: its writes must not come behind those of the next. Its error is the one we
         // come from.
-        drop(slot.take());
-        let open = slot.insert(open(Arc::clone(file), *cache_bytes)?);
+        drop(seat.open.take());
+        let open = seat.open.insert(open(file, name, cache_bytes)?);
         open.refuses
             .as_deref()
             .map_or(Ok(()), |why| Err(refused(why)))
@@ -286,13 +297,14 @@ impl Store {
 
     /// True where the disk refuses writes and what is there is read. [`Store::reopen`] tries anew.
     pub fn is_for_reading_alone(&self) -> bool {
-        let open = self.open.read().expect("no holder panics");
-        open.as_ref().is_some_and(|open| open.refuses.is_some())
+        let seat = self.seat.read().expect("no holder panics");
+        let open = seat.open.as_ref();
+        open.is_some_and(|open| open.refuses.is_some())
     }
 
     /// Lets nobody read or write until it is opened anew; other processes are kept out.
     pub fn shut(&self) {
-        drop(self.open.write().expect("no holder panics").take());
+        drop(self.seat.write().expect("no holder panics").open.take());
     }
 
     /// Closes the file and lets other processes have it.
@@ -300,21 +312,13 @@ impl Store {
     /// # Errors
     /// [`Error::Storage`] where the last bytes could not be written.
     pub fn close(&self) -> Result<()> {
-        let open = self.open.write().expect("no holder panics").take();
-        let closed = match open {
+        let mut seat = self.seat.write().expect("no holder panics");
+        let closed = match seat.open.take() {
             Some(open) => open.database.close().map_err(view::storage),
             None => Ok(()),
         };
-        self.let_go();
+        seat.let_go();
         closed
-    }
-
-    fn let_go(&self) {
-        if let Place::Disk { file, .. } = &self.place
-            && let Err(error) = file.close()
-        {
-            tracing::warn!(%error, "the vault's file stays locked until this process ends");
-        }
     }
 
     /// A view of what is committed now.
@@ -322,10 +326,10 @@ impl Store {
     /// # Errors
     /// [`Error::Storage`] where the store is closed or the disk fails.
     pub fn read(&self) -> Result<Read> {
-        let open = self.open.read().expect("no holder panics");
-        let open = open.as_ref().ok_or_else(closed)?;
+        let seat = self.seat.read().expect("no holder panics");
+        let open = seat.open.as_ref().ok_or_else(closed)?;
         let transaction = open.database.begin_read();
-        let reading = self.readers.enter();
+        let reading = seat.readers.enter();
         transaction
             .map(|transaction| Read::new(transaction, reading))
             .map_err(view::storage)
@@ -336,8 +340,8 @@ impl Store {
     /// # Errors
     /// [`Error::Storage`] where the store is closed, the disk refuses writes or failed before.
     pub fn write(&self) -> Result<Write> {
-        let open = self.open.read().expect("no holder panics");
-        let open = open.as_ref().ok_or_else(closed)?;
+        let seat = self.seat.read().expect("no holder panics");
+        let open = seat.open.as_ref().ok_or_else(closed)?;
         if let Some(why) = &open.refuses {
             return Err(refused(why));
         }
@@ -370,10 +374,10 @@ impl Drop for Store {
     fn drop(&mut self) {
         // In this order: what redb writes at its end must not come behind the next process's
         // first. And whoever still reads must not keep that one out.
-        if let Ok(mut open) = self.open.write() {
-            drop(open.take());
+        if let Ok(mut seat) = self.seat.write() {
+            drop(seat.open.take());
+            seat.let_go();
         }
-        self.let_go();
     }
 }
 
@@ -384,8 +388,8 @@ fn builder(cache_bytes: usize) -> redb::Builder {
     builder
 }
 
-fn open(file: Arc<dyn StorageBackend>, cache_bytes: usize) -> Result<Open> {
-    let disk = Disk::new(file);
+fn open(file: Arc<dyn StorageBackend>, name: Arc<Name>, cache_bytes: usize) -> Result<Open> {
+    let disk = Disk::new(file, name);
     let database = builder(cache_bytes)
         .create_with_backend(disk.clone())
         .map_err(opening)?;

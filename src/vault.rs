@@ -5,8 +5,8 @@
 //! they are durable ([`Receipt`]).
 //!
 //! It promises, beside what its rooms promise (V1 to V9 in `ledger`, `writer`, `access`, `renew`;
-//! V13 in `links`, V14 in `rotation`, V15 in `anchor`, V16 in `backup`, V17 in `restore`; A1 to A3
-//! in `audit`):
+//! V13 in `links`, V14 in `rotation`, V15 in `anchor`, V16 in `backup`, V17 in `restore`, V18 in
+//! `compact`; A1 to A3 in `audit`):
 //! * V10 A locked vault holds no key, and answers "locked" to everything but unlocking.
 //! * V11 Unlock tries go one at a time, each wrong one makes the next of its source wait longer,
 //!   and none locks the owner out for ever (`line`).
@@ -21,6 +21,7 @@ mod apps;
 mod audit;
 mod backup;
 mod check;
+mod compact;
 mod create;
 mod due;
 #[cfg(any(test, fuzzing))]
@@ -59,6 +60,7 @@ pub use self::apps::{AppRemoval, AppSecrets, SecretChange, ShownApp};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
 pub use self::backup::{Backup, BackupState};
 pub use self::check::{Problem, Report};
+pub use self::compact::{Compaction, CompactionState};
 pub use self::create::NewVault;
 pub use self::due::{Due, Lane, Pick, Place};
 pub use self::host::Pause;
@@ -150,6 +152,7 @@ struct Inner {
     refresh_paused: AtomicBool,
     pause: Mutex<Option<Pause>>,
     backups: Desk,
+    compactions: Arc<compact::Desk>,
     rotator: Rotator,
     /// Taken for the length of a verification of the trail.
     verifying: Mutex<()>,
@@ -176,6 +179,7 @@ impl Vault {
             refresh_paused: AtomicBool::new(false),
             pause: Mutex::default(),
             backups: Desk::default(),
+            compactions: Arc::default(),
             rotator: Rotator::default(),
             verifying: Mutex::default(),
             locked_because: Mutex::default(),

@@ -14,6 +14,7 @@ use super::app::AppCommand;
 use super::audit::AuditArgs;
 use super::backup::BackupArgs;
 use super::check::CheckArgs;
+use super::compact::CompactArgs;
 use super::completions::CompletionsArgs;
 use super::connect::ConnectArgs;
 use super::failure::EXIT_CODES;
@@ -145,6 +146,15 @@ pub enum Command {
     /// `--data` (or STRONGROOM_DATA) a stopped server's vault is backed up without it, and the
     /// options that open it are for that.
     Backup(BackupArgs),
+    /// Make the vault's file as small as what it holds, while the server serves.
+    ///
+    /// Everything is copied into a new file, compared, and the new file takes the old one's place:
+    /// for that time the disk has to have room for both. Who reads does not notice. Writes,
+    /// refreshes among them, wait meanwhile and are done then: about a second for every 15,000
+    /// tokens. A power cut or a kill leaves the old file or the new one, each whole. With `--data`
+    /// (or STRONGROOM_DATA) it is done to a stopped server's vault, and the options that open it
+    /// are for that.
+    Compact(CompactArgs),
     /// Make a vault of a backup, in a new directory.
     ///
     /// Opens every record of it first. The vault starts with refreshing paused, because the other

@@ -9,12 +9,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::failure::{Exit, Failure};
+use super::failure::Failure;
+use super::follow::Followed;
 use super::opener::Opener;
 use super::progress::Watch;
 use super::secrets::Input;
 use super::{output, wait};
-use crate::limits;
 use crate::model::access::Caller;
 
 /// Arguments of `backup`.
@@ -76,42 +76,13 @@ async fn by_the_server(args: &BackupArgs) -> Result<(), Failure> {
     let client = Client::with_key(&args.opener.which.remote())?;
     let body = json!({"directory": args.directory.to_string_lossy()});
     let begun = client.post(&["v1", "backup"], &body).await?;
-    let mut watch = Watch::new("backup", args.json);
-    let ended = async {
-        loop {
-            let status = client.get(&["v1", "status"], &[]).await?;
-            let backup = &status["backup"];
-            if backup["file"] != begun["file"] || backup["started_at"] != begun["started_at"] {
-                return Err(Failure::new(
-                    Exit::Failed,
-                    "the server no longer knows of this backup: it was started anew, or makes \
-                     another one",
-                    "look into the directory: a file under the name of a backup is a whole one",
-                ));
-            }
-            if backup["state"] != json!("running") {
-                return Ok(backup.clone());
-            }
-            watch.set(number(&backup["done"]), number(&backup["total"]));
-            tokio::time::sleep(limits::CLIENT_BACKUP_POLL_EVERY).await;
-        }
+    let followed = Followed {
+        what: "backup",
+        same: &["file", "started_at"],
+        lost: "look into the directory: a file under the name of a backup is a whole one",
     };
-    let ended = tokio::time::timeout(limits::CLIENT_BACKUP_WAIT_MAX, ended).await;
-    let ended = ended.map_err(|_| {
-        let what = "the backup is still being written";
-        Failure::new(Exit::Unavailable, what, "`strongroom status --json` tells")
-    })??;
-    drop(watch);
-    if ended["state"] == json!("done") {
-        return tell(&ended, args.json);
-    }
-    let text = |field: &str| ended["error"][field].as_str().unwrap_or_default();
-    let failure = Failure::new(Exit::of_code(text("code")), text("message"), text("hint"));
-    Err(failure.with_code(text("code")))
-}
-
-fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or(0)
+    let ended = followed.to_its_end(&client, &begun, args.json).await?;
+    tell(&ended, args.json)
 }
 
 fn tell(made: &Value, json: bool) -> Result<(), Failure> {

@@ -36,6 +36,7 @@ async fn dispatch_others(app: &App, route: Route, call: Call) -> Result<Answer> 
         Route::Unlock => system::unlock(app, &call).await,
         Route::Lock => system::lock(app, &call).await,
         Route::Backup => system::backup(app, &call).await,
+        Route::Compact => system::compact(app, &call),
         Route::AddSlot => slots::add(app, &call).await,
         Route::RemoveSlot => slots::remove(app, &call).await,
         Route::Passphrase => slots::change(app, &call).await,

@@ -32,6 +32,8 @@ pub enum Route {
     Lock,
     /// Write a backup.
     Backup,
+    /// Compact the vault's file.
+    Compact,
     /// Make a key slot.
     AddSlot,
     /// Delete a key slot.
@@ -142,7 +144,7 @@ const fn upload(method: Method, path: &'static str, entrance: Entrance, route: R
 }
 
 /// The table.
-pub static TABLE: [Row; 41] = {
+pub static TABLE: [Row; 42] = {
     use Entrance::{Key, Open, Page};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
@@ -156,6 +158,7 @@ pub static TABLE: [Row; 41] = {
         row(POST, "/v1/unlock", Open, Route::Unlock),
         row(POST, "/v1/lock", Key, Route::Lock),
         row(POST, "/v1/backup", Key, Route::Backup),
+        row(POST, "/v1/compact", Key, Route::Compact),
         upload(POST, "/v1/slots", Key, Route::AddSlot),
         upload(DELETE, "/v1/slots/{}", Key, Route::RemoveSlot),
         upload(PUT, "/v1/passphrase", Key, Route::Passphrase),

@@ -41,7 +41,7 @@ pub enum Action {
     Audit,
     /// Lock the vault, change its key slots (with what opens it), rotate its keys.
     Lock,
-    /// Write a backup on the server's machine. What is written is sealed.
+    /// Write a backup on the server's machine, sealed as it is; compact the vault's file.
     Backup,
 }
 

@@ -12,6 +12,7 @@ use std::path::Path;
 use redb::{ReadableTableMetadata, TableError};
 
 use super::medium::{Medium, sync_parent_of, take_away};
+use super::name::Name;
 use super::view::storage;
 use super::{Definition, HEADER, Index, Read, Records, Scan, Store, View, file};
 use crate::error::{Error, Result};
@@ -50,7 +51,7 @@ impl Read {
         progress: &mut Progress<'_>,
     ) -> Result<u64> {
         let file = medium.store_file(path, true)?;
-        let copied = Store::on(file, medium.cache_bytes())
+        let copied = Store::on(file, Name::of(medium, path), medium.cache_bytes())
             .and_then(|target| {
                 let entries = self.fill(&target, progress)?;
                 target.close()?;
@@ -103,7 +104,7 @@ impl Read {
 }
 
 /// Every table, the header's first.
-fn tables() -> impl Iterator<Item = Definition> {
+pub(super) fn tables() -> impl Iterator<Item = Definition> {
     let records = Records::COUNTED.into_iter().chain([Records::Meta]);
     std::iter::once(HEADER)
         .chain(records.map(Records::definition))
@@ -170,7 +171,7 @@ pub fn publish(medium: &dyn Medium, from: &Path, to: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::seal::Sealed;
     use crate::store::FileSystem;
@@ -179,7 +180,7 @@ mod tests {
     const HEADER_BYTES: &[u8] = b"a header";
 
     /// A record of `length` bytes that has the shape of one.
-    fn record(version: u64, length: u32) -> Sealed {
+    pub(in crate::store) fn record(version: u64, length: u32) -> Sealed {
         let mut bytes = vec![1, 0, 0, 0, 0];
         bytes.extend_from_slice(&version.to_le_bytes());
         bytes.push(1);
@@ -206,7 +207,7 @@ mod tests {
         store
     }
 
-    fn all(view: &Read) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub(in crate::store) fn all(view: &Read) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut found = Vec::new();
         for table in tables() {
             let mut keep = |key: &[u8], value: &[u8]| {

@@ -5,9 +5,9 @@
 //! left), so a full or read-only disk would close the vault to those who only read. What it has
 //! written by then is no more than a crash in mid-opening leaves; the rest goes to the layer.
 //!
-//! It promises: what is read through a layer is the file's own bytes and what redb put over them
-//! while it opened; a layer is begun while the file is opened and at no other time, is bounded, and
-//! never reaches the file.
+//! It promises: what is synced is durable under the file's name (`name`); what is read through a
+//! layer is the file's own bytes and what redb put over them while it opened; a layer is begun
+//! while the file is opened and at no other time, is bounded, and never reaches the file.
 //! It never: answers for a commit. Who has a layer is read from and not written to.
 
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ use std::sync::{Arc, RwLock};
 
 use redb::{BackendError, StorageBackend};
 
+use super::name::Name;
 use crate::limits;
 
 /// The grain of a layer, in bytes: redb's page.
@@ -30,6 +31,7 @@ pub(super) struct Disk(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     file: Arc<dyn StorageBackend>,
+    name: Arc<Name>,
     is_opening: AtomicBool,
     /// Set once there is a layer, so that those who read a healthy file take no lock.
     is_layered: AtomicBool,
@@ -39,9 +41,10 @@ struct Inner {
 impl Disk {
     /// A file that is about to be opened. The locks that redb takes on it outlast this opening:
     /// no other process slips in while the file is opened anew.
-    pub(super) fn new(file: Arc<dyn StorageBackend>) -> Self {
+    pub(super) fn new(file: Arc<dyn StorageBackend>, name: Arc<Name>) -> Self {
         Self(Arc::new(Inner {
             file,
+            name,
             is_opening: AtomicBool::new(true),
             is_layered: AtomicBool::new(false),
             layer: RwLock::new(None),
@@ -110,7 +113,11 @@ impl StorageBackend for Disk {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.change(StorageBackend::sync_data, |_, _| Ok(()))
+        let on_file = |file: &dyn StorageBackend| {
+            self.0.name.settle()?;
+            file.sync_data()
+        };
+        self.change(on_file, |_, _| Ok(()))
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

@@ -137,6 +137,8 @@ struct Disk {
     failures: u32,
     /// Says that it synced, and does not: a fault of the harness's own, to be caught by it.
     lies: Lies,
+    /// The syncs of directories fail.
+    no_directories: bool,
 }
 
 /// Which syncs are said to have been done and were not.
@@ -224,6 +226,12 @@ impl Faulty {
         self.disk().failures
     }
 
+    /// Lets the syncs of directories fail, and nothing else, or no more.
+    #[cfg(test)]
+    pub(crate) fn fail_directories(&self, fail: bool) {
+        self.disk().no_directories = fail;
+    }
+
     /// Says from here on that it synced, and does not.
     pub(crate) fn lie(&self, lies: Lies) {
         self.disk().lies = lies;
@@ -302,6 +310,9 @@ impl Faulty {
     /// Makes the names of a directory durable.
     pub(crate) fn sync_directory(&self, directory: &str) -> io::Result<()> {
         self.act(Kind::Sync, |disk| {
+            if disk.no_directories {
+                return Err(rustix::io::Errno::IO.into());
+            }
             if !matches!(disk.lies, Lies::Directory(name) if name == directory) {
                 disk.did(Op::SyncDirectory(directory.to_owned()));
             }

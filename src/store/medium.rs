@@ -21,6 +21,9 @@ use super::{file, opening};
 use crate::error::{Error, Result};
 use crate::limits;
 
+/// The unit in which the system tells what a file takes, in bytes.
+const BLOCK_BYTES: u64 = 512;
+
 /// What files lie on.
 pub trait Medium: Debug + Send + Sync {
     /// Makes an empty file for us alone, whose name must be free.
@@ -39,6 +42,8 @@ pub trait Medium: Debug + Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Gives a file another name in its directory, which nothing may have.
     fn rename_to_free(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file another's name in its directory, in one step; that one has none then.
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes a directory for us alone.
     fn make_directory(&self, path: &Path) -> io::Result<()>;
     /// Refuses what is no directory, or not ours alone.
@@ -53,6 +58,14 @@ pub trait Medium: Debug + Send + Sync {
     fn remove_whole_directory(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+    /// How many names a file has.
+    fn names_of(&self, path: &Path) -> io::Result<u64>;
+    /// What a file takes of the disk, in bytes: holes in it take nothing.
+    fn taken(&self, path: &Path) -> io::Result<u64>;
+    /// What is free for us on the disk of a directory, in bytes, where that can be told.
+    fn room(&self, directory: &Path) -> Option<u64>;
+    /// The same medium, to be held.
+    fn held(&self) -> Arc<dyn Medium>;
     /// Memory that a store may take to hold what it read, in bytes.
     fn cache_bytes(&self) -> usize {
         limits::STORE_CACHE_BYTES
@@ -104,6 +117,14 @@ pub fn sync_parent_of(medium: &dyn Medium, path: &Path) -> Result<()> {
             path.display()
         ))
     })
+}
+
+/// The path of a directory; that of the process where there is no word of it.
+fn here(directory: &Path) -> &Path {
+    match directory.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => directory,
+    }
 }
 
 /// Takes away a file that we made.
@@ -170,6 +191,10 @@ impl Medium for FileSystem {
         file::rename_to_free(from, to)
     }
 
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
     fn make_directory(&self, path: &Path) -> io::Result<()> {
         DirBuilder::new().mode(0o700).create(path)
     }
@@ -200,8 +225,25 @@ impl Medium for FileSystem {
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        let here = path.as_os_str().is_empty();
-        File::open(if here { Path::new(".") } else { path })?.sync_all()
+        File::open(here(path))?.sync_all()
+    }
+
+    fn names_of(&self, path: &Path) -> io::Result<u64> {
+        path.symlink_metadata().map(|about| about.nlink())
+    }
+
+    fn taken(&self, path: &Path) -> io::Result<u64> {
+        path.symlink_metadata()
+            .map(|about| about.blocks() * BLOCK_BYTES)
+    }
+
+    fn room(&self, directory: &Path) -> Option<u64> {
+        let about = rustix::fs::statvfs(here(directory)).ok()?;
+        about.f_bavail.checked_mul(about.f_frsize)
+    }
+
+    fn held(&self) -> Arc<dyn Medium> {
+        file_system()
     }
 }
 

@@ -18,17 +18,18 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock, Weak};
 
-use self::known::KnownKeys;
+pub(super) use self::known::hash_key_secret;
+use self::known::{KnownKeys, known_key};
 use self::strangers::Strangers;
 use super::anchor::{Anchor, AnchorStatus};
 use super::audit::{Audit, Entry};
 use super::receipt::Receipt;
-use super::writer::{Tx, Writer};
+use super::writer::{Quiet, Tx, Writer};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::model::access::{AccessKey, Action, Caller, Decision, Target, Who, decide};
 use crate::model::{LinkId, Scopes, TokenId};
-use crate::seal::{Keyring, Purpose};
+use crate::seal::Keyring;
 use crate::secret::Secret;
 use crate::store::Store;
 
@@ -192,7 +193,8 @@ impl Gate {
     ) -> Result<Caller> {
         let open = self.opened_to(None)?;
         let now = self.clock.now();
-        let known = bearer.and_then(|bearer| known_key(&open, bearer.expose(), now));
+        let (keys, known) = (&open.keys, &open.access_keys);
+        let known = bearer.and_then(|bearer| known_key(keys, known, bearer.expose(), now));
         match known {
             Some(key) => Ok(Caller {
                 who: Who::Key(key),
@@ -414,6 +416,25 @@ impl Permit {
         })
     }
 
+    /// Has the writer do `work` between two commits. What it says of itself is put on record by the
+    /// function it is given.
+    ///
+    /// # Errors
+    /// [`Error::Busy`].
+    pub(super) fn between_writes(
+        &self,
+        work: impl FnOnce(Result<Quiet<'_>>, &dyn Fn(String) -> Result<()>) + Send + 'static,
+    ) -> Result<()> {
+        let (audit, entry) = (Arc::clone(&self.open.audit), self.entry.clone());
+        self.open.writer.submit_between(Box::new(move |quiet| {
+            let entry = |outcome| Entry {
+                outcome,
+                ..entry.clone()
+            };
+            work(quiet, &|outcome| audit.append(entry(outcome)));
+        }))
+    }
+
     /// The trail, for those who may read it.
     pub(super) fn audit(&self) -> &Audit {
         &self.open.audit
@@ -423,22 +444,4 @@ impl Permit {
     pub(super) fn access_keys(&self) -> &KnownKeys {
         &self.open.access_keys
     }
-}
-
-/// How an access key's secret is kept: a keyed hash. The secret has 256 bits, so nothing slower
-/// would make guessing harder (T17).
-pub(super) fn hash_key_secret(keys: &Keyring, id: &str, secret: &str) -> [u8; 32] {
-    keys.hash(Purpose::AccessKeys, &[id.as_bytes(), secret.as_bytes()])
-}
-
-/// `sr_<id>_<secret>`: found by id, compared in constant time.
-fn known_key(open: &Open, bearer: &str, now: Timestamp) -> Option<Arc<AccessKey>> {
-    let (id, secret) = bearer.strip_prefix("sr_")?.split_once('_')?;
-    let kept = open.access_keys.usable(id);
-    // An unknown id is compared too, with a hash that nothing has, so that it takes as long.
-    let hash = hash_key_secret(&open.keys, id, secret);
-    let expected = kept.as_ref().map_or([0; 32], |kept| kept.hash);
-    let equal = Secret::new(expected).equals(&hash);
-    kept.filter(|kept| equal && kept.key.expires_at.is_none_or(|end| end > now))
-        .map(|kept| Arc::clone(&kept.key))
 }

@@ -115,7 +115,8 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::Denied`]; [`Error::Invalid`] where the directory is not one to write to;
-    /// [`Error::Conflict`] where a backup is running, or one of this epoch is there already;
+    /// [`Error::Conflict`] where a backup or a compaction is running, or one of this epoch is there
+    /// already;
     /// [`Error::Storage`] where the disk refuses; [`Error::Damaged`] where the vault does not add
     /// up.
     pub fn backup(
@@ -176,6 +177,23 @@ impl Vault {
         Ok(self.latest().filter(|_| may))
     }
 
+    pub(super) fn is_backing_up(&self) -> bool {
+        let latest = self.latest();
+        latest.is_some_and(|latest| latest.state == BackupState::Running)
+    }
+
+    /// Takes the turn, unless a backup or a compaction is running.
+    fn begin_backup(&self, backup: Backup) -> Result<()> {
+        self.0.backups.begin(backup)?;
+        // A compaction that begins from here on sees it.
+        if !self.0.compactions.is_running() {
+            return Ok(());
+        }
+        let error = Error::Conflict("a compaction is running; ask again when it has ended".into());
+        self.0.backups.change(|latest| latest.end(Err(&error)));
+        Err(error)
+    }
+
     fn latest(&self) -> Option<Backup> {
         let latest = self.0.backups.latest.lock().expect("no holder panics");
         latest.clone()
@@ -204,7 +222,7 @@ impl Vault {
                 started_at: self.clock().now(),
                 error: None,
             };
-            self.0.backups.begin(backup)?;
+            self.begin_backup(backup)?;
             Ok((view, ledger, header, place))
         };
         let (view, ledger, header, place) = match plan() {

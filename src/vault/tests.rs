@@ -6,7 +6,7 @@
 //! contents   what a vault holds, read from its records, in the model's words
 //! image      one thing a power cut left: opened, unlocked, added up, compared
 //! cut        power cuts at every operation of a log, and judges of what they leave
-//! upkeep     power cuts while a vault is made, backed up, restored
+//! upkeep     power cuts while a vault is made, backed up, compacted, restored
 //! ```
 //! The long forms: `STRONGROOM_RUNS=1000000 cargo test --release --lib c2_`,
 //! `STRONGROOM_RUNS=100 cargo test --release --lib upkeep` (images of each moment) and

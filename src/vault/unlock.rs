@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::model::access::{Action, Caller, Target};
 use crate::seal::{Header, Keyring, Unlocker};
-use crate::store::{Medium, Store, file_system};
+use crate::store::{Medium, Store, clear_partial, file_system};
 
 /// The store's file in the data directory.
 pub(super) const FILE: &str = "vault.redb";
@@ -49,7 +49,12 @@ impl Vault {
         if medium.has(&trail) {
             medium.check_directory(&trail)?;
         }
-        let store = Store::open(&**medium, &directory.join(FILE))?;
+        let file = directory.join(FILE);
+        let store = Store::open(&**medium, &file)?;
+        if let Err(error) = clear_partial(&**medium, &file) {
+            // In nobody's way: it is not the vault, whatever is in it.
+            tracing::warn!(%error, "what a compaction left is still there");
+        }
         Header::parse(&store.header()?)?;
         let trail = Directory::on(medium, &trail);
         Ok(Self::assemble(store, Some(trail), settings, clock))

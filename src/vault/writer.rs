@@ -12,16 +12,18 @@
 //! ledger's; V3 nobody is told "done" before the commit; after a commit whose outcome is unknown
 //! nothing is written before the file was read again. An operation that panics fails alone; a panic
 //! in the store itself ends the process, since nothing can be said of the file before it is opened
-//! anew, and what was acknowledged is in it.
+//! anew, and what was acknowledged is in it. What needs the file to stand still is done between two
+//! commits (`quiet`).
 //! It never: waits for a network, or grows its queue.
 
 pub(super) mod books;
+mod quiet;
 mod reseal;
 mod trouble;
 mod tx;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -29,6 +31,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+pub(super) use self::quiet::Quiet;
+use self::quiet::{Between, gather};
 pub(super) use self::reseal::{Batch, Ending, count, tables};
 use self::trouble::Trouble;
 pub(super) use self::tx::Tx;
@@ -52,6 +56,7 @@ type TakeUp = Box<dyn Fn(&Keyring, &Read) -> Result<()> + Send>;
 
 enum Message {
     Job(Job),
+    Between(Between),
     Stop,
 }
 
@@ -60,6 +65,8 @@ pub(super) struct Writer {
     queue: SyncSender<Message>,
     thread: Mutex<Option<JoinHandle<()>>>,
     epoch: Arc<AtomicU64>,
+    /// It is to end: what takes long gives up.
+    stopping: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -75,6 +82,7 @@ impl Writer {
         let (ledger, acknowledged) = Ledger::read_with_digest(&keys, &store.read()?)?;
         let (queue, messages) = sync_channel(limits::WRITE_QUEUE_MAX);
         let epoch = Arc::new(AtomicU64::new(ledger.epoch));
+        let stopping = Arc::new(AtomicBool::new(false));
         let suspect = store.is_for_reading_alone();
         let worker = Worker {
             store,
@@ -84,6 +92,7 @@ impl Writer {
             anchor,
             clock,
             epoch: Arc::clone(&epoch),
+            stopping: Arc::clone(&stopping),
             take_up,
             acknowledged,
             tried: None,
@@ -98,6 +107,7 @@ impl Writer {
             queue,
             thread: Mutex::new(Some(thread)),
             epoch,
+            stopping,
         })
     }
 
@@ -132,8 +142,12 @@ impl Writer {
                 (false, answer)
             }
         });
-        match self.queue.try_send(Message::Job(job)) {
-            Ok(()) => Ok(Receipt(receiver)),
+        self.send(Message::Job(job)).map(|()| Receipt(receiver))
+    }
+
+    fn send(&self, message: Message) -> Result<()> {
+        match self.queue.try_send(message) {
+            Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => Err(Error::Busy(Duration::from_secs(1))),
             // It ends with the lock, and by nothing else.
             Err(TrySendError::Disconnected(_)) => Err(Error::Locked),
@@ -149,6 +163,7 @@ impl Writer {
     pub(super) fn stop(&self) {
         let thread = self.thread.lock().expect("no holder panics").take();
         if let Some(thread) = thread {
+            self.stopping.store(true, Ordering::Release);
             // Blocks while the queue is full, which the writer is emptying.
             let _ = self.queue.send(Message::Stop);
             let _ = thread.join();
@@ -170,6 +185,7 @@ struct Worker {
     anchor: Option<Arc<Anchor>>,
     clock: Clock,
     epoch: Arc<AtomicU64>,
+    stopping: Arc<AtomicBool>,
     take_up: TakeUp,
     /// The ledger's hash as it was last acknowledged, and as a commit would have made it that was
     /// tried since: what the file holds is one of the two.
@@ -185,22 +201,15 @@ struct Worker {
 impl Worker {
     fn run(mut self, messages: &Receiver<Message>) {
         let _ends = EndsTheProcess;
-        while let Some(Message::Job(first)) = self.next(messages) {
-            let mut group = vec![first];
-            let mut stop = false;
-            while group.len() < limits::COMMIT_GROUP_MAX {
-                match messages.try_recv() {
-                    Ok(Message::Job(job)) => group.push(job),
-                    Ok(Message::Stop) => {
-                        stop = true;
-                        break;
-                    }
-                    Err(_) => break,
-                }
+        while let Some(first) = self.next(messages) {
+            let (group, then) = gather(first, messages);
+            if !group.is_empty() {
+                self.commit(group);
             }
-            self.commit(group);
-            if stop {
-                break;
+            match then {
+                Some(Message::Between(work)) => self.between(work),
+                Some(Message::Stop) => break,
+                Some(Message::Job(_)) | None => {}
             }
         }
         self.remember_trail();

@@ -2,7 +2,7 @@
 
 use super::support::{KEY, run, run_with};
 
-const COMMANDS: [&str; 41] = [
+const COMMANDS: [&str; 42] = [
     "dev",
     "init",
     "serve",
@@ -30,6 +30,7 @@ const COMMANDS: [&str; 41] = [
     "key remove",
     "audit",
     "backup",
+    "compact",
     "restore",
     "check",
     "passphrase",

@@ -1,4 +1,4 @@
-//! `backup`, `restore`, `check` as a person or a script meets them.
+//! `backup`, `compact`, `restore`, `check` as a person or a script meets them.
 
 use serde_json::{Value, json};
 
@@ -110,6 +110,67 @@ fn a_stopped_vault_is_backed_up_checked_and_restored() {
     with(&["check", &nothing]).ended(5);
     with(&["restore", &nothing, "--data", &nothing]).ended(5);
     with(&["check"]).ended(2);
+}
+
+/// Goal: the command follows a compaction to its end, and ends as it did. Method: a server that
+/// says "running", then "done", "failed", or nothing of it any more; a running server and a key
+/// file.
+#[test]
+fn compact_ends_as_the_servers_compaction_does() {
+    let compaction = |state: &str| {
+        json!({
+            "state": state, "done": 3, "total": 10, "started_at": "2026-01-01T00:00:00Z",
+            "bytes_before": 9000, "bytes_after": null, "writes_waited_ms": null,
+        })
+    };
+    let status = |compaction: Value| (200, json!({"locked": false, "compaction": compaction}));
+    let mut done = compaction("done");
+    done["bytes_after"] = json!(4000);
+    done["writes_waited_ms"] = json!(12);
+    let mut failed = compaction("failed");
+    failed["error"] = json!({"code": "storage", "message": "it is full", "hint": "make room"});
+    let server = Scripted::start(vec![
+        (200, compaction("running")),
+        status(compaction("running")),
+        status(done),
+        (200, compaction("running")),
+        status(failed),
+        (200, compaction("running")),
+        status(json!(null)),
+    ]);
+    let told = server.run(&["compact"]).ended(0);
+    assert_eq!(told.out, "9000 bytes on the disk before, 4000 after.\n");
+    assert!(told.err.starts_with("compaction: 30 %\n"), "{}", told.err);
+    let failed = server.run(&["compact", "--json"]).ended(1);
+    assert_eq!(failed.failure(), ("it is full", "make room"));
+    let lost = server.run(&["compact", "--json"]).ended(1);
+    assert!(lost.failure().0.contains("no longer knows"), "{}", lost.err);
+    let opener = ["compact", "--key-file", "/k"];
+    let wrong = run_with(&opener, &[("STRONGROOM_KEY", KEY)], "").ended(2);
+    assert!(wrong.failure().1.contains("--data"), "{}", wrong.err);
+}
+
+/// Goal: a stopped server's vault is compacted without it. Method: with the recovery code, as text
+/// and as JSON; the vault is whole then; a directory without a vault.
+#[test]
+fn a_stopped_vault_is_compacted() {
+    let made = init();
+    let code = made.file("code", &made.recovery_code);
+    let with =
+        |arguments: &[&str]| run_with(&[arguments, &["--recovery-file", &code]].concat(), &[], "");
+    let done = with(&["compact", "--data", made.data(), "--json"]).ended(0);
+    let told = done.json();
+    assert!(told["bytes_before"].as_u64().unwrap() > 0, "{told}");
+    assert!(told["bytes_after"].as_u64().unwrap() > 0, "{told}");
+    let done = with(&["compact", "--data", made.data()]).ended(0);
+    assert!(
+        done.out.contains("bytes on the disk before"),
+        "{}",
+        done.out
+    );
+    with(&["check", "--data", made.data()]).ended(0);
+    let nothing = path(&made.data.join("nothing")).to_owned();
+    with(&["compact", "--data", &nothing]).ended(5);
 }
 
 /// Goal: `--key-file` opens the vault, and the access key has a name of its own. Method: a stopped

@@ -1,4 +1,4 @@
-//! C4: kill -9 in the middle of a backup and of a restore.
+//! C4: kill -9 in the middle of a backup, of a compaction and of a restore.
 //!
 //! `STRONGROOM_RUNS` is the number of kills of each.
 
@@ -196,6 +196,42 @@ fn c4_a_killed_backup_leaves_no_file_that_does_not_verify() {
     assert!(large.is_whole(&data).unwrap(), "the vault itself suffered");
 }
 
+/// Goal: C4 whenever a compaction is killed, the vault is whole and what was left is in no later
+/// one's way. Method: kill it at random lengths of the new file, and as soon as that has the
+/// vault's name; look at the vault; let the last one end.
+#[test]
+fn c4_a_killed_compaction_leaves_a_whole_vault() {
+    use std::os::unix::fs::MetadataExt;
+    let mut chance = Seeded::new("C4 compaction");
+    let large = Large::create();
+    let data = large.at("data");
+    let (file, partial) = (data.join("vault.redb"), data.join("vault.redb.partial"));
+    let begin = || large.start(&["compact".as_ref(), "--data".as_ref(), &data]);
+    assert!(begin().wait().unwrap().success());
+    let whole = std::fs::metadata(&file).unwrap().len();
+    let (mut killed, mut partials) = (0, 0);
+    for run in 0..chance.runs(RUNS) {
+        let at = chance.at(&format!("kill {run}"));
+        let (left, inode) = (written(&partial), file.metadata().unwrap().ino());
+        let (mut bytes, mut exchanged) = (chance.rng().u64(0..whole), false);
+        if run % 4 == 3 {
+            (bytes, exchanged) = (0, true);
+        }
+        let watched = || match exchanged {
+            true => (file.metadata().ok()?.ino() != inode).then(|| file.clone()),
+            false => (written(&partial) != left).then(|| partial.clone()),
+        };
+        killed += u64::from(kill_at(begin(), watched, bytes));
+        partials += u64::from(partial.exists());
+        assert!(large.is_whole(&data).unwrap(), "{at}");
+    }
+    println!("C4: {killed} compactions were killed, {partials} left a partial file");
+    assert!(killed > 0 && partials > 0, "none was killed in the middle");
+    assert!(begin().wait().unwrap().success());
+    assert!(large.is_whole(&data).unwrap());
+    assert!(!partial.exists());
+}
+
 /// Goal: C4 a killed restore never leaves half a vault that serves. Method: kill it at random
 /// lengths of what it copies, and behind that; what stands there is whole, or refused by `serve`'s
 /// own way in with what to do; and the same command once more takes the last one over.
@@ -329,4 +365,26 @@ async fn the_command_line_backs_up_a_served_vault_and_restores_it() {
         assert_eq!(String::from_utf8_lossy(&got.stdout).trim(), "key-of-alice");
         assert_eq!(served.terminate(), Some(0));
     }
+}
+
+/// Goal: a served vault is compacted by the command line while it serves, and a start takes away
+/// what a kill left. Method: the command against a real server; a half file beside the vault's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_compacts_a_served_vault() {
+    let home = Home::init();
+    let partial = home.data().join("vault.redb.partial");
+    std::fs::write(&partial, "half").unwrap();
+    let served = home.serve(&[]);
+    assert!(!partial.exists());
+    let app = json!({"id": "maps", "name": "Maps", "kind": "api_key"});
+    assert_eq!(served.api().post("/v1/apps", app).await.0, 201);
+    let compacted = served.run(&["compact", "--json"], "");
+    let told = String::from_utf8_lossy(&compacted.stderr);
+    assert!(compacted.status.success(), "{told}");
+    let compacted: serde_json::Value = serde_json::from_slice(&compacted.stdout).unwrap();
+    assert!(compacted["bytes_after"].is_u64() && compacted["writes_waited_ms"].is_u64());
+    assert_eq!(served.terminate(), Some(0));
+    let served = home.serve(&[]);
+    assert_eq!(served.api().get("/v1/apps/maps").await.0, 200);
+    assert_eq!(served.terminate(), Some(0));
 }

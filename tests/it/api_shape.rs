@@ -6,10 +6,11 @@ use crate::scene::Scene;
 use crate::support::{PASSPHRASE, Raw};
 
 /// Every native route of DESIGN 5 that needs a key, with a path that fits.
-const ROUTES: [(&str, &str); 28] = [
+const ROUTES: [(&str, &str); 29] = [
     ("GET", "/v1/status"),
     ("POST", "/v1/lock"),
     ("POST", "/v1/backup"),
+    ("POST", "/v1/compact"),
     ("POST", "/v1/slots"),
     ("DELETE", "/v1/slots/1"),
     ("PUT", "/v1/passphrase"),

@@ -24,7 +24,7 @@
 //! | pages: headers, escaping, secrets, other sites' forms (O8, T22, T36) | `connect_pages` |
 //! | DESIGN 5: every route, wrong methods, keys and bodies (N3, N4, V6) | `api_shape` |
 //! | DESIGN 5: apps, tokens, lists, removal and revocation (O9) | `api_apps`, `api_tokens`, `api_removal`, `long_lists` |
-//! | a backup by the wire (T5) | `api_backup` |
+//! | a backup, a compaction by the wire (T5) | `api_backup`, `api_compact` |
 //! | DESIGN 8, 9: access keys, unlocking, audit (V10, V11) | `api_keys`, `api_vault` |
 //! | authorization as the pure rule has it; "not yours" is "not there" (A1, T26, T34) | `authorization`, `authorization_bytes` |
 //! | no secret in log, error, page, panic, audit or file (issue item 6, M3) | `canary`, `canary_story` |
@@ -33,6 +33,7 @@
 mod acknowledged;
 mod api_apps;
 mod api_backup;
+mod api_compact;
 mod api_keys;
 mod api_removal;
 mod api_shape;

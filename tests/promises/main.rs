@@ -12,6 +12,7 @@ mod backup_load;
 mod backups;
 mod checks;
 mod choice;
+mod compaction;
 mod golden;
 mod header;
 mod ledger;

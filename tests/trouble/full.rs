@@ -367,3 +367,33 @@ async fn d2_a_full_disk_under_everything_loses_nothing() {
     };
     refuses_what_it_cannot_record(Story::begin(house).await, 0).await;
 }
+
+/// Goal: a compaction that finds no room says so, takes away what it made, and the vault goes on.
+/// Method: a disk that is smaller than what a compaction leaves to the trail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d2_a_compaction_without_room_changes_nothing() {
+    let Some(house) = House::on_disks(4096, None) else {
+        return elsewhere("full::d2_a_compaction_without_room_changes_nothing");
+    };
+    let mut story = Story::begin(house).await;
+    let api = &story.server.api;
+    let (status, begun) = api.post("/v1/compact", json!({})).await;
+    assert_eq!(status, 200, "{begun}");
+    let ended = async {
+        loop {
+            let compaction = api.get("/v1/status").await.1["compaction"].clone();
+            if compaction["state"] != "running" {
+                return compaction;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    assert_eq!(ended["state"], "failed", "{ended}");
+    is_refused(&(507, ended), &["storage"]);
+    assert!(story.server.has_logged("no room for a compacted file"));
+    assert!(!story.house.data().join("vault.redb.partial").exists());
+    assert_eq!(story.put().await.0, 200);
+    story.everything_is_there().await;
+    story.survives(Server::kill).await;
+}

@@ -1,4 +1,4 @@
-//! Health, status, unlocking, backups, access keys, audit.
+//! Health, status, unlocking, backups, compaction, access keys, audit.
 //!
 //! It promises: what the module above does.
 //! It never: lets the derivation of a key hold up who is served.
@@ -13,7 +13,7 @@ use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
 use crate::http::who;
 use crate::http::wire::keys::{KeyRequest, KeyShape};
-use crate::http::wire::status::{BackupShape, HealthShape, StatusShape};
+use crate::http::wire::status::{BackupShape, CompactionShape, HealthShape, StatusShape};
 use crate::http::wire::{ok, read, typed};
 use crate::model::access::Action;
 use crate::secret::Secret;
@@ -37,9 +37,12 @@ pub(super) fn health(app: &App) -> Answer {
 }
 
 pub(super) fn status(app: &App, call: &Call) -> Result<Answer> {
-    let backup = app.vault.latest_backup(call.caller()?)?;
+    let caller = call.caller()?;
+    let backup = app.vault.latest_backup(caller)?;
+    let compaction = app.vault.latest_compaction(caller)?;
     let slots = app.vault.slots()?;
-    Ok(ok(&StatusShape::of(app.vault.status(), backup, slots)))
+    let status = app.vault.status();
+    Ok(ok(&StatusShape::of(status, (backup, compaction), slots)))
 }
 
 pub(super) async fn unlock(app: &App, call: &Call) -> Result<Answer> {
@@ -72,6 +75,12 @@ pub(super) async fn backup(app: &App, call: &Call) -> Result<Answer> {
     let vault = app.vault.clone();
     let begun = blocking(move || vault.start_backup(&caller, Path::new(&directory))).await?;
     Ok(ok(&BackupShape::of(&begun)))
+}
+
+/// Begins a compaction; the writer does it.
+pub(super) fn compact(app: &App, call: &Call) -> Result<Answer> {
+    let begun = app.vault.start_compaction(call.caller()?)?;
+    Ok(ok(&CompactionShape::of(&begun)))
 }
 
 pub(super) fn keys(app: &App, call: &Call) -> Result<Answer> {

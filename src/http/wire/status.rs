@@ -1,6 +1,6 @@
 //! How a server stands, in words.
 //!
-//! It promises: why a backup or a rotation failed is told as an answer would tell it.
+//! It promises: why a backup, a compaction or a rotation failed is told as an answer would tell it.
 //! It never: passes the operating system's words on, which name paths.
 
 use std::path::PathBuf;
@@ -11,7 +11,8 @@ use super::words_of;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::vault::{
-    AnchorStatus, Backup, BackupState, KeyTerm, Pause, Rotation, RotationState, SlotInfo, Status,
+    AnchorStatus, Backup, BackupState, Compaction, CompactionState, KeyTerm, Pause, Rotation,
+    RotationState, SlotInfo, Status,
 };
 
 /// What everybody who reaches the server may know.
@@ -45,6 +46,7 @@ pub struct StatusShape {
     refresh_paused: bool,
     refresh_paused_because: Option<Pause>,
     backup: Option<BackupShape>,
+    compaction: Option<CompactionShape>,
     key_term: Option<KeyTerm>,
     rotation: Option<RotationShape>,
     anchor: Option<AnchorStatus>,
@@ -54,8 +56,12 @@ pub struct StatusShape {
 }
 
 impl StatusShape {
-    /// What is told of these; the backup to who may make one.
-    pub fn of(status: Status, backup: Option<Backup>, slots: Vec<SlotInfo>) -> Self {
+    /// What is told of these; the backup and the compaction to who may make one.
+    pub fn of(
+        status: Status,
+        (backup, compaction): (Option<Backup>, Option<Compaction>),
+        slots: Vec<SlotInfo>,
+    ) -> Self {
         Self {
             locked: status.locked,
             version: env!("CARGO_PKG_VERSION"),
@@ -65,6 +71,7 @@ impl StatusShape {
             refresh_paused: status.refresh_paused,
             refresh_paused_because: status.refresh_paused_because,
             backup: backup.as_ref().map(BackupShape::of),
+            compaction: compaction.as_ref().map(CompactionShape::of),
             key_term: status.key_term,
             rotation: status.rotation.as_ref().map(RotationShape::of),
             anchor: status.anchor,
@@ -120,6 +127,36 @@ impl BackupShape {
     }
 }
 
+/// A compaction, for who may make one.
+#[derive(Serialize)]
+pub struct CompactionShape {
+    state: CompactionState,
+    done: u64,
+    total: u64,
+    started_at: Timestamp,
+    bytes_before: u64,
+    bytes_after: Option<u64>,
+    writes_waited_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorShape>,
+}
+
+impl CompactionShape {
+    /// What is told of this one.
+    pub fn of(compaction: &Compaction) -> Self {
+        Self {
+            state: compaction.state,
+            done: compaction.done,
+            total: compaction.total,
+            started_at: compaction.started_at,
+            bytes_before: compaction.bytes_before,
+            bytes_after: compaction.bytes_after,
+            writes_waited_ms: compaction.writes_waited_ms,
+            error: compaction.error.as_ref().map(ErrorShape::of),
+        }
+    }
+}
+
 /// How far a key rotation is.
 #[derive(Serialize)]
 pub struct RotationShape {
@@ -148,7 +185,7 @@ mod tests {
     use super::*;
 
     /// Goal: what the operating system said of a path stays in the log, however long a failure is
-    /// shown. Method: a rotation and a backup that failed over a path; their JSON.
+    /// shown. Method: a rotation, a backup and a compaction that failed over a path; their JSON.
     #[test]
     fn a_status_names_no_path_of_the_system() {
         let path = "/srv/secret-place";
@@ -167,11 +204,22 @@ mod tests {
             done: 0,
             total: 2,
             started_at: Timestamp::from_unix_ms(0),
+            error: error.clone(),
+        };
+        let compaction = Compaction {
+            state: CompactionState::Failed,
+            done: 0,
+            total: 3,
+            started_at: Timestamp::from_unix_ms(0),
+            bytes_before: 4096,
+            bytes_after: None,
+            writes_waited_ms: None,
             error,
         };
         let shown = [
             serde_json::json!(RotationShape::of(&rotation)),
             serde_json::json!(BackupShape::of(&backup)),
+            serde_json::json!(CompactionShape::of(&compaction)),
         ];
         for shown in shown {
             let text = shown.to_string();

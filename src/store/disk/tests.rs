@@ -16,6 +16,11 @@ fn refusing(bytes: &[u8]) -> Handle {
     file
 }
 
+fn opened(file: Handle) -> Disk {
+    let name = Name::of(&Faulty::default(), "file".as_ref());
+    Disk::new(Arc::new(file), name)
+}
+
 fn all_of(disk: &impl StorageBackend) -> Vec<u8> {
     let mut bytes = vec![0; usize::try_from(disk.len().unwrap()).unwrap()];
     disk.read(0, &mut bytes).unwrap();
@@ -32,7 +37,7 @@ fn d2_a_layer_reads_as_a_file_that_took_the_writes() {
         let mut model = vec![0; seeded.rng().usize(1..LONGEST)];
         seeded.rng().fill(&mut model);
         let file = refusing(&model);
-        let (before, disk) = (model.clone(), Disk::new(Arc::new(file.clone())));
+        let (before, disk) = (model.clone(), opened(file.clone()));
         for step in 0..20 {
             if seeded.rng().u8(..) < 64 {
                 let len = seeded.rng().usize(1..LONGEST);
@@ -64,7 +69,7 @@ fn d2_a_layer_reads_as_a_file_that_took_the_writes() {
 #[test]
 fn d3_behind_the_opening_an_error_is_an_error() {
     let file = refusing(&[7; 100]);
-    let disk = Disk::new(Arc::new(file.clone()));
+    let disk = opened(file.clone());
     assert_eq!(disk.opened(), None);
     assert!(disk.write(0, &[1]).is_err());
     assert!(disk.set_len(200).is_err());
@@ -79,7 +84,7 @@ fn d3_behind_the_opening_an_error_is_an_error() {
 #[test]
 fn d2_a_layer_has_an_end() {
     let file = refusing(&[]);
-    let disk = Disk::new(Arc::new(file));
+    let disk = opened(file);
     let most = limits::STORE_LAYER_BYTES_MAX / BLOCK_BYTES;
     disk.set_len((most as u64 + 1) * BLOCK_BYTES as u64)
         .unwrap();

@@ -72,6 +72,16 @@ impl Medium for Faulty {
         })
     }
 
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (from, to) = (name(from).to_owned(), name(to).to_owned());
+        self.act(Kind::Change, |disk| {
+            let file = disk.live.names.get(&from).copied();
+            let file = file.ok_or(io::ErrorKind::NotFound)?;
+            disk.did(Op::Rename { from, to, file });
+            Ok(())
+        })
+    }
+
     fn make_directory(&self, path: &Path) -> io::Result<()> {
         self.act(Kind::Change, |disk| {
             disk.live.is_free(name(path))?;
@@ -123,6 +133,22 @@ impl Medium for Faulty {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         Self::sync_directory(self, name(path))
+    }
+
+    fn names_of(&self, _: &Path) -> io::Result<u64> {
+        Ok(1)
+    }
+
+    fn taken(&self, path: &Path) -> io::Result<u64> {
+        Self::open(self, name(path))?.len()
+    }
+
+    fn room(&self, _: &Path) -> Option<u64> {
+        None
+    }
+
+    fn held(&self) -> Arc<dyn Medium> {
+        self.medium()
     }
 
     fn cache_bytes(&self) -> usize {

@@ -380,6 +380,13 @@ impl Load {
         changed.wait().map(|_| ())
     }
 
+    /// Compacts the file. Nothing changes.
+    pub(super) fn compact(&mut self) -> Vec<Step> {
+        let at = self.disk.position();
+        let compacted = self.vault.compact(&Caller::local(), &mut |_, _| ());
+        vec![self.done("compact".into(), at, vec![], compacted.map(|_| ()))]
+    }
+
     fn fetch(&mut self) -> Vec<Step> {
         let at = self.disk.position();
         let ask = Ask {

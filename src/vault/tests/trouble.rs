@@ -6,6 +6,8 @@
 //! error is there whole or not at all; while the disk refuses, nothing is said to be stored.
 //! It never: restarts the vault to mend it.
 
+mod compaction;
+
 use super::super::audit::{AuditMode, Head};
 use super::super::*;
 use super::contents::{Contents, difference, edited, take_inventory};
@@ -105,9 +107,13 @@ impl Bench {
 
     /// One step on a disk in trouble, and what is to be there after it.
     fn troubled(&mut self, trouble: Trouble) -> Told<()> {
+        self.troubled_in(trouble, Load::step)
+    }
+
+    fn troubled_in(&mut self, trouble: Trouble, step: fn(&mut Load) -> Vec<Step>) -> Told<()> {
         let before = self.load.model.clone();
         self.load.disk.trouble(trouble);
-        let mut steps = self.load.step();
+        let mut steps = step(&mut self.load);
         if self.load.disk.failures() > 0 && !trouble.once {
             let later = self.load.step();
             none_is_taken(&later, trouble)?;

@@ -1,9 +1,10 @@
-//! Power cuts while a vault is made, backed up and restored (C4), each by the steps of the program.
+//! Power cuts while a vault is made, backed up, compacted and restored (C4), each by the steps of
+//! the program.
 //!
-//! It promises: at every operation of the making of a vault, of a backup and of a restore, each
-//! thing that a cut may leave is opened and read whole, or refused as what was never finished; the
-//! vault that is backed up, and the backup that is restored, hold what they held. The same judges
-//! see a disk that says it synced and did not.
+//! It promises: at every operation of the making of a vault, of a backup, of a compaction and of a
+//! restore, each thing that a cut may leave is opened and read whole, or refused as what was never
+//! finished; the vault that is backed up, and the backup that is restored, hold what they held. The
+//! same judges see a disk that says it synced and did not.
 //! It never: takes a salvage's steps, or those of the anchor and of key files: they are not on this
 //! disk; nor two processes at one time, since nothing is locked on it.
 
@@ -214,6 +215,48 @@ fn c4_a_backup_cut_short_is_whole_or_has_no_backups_name() {
     println!("C4: {there} backups were there, {absent} were not");
 }
 
+/// A vault at work that is compacted, on a disk that lies about it, and cut.
+fn compacting(chance: &mut Seeded, lies: Lies) -> Told<(u64, u64)> {
+    let mut work = Work::new();
+    let begin = work.disk.position();
+    let file_of = |disk: &Faulty| disk.durable().names["data/vault.redb"];
+    let old = file_of(&work.disk);
+    work.disk.lie(lies);
+    work.vault.start_compaction(&Caller::local()).unwrap();
+    // These wait for it.
+    work.store("dee");
+    let end = work.disk.position();
+    work.store("eve");
+    let latest = work.vault.latest_compaction(&Caller::local()).unwrap();
+    assert_eq!(latest.unwrap().state, CompactionState::Done);
+    work.vault.close().unwrap();
+    let partial = Path::new("data/vault.redb.partial");
+    cut(&work.disk, (begin, end), chance, |left, at| {
+        let stands = file_of(left) != old;
+        work.is_unharmed(&left.medium(), at)?;
+        if left.medium().has(partial) {
+            // A server's start takes it away.
+            contents_in(&left.medium(), DATA)?.ok_or("the vault is not there")?;
+            if left.medium().has(partial) {
+                return Err("the partial file stays".into());
+            }
+        }
+        Ok(stands)
+    })
+}
+
+/// Goal: C4 whenever the power goes, a compaction has left the vault's file as it was, or the new
+/// one whole, with every write that was acknowledged, and nothing else that stays. Method: compact
+/// while others want to write, cut at every operation, open.
+#[test]
+fn c4_a_compaction_cut_short_leaves_the_old_file_or_the_new_one() {
+    let mut chance = Seeded::new("C4, compaction, power");
+    let cut = compacting(&mut chance, Lies::None);
+    let (there, absent) = cut.unwrap_or_else(|what| panic!("{what}"));
+    assert!(there > 0 && absent > 0, "{there} new, {absent} old");
+    println!("C4: {there} new files were there, {absent} old ones");
+}
+
 /// A disk with a vault that is closed and its backup, all of it durable; and what both hold.
 fn backed_up() -> (Faulty, Backup, Contents) {
     let work = Work::new();
@@ -303,16 +346,19 @@ fn c4_a_restore_that_failed_before_the_cut_leaves_nothing_that_opens() {
 
 /// Goal: the harness can see a fault. Method: a disk that says it synced, and did not, the new
 /// vault's file, its directory, its directory's own name; a backup's file, its directory; a
-/// restored vault's file, its directory, its directory's own name.
+/// compacted file, its directory; a restored vault's file, its directory, its directory's own
+/// name.
 #[test]
 fn c4_a_disk_that_lies_about_upkeep_is_caught() {
     type Cut = fn(&mut Seeded, Lies) -> Told<(u64, u64)>;
-    let plants: [(Cut, Lies); 8] = [
+    let plants: [(Cut, Lies); 10] = [
         (making, Lies::Named("data/vault.redb")),
         (making, Lies::Directory("data")),
         (making, Lies::Directory("")),
         (backing_up, Lies::Named(".partial")),
         (backing_up, Lies::Directory("backups")),
+        (compacting, Lies::Named(".partial")),
+        (compacting, Lies::Directory("data")),
         (restoring, Lies::Named("restored/vault.redb")),
         (restoring, Lies::Directory("restored")),
         (restoring, Lies::Directory("")),

@@ -1,0 +1,55 @@
+//! Which file a store has, as it is open, and who reads it.
+//!
+//! It promises: who reads is counted with the file that is read.
+//! It never: opens.
+
+use std::sync::Arc;
+
+use redb::{Database, StorageBackend};
+
+use super::name::Name;
+use super::readers::Readers;
+
+/// A file, and who reads it.
+pub(super) struct Seat {
+    pub(super) place: Place,
+    pub(super) open: Option<Open>,
+    pub(super) readers: Arc<Readers>,
+}
+
+/// The file as it is open.
+pub(super) struct Open {
+    pub(super) database: Database,
+    /// Why the disk refuses writes, where it does: this is for reading alone then.
+    pub(super) refuses: Option<String>,
+}
+
+/// Where the bytes are.
+pub(super) enum Place {
+    Memory,
+    /// The file stays open, and locked, for as long as the store has it.
+    Disk {
+        file: Arc<dyn StorageBackend>,
+        name: Arc<Name>,
+        cache_bytes: usize,
+    },
+}
+
+impl Seat {
+    pub(super) fn new(place: Place, open: Open) -> Self {
+        Self {
+            place,
+            open: Some(open),
+            readers: Arc::default(),
+        }
+    }
+
+    /// Lets other processes have the file.
+    pub(super) fn let_go(&self) {
+        if let Place::Disk { file, .. } = &self.place
+            && let Err(error) = file.close()
+        {
+            tracing::warn!(%error, "the vault's file stays locked until this process ends");
+        }
+    }
+}
