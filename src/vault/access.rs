@@ -427,11 +427,13 @@ impl Permit {
     ) -> Result<()> {
         let (audit, entry) = (Arc::clone(&self.open.audit), self.entry.clone());
         self.open.writer.submit_between(Box::new(move |quiet| {
-            let entry = |outcome| Entry {
-                outcome,
-                ..entry.clone()
+            let say = |outcome: String| {
+                audit.append(Entry {
+                    outcome: &outcome,
+                    ..entry.lent()
+                })
             };
-            work(quiet, &|outcome| audit.append(entry(outcome)));
+            work(quiet, &say);
         }))
     }
 
