@@ -12,6 +12,8 @@
 //! no other process finds a vault that nobody has. Whoever opened the old one by its name, and got
 //! the lock when it was let go, sees that it has no name any more ([`Store::open`]).
 //!
+//! A read that began on the old file and lasts a second longer ends with an error.
+//!
 //! It promises: D5 under the vault's name there is the old file or the new one, whole, with the
 //! same entries, at any moment and whatever a power cut leaves of it; a failure leaves the old one,
 //! in use as before, and no partial one; nothing that is written to the new one counts before its
