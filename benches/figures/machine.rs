@@ -32,9 +32,21 @@ pub fn describe() -> Outcome<String> {
     ))
 }
 
-/// True where server and client can have a core each.
-pub fn has_two_cores() -> Outcome<bool> {
-    Ok(sched_getaffinity(None)?.count() >= 2)
+/// A core for the server and one for the client.
+#[derive(Clone, Copy)]
+pub struct Cores {
+    /// The server's.
+    pub server: usize,
+    /// The client's.
+    pub client: usize,
+}
+
+/// Two cores that we may run on, where there are as many.
+pub fn two_cores() -> Outcome<Option<Cores>> {
+    let ours = sched_getaffinity(None)?;
+    let mut cores = (0..CpuSet::MAX_CPU).filter(|core| ours.is_set(*core));
+    let pair = cores.next().zip(cores.next());
+    Ok(pair.map(|(server, client)| Cores { server, client }))
 }
 
 /// Does `work` with this thread, and whatever it starts, on one core alone.
