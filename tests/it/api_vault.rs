@@ -26,6 +26,7 @@ async fn health_is_open_and_status_needs_any_key() {
         "backup",
         "clock_off_s",
         "clock_set_back_s",
+        "compaction",
         "epoch",
         "key_term",
         "keys_in_locked_memory",
