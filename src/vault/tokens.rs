@@ -418,10 +418,9 @@ fn hand_out(
     refresh_token: Option<Secret<String>>,
     record: Record,
 ) -> Result<Handed> {
-    let outcome = if refresh_token.is_some() {
-        "ok, with refresh token"
-    } else {
-        "ok"
+    let outcome = match refresh_token {
+        Some(_) => "ok, with refresh token",
+        None => "ok",
     };
     let missing = ask
         .scopes
