@@ -37,13 +37,8 @@ pub struct CompactArgs {
 /// # Errors
 /// Not allowed, without the right; failed, where the disk has no room for it.
 pub fn run(args: &CompactArgs) -> Result<(), Failure> {
-    match &args.opener.which.data {
+    match args.opener.stopped()? {
         Some(data) => here(args, data),
-        None if args.opener.with.is_given() => Err(Failure::usage(
-            "a running server's vault is open already, and nothing is taken to open it",
-            "the access key is in STRONGROOM_KEY, or in a file: `--access-key-file FILE`; where \
-             the server is stopped say `--data DIR`",
-        )),
         None => wait(by_the_server(args)),
     }
 }

@@ -72,6 +72,21 @@ pub struct Opener {
 }
 
 impl Opener {
+    /// The directory of a stopped server's vault; `None` where a running server is to do the work.
+    ///
+    /// # Errors
+    /// Wrong use, where it is said how to open a running server's vault.
+    pub fn stopped(&self) -> Result<Option<&Path>, Failure> {
+        if self.which.data.is_none() && self.with.is_given() {
+            return Err(Failure::usage(
+                "a running server's vault is open already, and nothing is taken to open it",
+                "the access key is in STRONGROOM_KEY, or in a file: `--access-key-file FILE`; \
+                 where the server is stopped say `--data DIR`",
+            ));
+        }
+        Ok(self.which.data.as_deref())
+    }
+
     /// Opens and unlocks a stopped server's vault, does `work` on it, and closes it.
     ///
     /// # Errors

@@ -3,21 +3,6 @@
 use serde_json::{Value, json};
 
 use crate::scene::Scene;
-use crate::support::{Api, PATIENCE};
-
-/// Asks how the latest backup stands until it runs no more.
-async fn ended(api: &Api) -> Value {
-    let ended = async {
-        loop {
-            let backup = api.get("/v1/status").await.1["backup"].clone();
-            if backup["state"] != "running" {
-                return backup;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, ended).await.unwrap()
-}
 
 /// Goal: a backup is begun at once and told of as it goes, to who may make one. Method: make one,
 /// follow it, and look with a key that may not.
@@ -30,7 +15,7 @@ async fn a_backup_is_begun_followed_and_found() {
     let body = json!({ "directory": home.path() });
     let (status, begun) = operator.post("/v1/backup", body.clone()).await;
     assert_eq!(status, 200, "{begun}");
-    let done = ended(&operator).await;
+    let done = operator.ended("backup").await;
     assert_eq!(
         (&done["state"], &done["file"]),
         (&json!("done"), &begun["file"]),
@@ -79,7 +64,7 @@ async fn a_backup_is_for_who_may_and_is_here() {
         .raw("POST", "/v1/backup", &headers[..2], bytes)
         .await;
     assert_eq!(local.status, 200, "{local:?}");
-    ended(&scene.admin).await;
+    scene.admin.ended("backup").await;
     scene.end().await;
 }
 
@@ -109,7 +94,7 @@ async fn a_directory_that_will_not_do_is_told() {
         .post("/v1/backup", json!({ "directory": "/proc" }))
         .await;
     assert_eq!(status, 200, "{begun}");
-    let failed = ended(&scene.admin).await;
+    let failed = scene.admin.ended("backup").await;
     assert_eq!(failed["state"], "failed", "{failed}");
     assert_eq!(failed["error"]["code"], "storage");
     assert!(!failed["error"]["hint"].as_str().unwrap().is_empty());

@@ -3,21 +3,6 @@
 use serde_json::{Value, json};
 
 use crate::scene::Scene;
-use crate::support::{Api, PATIENCE};
-
-/// Asks how the latest compaction stands until it runs no more.
-async fn ended(api: &Api) -> Value {
-    let ended = async {
-        loop {
-            let compaction = api.get("/v1/status").await.1["compaction"].clone();
-            if compaction["state"] != "running" {
-                return compaction;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, ended).await.unwrap()
-}
 
 /// Goal: a compaction is begun at once and told of as it goes, to who may ask for one, and who did
 /// is on record; what is stored meanwhile is stored. Method: have one made, store a token at once,
@@ -37,7 +22,7 @@ async fn a_compaction_is_begun_followed_and_on_record() {
     let token = json!({ "app": "demo", "user": "u1", "access_token": "at" });
     let (status, said) = scene.admin.send("PUT", "/v1/tokens", Some(token)).await;
     assert_eq!(status, 200, "{said}");
-    let done = ended(&operator).await;
+    let done = operator.ended("compaction").await;
     assert_eq!(done["state"], "done", "{done}");
     assert_eq!(done["done"], done["total"]);
     let bytes = |field: &str| done[field].as_u64().unwrap();
@@ -74,6 +59,6 @@ async fn a_compaction_is_for_who_may_back_up() {
     let (keeper, _) = scene.key(grants).await;
     let (status, said) = keeper.post("/v1/compact", json!({})).await;
     assert_eq!(status, 200, "{said}");
-    assert_eq!(ended(&keeper).await["state"], "done");
+    assert_eq!(keeper.ended("compaction").await["state"], "done");
     scene.end().await;
 }

@@ -331,6 +331,20 @@ impl Api {
         }
     }
 
+    /// How the latest backup or compaction (`what`) stands, once it runs no more.
+    pub async fn ended(&self, what: &str) -> Value {
+        let ended = async {
+            loop {
+                let latest = self.get("/v1/status").await.1[what].clone();
+                if latest["state"] != "running" {
+                    return latest;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.unwrap()
+    }
+
     pub async fn put(&self, path: &str, body: Value) -> Said {
         self.send("PUT", path, Some(body)).await
     }

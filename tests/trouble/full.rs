@@ -379,16 +379,7 @@ async fn d2_a_compaction_without_room_changes_nothing() {
     let api = &story.server.api;
     let (status, begun) = api.post("/v1/compact", json!({})).await;
     assert_eq!(status, 200, "{begun}");
-    let ended = async {
-        loop {
-            let compaction = api.get("/v1/status").await.1["compaction"].clone();
-            if compaction["state"] != "running" {
-                return compaction;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let ended = tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    let ended = api.ended("compaction").await;
     assert_eq!(ended["state"], "failed", "{ended}");
     is_refused(&(507, ended), &["storage"]);
     assert!(story.server.has_logged("no room for a compacted file"));
