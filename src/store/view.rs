@@ -327,3 +327,44 @@ pub(super) fn storage(error: impl Into<redb::Error>) -> Error {
         other => Error::Storage(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    /// Goal: a walk shows what begins with its prefix and lies behind its cursor, all of it and
+    /// nothing else, where the last byte has no next as well. Method: every prefix, and every
+    /// cursor in it or behind it, over keys of extreme bytes, compared with a filter.
+    #[test]
+    fn a_walk_shows_what_has_its_prefix_and_lies_behind_its_cursor() {
+        let store = Store::in_memory(b"a header").unwrap();
+        let bytes = [0_u8, 1, 254, 255];
+        let pairs = || {
+            bytes
+                .into_iter()
+                .flat_map(|one| bytes.map(|two| vec![one, two]))
+        };
+        let write = store.write().unwrap();
+        for key in pairs() {
+            write.put_entry(Index::Owners, &key, b"").unwrap();
+        }
+        write.commit().unwrap();
+        let view = store.read().unwrap();
+        let single = bytes.into_iter().map(|one| vec![one]);
+        for prefix in std::iter::once(vec![]).chain(single).chain(pairs()) {
+            let cursors = pairs().filter(|cursor| *cursor >= prefix).map(Some);
+            for after in std::iter::once(None).chain(cursors) {
+                let mut shown = Vec::new();
+                view.scan_index(Index::Owners, &prefix, after.as_deref(), &mut |key, _| {
+                    shown.push(key.to_vec());
+                    Ok(Scan::Go)
+                })
+                .unwrap();
+                let fits = |key: &Vec<u8>| key.starts_with(&prefix) && Some(key) > after.as_ref();
+                let wanted: Vec<Vec<u8>> = pairs().filter(fits).collect();
+                assert_eq!(shown, wanted, "{prefix:?} behind {after:?}");
+            }
+        }
+    }
+}
