@@ -142,12 +142,8 @@ async fn r3_an_outage_of_an_hour_kills_nothing() {
         let tries = rig.asked();
         assert!((100..4000).contains(&tries), "{tries}");
         rig.behave();
-        for _ in 0..6 {
-            rig.advance(10);
-            rig.quiet().await;
-        }
-        // At the clock's present, with no further move: within the minute.
-        until("all that ended are refreshed", || rig.refreshed() >= 40).await;
+        rig.refreshed_within_a_minute("all that ended are refreshed", 40)
+            .await;
         for number in 0..40 {
             rig.access(&format!("ends{number}")).await;
         }
@@ -226,11 +222,8 @@ async fn r8_a_wrong_client_secret_kills_nothing() {
     assert_eq!(dead["tokens"], json!([]));
     let (status, said) = rig.api.put("/v1/apps/demo", change(CLIENT_SECRET)).await;
     assert_eq!(status, 200, "{said}");
-    for _ in 0..6 {
-        rig.advance(10);
-        rig.quiet().await;
-    }
-    until("all are refreshed", || rig.refreshed() == 10).await;
+    rig.refreshed_within_a_minute("all are refreshed", 10).await;
+    assert_eq!(rig.refreshed(), 10);
     rig.inside.end().await;
 }
 
