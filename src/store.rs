@@ -285,10 +285,10 @@ impl Store {
             return Err(Error::Storage(what.into()));
         };
         let (file, name, cache_bytes) = (Arc::clone(file), Arc::clone(name), *cache_bytes);
-        seat.readers.drained();
+        seat.drained();
         // Closed first: its writes must not come behind those of the next. Its error is the one we
         // come from.
-        drop(seat.open.take());
+        drop(seat.take());
         let open = seat.open.insert(open(file, name, cache_bytes)?);
         open.refuses
             .as_deref()
@@ -304,7 +304,7 @@ impl Store {
 
     /// Lets nobody read or write until it is opened anew; other processes are kept out.
     pub fn shut(&self) {
-        drop(self.seat.write().expect("no holder panics").open.take());
+        drop(self.seat.write().expect("no holder panics").take());
     }
 
     /// Closes the file and lets other processes have it.
@@ -313,7 +313,7 @@ impl Store {
     /// [`Error::Storage`] where the last bytes could not be written.
     pub fn close(&self) -> Result<()> {
         let mut seat = self.seat.write().expect("no holder panics");
-        let closed = match seat.open.take() {
+        let closed = match seat.take() {
             Some(open) => open.database.close().map_err(view::storage),
             None => Ok(()),
         };
@@ -328,11 +328,10 @@ impl Store {
     pub fn read(&self) -> Result<Read> {
         let seat = self.seat.read().expect("no holder panics");
         let open = seat.open.as_ref().ok_or_else(closed)?;
-        let transaction = open.database.begin_read();
-        let reading = seat.readers.enter();
-        transaction
-            .map(|transaction| Read::new(transaction, reading))
-            .map_err(view::storage)
+        seat.shared.get(|| {
+            let transaction = open.database.begin_read().map_err(view::storage)?;
+            Ok(Read::new(transaction, seat.readers.enter()))
+        })
     }
 
     /// A transaction. There is one writer; a second one would wait.
@@ -351,7 +350,7 @@ impl Store {
             .map_err(view::storage)?;
         transaction.set_two_phase_commit(true);
         transaction.set_quick_repair(true);
-        Ok(Write::new(transaction))
+        Ok(Write::new(transaction, Arc::clone(&seat.shared)))
     }
 
     /// The vault's header, as stored.
@@ -375,7 +374,7 @@ impl Drop for Store {
         // In this order: what redb writes at its end must not come behind the next process's
         // first. And whoever still reads must not keep that one out.
         if let Ok(mut seat) = self.seat.write() {
-            drop(seat.open.take());
+            drop(seat.take());
             seat.let_go();
         }
     }

@@ -22,13 +22,13 @@
 
 use std::path::{Path, PathBuf};
 
-use redb::{ReadOnlyTable, TableError, TableHandle};
+use redb::TableHandle;
 
 use super::copy::tables;
 use super::medium::{Medium, take_away};
 use super::seat::Place;
-use super::view::storage;
-use super::{Definition, Progress, Read, Store};
+use super::view::{Table, storage};
+use super::{Progress, Read, Store};
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -93,7 +93,7 @@ impl Store {
         self.have(&new);
         // From here on `new` is the store of the old file.
         let durable = self.settle_name();
-        new.seat.read().expect("no holder panics").readers.drained();
+        new.seat.read().expect("no holder panics").drained();
         if let Err(error) = new.close() {
             // Nobody needs it any more.
             tracing::debug!(%error, "the old file did not close well");
@@ -172,7 +172,7 @@ fn leave_room(medium: &dyn Medium, path: &Path) -> Result<()> {
 fn compare(old: &Read, new: &Read, tick: &mut dyn FnMut(u64) -> Result<()>) -> Result<()> {
     let mut done = 0;
     for definition in tables() {
-        let (old, new) = (table(old, definition)?, table(new, definition)?);
+        let (old, new) = (old.table(definition)?, new.table(definition)?);
         let mut old = entries(old.as_ref())?;
         let mut new = entries(new.as_ref())?;
         loop {
@@ -197,17 +197,6 @@ fn compare(old: &Read, new: &Read, tick: &mut dyn FnMut(u64) -> Result<()>) -> R
         }
     }
     tick(done)
-}
-
-type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
-
-/// A table, where the file has it: an older one may not.
-fn table(view: &Read, definition: Definition) -> Result<Option<Table>> {
-    match view.transaction().open_table(definition) {
-        Ok(table) => Ok(Some(table)),
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        Err(error) => Err(storage(error)),
-    }
 }
 
 type Entry = (

@@ -9,12 +9,14 @@ use redb::{Database, StorageBackend};
 
 use super::name::Name;
 use super::readers::Readers;
+use super::view::SharedView;
 
 /// A file, and who reads it.
 pub(super) struct Seat {
     pub(super) place: Place,
     pub(super) open: Option<Open>,
     pub(super) readers: Arc<Readers>,
+    pub(super) shared: Arc<SharedView>,
 }
 
 /// The file as it is open.
@@ -41,7 +43,20 @@ impl Seat {
             place,
             open: Some(open),
             readers: Arc::default(),
+            shared: Arc::default(),
         }
+    }
+
+    /// Waits until nobody reads, for a bounded time.
+    pub(super) fn drained(&self) {
+        self.shared.forget();
+        self.readers.drained();
+    }
+
+    /// What is open, which is not any more. Nobody is to read anew meanwhile.
+    pub(super) fn take(&mut self) -> Option<Open> {
+        self.shared.forget();
+        self.open.take()
     }
 
     /// Lets other processes have the file.

@@ -1,12 +1,16 @@
 //! Reading and writing transactions.
 //!
 //! It promises: a [`Write`] shows what it has written so far; dropped without a commit it leaves
-//! nothing behind.
-//! It never: keeps a table open longer than a call.
+//! nothing behind. A [`Read`] shows what was committed when it was asked for, or a commit that
+//! returned since: those who read between two commits share one.
+//! It never: shares a view any longer once a commit has returned.
 
 use std::ops::Bound;
+use std::sync::{Arc, Mutex, OnceLock};
 
-use redb::{ReadTransaction, ReadableTable, TableError, WriteTransaction};
+use redb::{
+    ReadOnlyTable, ReadTransaction, ReadableTable, TableError, TableHandle, WriteTransaction,
+};
 
 use super::readers::Reading;
 use super::{Definition, HEADER, HEADER_KEY, Index, Records};
@@ -112,15 +116,29 @@ pub trait View {
     }
 }
 
-/// A view of what was committed when it was made.
-pub struct Read(
-    ReadTransaction,
-    #[expect(dead_code, reason = "counted for as long as it lives")] Reading,
-);
+/// A table that is open to read.
+pub(super) type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+/// A view of what was committed when it was made. Its copies see the same.
+#[derive(Clone)]
+pub struct Read(Arc<Opened>);
+
+/// What a view has open.
+struct Opened {
+    transaction: ReadTransaction,
+    /// The table that is read with every fetch; `None` in a file that has none.
+    tokens: OnceLock<Option<Table>>,
+    #[expect(dead_code, reason = "counted for as long as it lives")]
+    reading: Reading,
+}
 
 impl Read {
     pub(super) fn new(transaction: ReadTransaction, reading: Reading) -> Self {
-        Self(transaction, reading)
+        Self(Arc::new(Opened {
+            transaction,
+            tokens: OnceLock::new(),
+            reading,
+        }))
     }
 
     /// The vault's header, as this view sees it.
@@ -133,18 +151,64 @@ impl Read {
     }
 
     pub(super) fn transaction(&self) -> &ReadTransaction {
-        &self.0
+        &self.0.transaction
+    }
+
+    /// A table, where the file has it: an older one may not.
+    pub(super) fn table(&self, definition: Definition) -> Result<Option<Table>> {
+        match self.0.transaction.open_table(definition) {
+            Ok(table) => Ok(Some(table)),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(storage(error)),
+        }
+    }
+
+    /// Has `look` look at a table, where the file has it.
+    fn look<T>(
+        &self,
+        definition: Definition,
+        look: impl FnOnce(&Table) -> Result<T>,
+    ) -> Result<Option<T>> {
+        if definition.name() != Records::Tokens.name() {
+            return self.table(definition)?.as_ref().map(look).transpose();
+        }
+        let tokens = match self.0.tokens.get() {
+            Some(tokens) => tokens,
+            None => {
+                let table = self.table(definition)?;
+                self.0.tokens.get_or_init(|| table)
+            }
+        };
+        tokens.as_ref().map(look).transpose()
+    }
+}
+
+/// The view that those who read between two commits share.
+#[derive(Default)]
+pub(super) struct SharedView(Mutex<Option<Read>>);
+
+impl SharedView {
+    /// The one there is, or one that `make` makes.
+    pub(super) fn get(&self, make: impl FnOnce() -> Result<Read>) -> Result<Read> {
+        // Made under the lock: what is made from what was there before a commit is put here before
+        // that commit returns, or not at all.
+        let mut shared = self.0.lock().expect("no holder panics");
+        match &*shared {
+            Some(view) => Ok(view.clone()),
+            None => Ok(shared.insert(make()?).clone()),
+        }
+    }
+
+    /// Shares it no longer. Whoever has it reads on.
+    pub(super) fn forget(&self) {
+        drop(self.0.lock().expect("no holder panics").take());
     }
 }
 
 impl View for Read {
     fn bytes(&self, table: Definition, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let table = match self.0.open_table(table) {
-            Ok(table) => table,
-            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
-            Err(error) => return Err(storage(error)),
-        };
-        bytes_of(&table, key)
+        let found = self.look(table, |table| bytes_of(table, key))?;
+        Ok(found.flatten())
     }
 
     fn visit(
@@ -154,20 +218,17 @@ impl View for Read {
         after: Option<&[u8]>,
         visit: &mut Visit<'_>,
     ) -> Result<()> {
-        match self.0.open_table(table) {
-            Ok(table) => visit_table(&table, prefix, after, visit),
-            Err(TableError::TableDoesNotExist(_)) => Ok(()),
-            Err(error) => Err(storage(error)),
-        }
+        self.look(table, |table| visit_table(table, prefix, after, visit))?;
+        Ok(())
     }
 }
 
 /// A transaction.
-pub struct Write(WriteTransaction);
+pub struct Write(WriteTransaction, Arc<SharedView>);
 
 impl Write {
-    pub(super) fn new(transaction: WriteTransaction) -> Self {
-        Self(transaction)
+    pub(super) fn new(transaction: WriteTransaction, shared: Arc<SharedView>) -> Self {
+        Self(transaction, shared)
     }
 
     /// Stores a sealed record.
@@ -224,9 +285,11 @@ impl Write {
     /// # Errors
     /// [`Error::OutcomeUnknown`]: a commit that failed may be in the file all the same.
     pub fn commit(self) -> Result<()> {
-        self.0
-            .commit()
-            .map_err(|error| Error::OutcomeUnknown(error.to_string()))
+        // While it is there the pages it sees cannot be used again.
+        self.1.forget();
+        let committed = self.0.commit();
+        self.1.forget();
+        committed.map_err(|error| Error::OutcomeUnknown(error.to_string()))
     }
 
     pub(super) fn create_tables(&self) -> Result<()> {
@@ -329,42 +392,4 @@ pub(super) fn storage(error: impl Into<redb::Error>) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::Store;
-
-    /// Goal: a walk shows what begins with its prefix and lies behind its cursor, all of it and
-    /// nothing else, where the last byte has no next as well. Method: every prefix, and every
-    /// cursor in it or behind it, over keys of extreme bytes, compared with a filter.
-    #[test]
-    fn a_walk_shows_what_has_its_prefix_and_lies_behind_its_cursor() {
-        let store = Store::in_memory(b"a header").unwrap();
-        let bytes = [0_u8, 1, 254, 255];
-        let pairs = || {
-            bytes
-                .into_iter()
-                .flat_map(|one| bytes.map(|two| vec![one, two]))
-        };
-        let write = store.write().unwrap();
-        for key in pairs() {
-            write.put_entry(Index::Owners, &key, b"").unwrap();
-        }
-        write.commit().unwrap();
-        let view = store.read().unwrap();
-        let single = bytes.into_iter().map(|one| vec![one]);
-        for prefix in std::iter::once(vec![]).chain(single).chain(pairs()) {
-            let cursors = pairs().filter(|cursor| *cursor >= prefix).map(Some);
-            for after in std::iter::once(None).chain(cursors) {
-                let mut shown = Vec::new();
-                view.scan_index(Index::Owners, &prefix, after.as_deref(), &mut |key, _| {
-                    shown.push(key.to_vec());
-                    Ok(Scan::Go)
-                })
-                .unwrap();
-                let fits = |key: &Vec<u8>| key.starts_with(&prefix) && Some(key) > after.as_ref();
-                let wanted: Vec<Vec<u8>> = pairs().filter(fits).collect();
-                assert_eq!(shown, wanted, "{prefix:?} behind {after:?}");
-            }
-        }
-    }
-}
+mod tests;

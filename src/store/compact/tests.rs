@@ -131,7 +131,7 @@ fn d5_a_file_that_is_more_than_the_vaults_is_not_replaced() {
     store.close().unwrap();
     let database = redb::Database::open(&path).unwrap();
     let write = database.begin_write().unwrap();
-    let later: Definition = Definition::new("later");
+    let later: crate::store::Definition = crate::store::Definition::new("later");
     write.open_table(later).unwrap();
     write.commit().unwrap();
     drop(database);
