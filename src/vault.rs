@@ -192,8 +192,12 @@ impl Vault {
     ///
     /// # Errors
     /// [`crate::error::Error::Unauthenticated`] for anything that is no key of ours, valid now.
-    pub fn authenticate(&self, bearer: Option<&Secret<String>>, from: &str) -> Result<Caller> {
-        self.0.gate.authenticate(bearer, from)
+    pub fn authenticate(
+        &self,
+        bearer: Option<&Secret<String>>,
+        from: impl Into<Arc<str>>,
+    ) -> Result<Caller> {
+        self.0.gate.authenticate(bearer, from.into())
     }
 
     /// How the vault stands.

@@ -186,7 +186,8 @@ impl App {
             (Some(value), None) => value.to_str().ok().and_then(bearer),
             _ => None,
         };
-        self.vault.authenticate(bearer.as_ref(), &peer.address)
+        self.vault
+            .authenticate(bearer.as_ref(), Arc::clone(&peer.address))
     }
 }
 

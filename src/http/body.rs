@@ -12,6 +12,7 @@ use hyper::body::Body;
 use percent_encoding::percent_decode_str;
 
 use crate::error::{Error, Result};
+use crate::http::pace::within;
 use crate::limits;
 
 /// The types of body that we take.
@@ -67,7 +68,7 @@ where
     if declared > limit_bytes {
         return Err(too_large());
     }
-    match tokio::time::timeout(limits::BODY_TIMEOUT, collect(body, limit_bytes)).await {
+    match within(limits::BODY_TIMEOUT, collect(body, limit_bytes)).await {
         Ok(Ok(Some(bytes))) => Ok(bytes),
         Ok(Ok(None)) => Err(too_large()),
         Ok(Err(())) => Err(Error::invalid(

@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use crate::error::{Error, Result};
@@ -20,6 +20,11 @@ use crate::limits;
 
 /// The names of this machine that lead to a listener on its loopback address.
 const LOOPBACK_HOSTS: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
+
+/// What a browser says of a request, and no script can (Fetch Metadata).
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Why a request is not let in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -208,9 +213,9 @@ impl HostRule {
         method: &Method,
         door: Door,
     ) -> std::result::Result<(), Refusal> {
-        let site = single(headers, "sec-fetch-site")?;
+        let site = single(headers, &SEC_FETCH_SITE)?;
         let own_page = door == Door::Page && site == Some("same-origin");
-        match single(headers, ORIGIN.as_str())? {
+        match single(headers, &ORIGIN)? {
             None => {}
             Some("null") if own_page => {}
             Some(origin) if self.origins.contains(origin) => {}
@@ -223,8 +228,8 @@ impl HostRule {
             // Another port of this machine is the same site, and no friend for that.
             Some("same-site") if reads && door == Door::Api => Ok(()),
             Some("same-site" | "cross-site") if reads && door == Door::Page => {
-                let mode = single(headers, "sec-fetch-mode")?.unwrap_or("navigate");
-                let dest = single(headers, "sec-fetch-dest")?.unwrap_or("document");
+                let mode = single(headers, &SEC_FETCH_MODE)?.unwrap_or("navigate");
+                let dest = single(headers, &SEC_FETCH_DEST)?.unwrap_or("document");
                 if (mode, dest) == ("navigate", "document") {
                     return Ok(());
                 }
@@ -251,7 +256,10 @@ impl HostRule {
 }
 
 /// A header that is absent or there once, as text.
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> std::result::Result<Option<&'a str>, Refusal> {
+fn single<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> std::result::Result<Option<&'a str>, Refusal> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),

@@ -1,21 +1,36 @@
 //! A connection whose peer must keep pace: it takes what it is sent, or it is let go.
 //!
 //! It promises: an answer that nobody takes ends the connection after a stated time, and a refusal
-//! sent in the middle of a request is not lost to a reset.
+//! sent in the middle of a request is not lost to a reset. What is done at once sets no clock going.
 //! It never: waits for a peer without a clock running.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, Sleep, timeout};
 
 use crate::limits;
+
+/// [`tokio::time::timeout`], but that the clock is set going only once there is something to wait
+/// for: most requests are answered without a wait.
+///
+/// # Errors
+/// [`Elapsed`] where the wait was longer than `limit`.
+pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let mut future = pin!(future);
+    let first = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
+    match first {
+        Poll::Ready(output) => Ok(output),
+        Poll::Pending => timeout(limit, future).await,
+    }
+}
 
 /// Read and thrown away in one go while lingering, in bytes.
 const SCRAP_BYTES: usize = 4096;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, FORWARDED, HeaderName, HeaderValue, VIA};
 use http::{HeaderMap, Request, StatusCode};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
@@ -38,26 +38,26 @@ use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::http::guard::HostRule;
 use crate::http::listen::{Listener, Tls};
-use crate::http::pace::Paced;
+use crate::http::pace::{Paced, within};
 use crate::http::panics;
 use crate::http::room::{Room, Seat};
 use crate::limits;
 
 /// Headers that only a proxy adds: who comes with one is not on this machine, whatever the socket
 /// says, and an operator who forgot `--behind-proxy` has not opened the local routes to the world.
-const PROXY_HEADERS: [&str; 5] = [
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-real-ip",
-    "via",
+static PROXY_HEADERS: [HeaderName; 5] = [
+    FORWARDED,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-real-ip"),
+    VIA,
 ];
 
 /// Who is at the other end, as far as the socket tells.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Peer {
     /// `ip:port`, or `unix`.
-    pub address: String,
+    pub address: Arc<str>,
     /// The request was made on this machine and no proxy stands between.
     pub loopback_or_unix: bool,
     /// The connection is under our TLS.
@@ -200,7 +200,7 @@ where
         match stream {
             Stream::Unix(stream) => {
                 let peer = Peer {
-                    address: "unix".to_owned(),
+                    address: "unix".into(),
                     loopback_or_unix: !self.proxied_unix,
                     tls: false,
                     end: End::Unix(stream.peer_cred().ok().map(|who| who.uid())),
@@ -209,7 +209,7 @@ where
             }
             Stream::Tcp(stream, from) => {
                 let peer = Peer {
-                    address: from.to_string(),
+                    address: from.to_string().into(),
                     loopback_or_unix: from.ip().to_canonical().is_loopback()
                         && !self.settings.behind_proxy,
                     tls: self.settings.tls.is_some(),
@@ -314,7 +314,7 @@ where
     /// Checks the host, runs the handler under a clock, and gives the answer what all carry.
     async fn handle(&self, request: Request<Incoming>, peer: Peer, unread: &AtomicBool) -> Answer {
         let has_body = !request.body().is_end_stream();
-        let over_unix = peer.address == "unix";
+        let over_unix = &*peer.address == "unix";
         let hosts = &self.settings.hosts;
         let mut answer = match hosts.check_host(request.headers(), request.uri(), over_unix) {
             Err(refusal) => refusal.answer(),
@@ -336,22 +336,22 @@ where
     async fn run(&self, request: Request<Incoming>, peer: Peer) -> Answer {
         // Called inside, so that a panic before the handler's first wait is survived as well.
         let handler = async { (self.service)(request, peer).await };
-        let mut answer =
-            match timeout(self.settings.request_timeout, panics::survive(handler)).await {
-                Ok(Ok(answer)) => return answer,
-                Ok(Err(panics::Panicked)) => answer::error(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "internal",
-                    "the server failed at this request",
-                    "look at the server's log for the place; the request may be tried again",
-                ),
-                Err(_) => answer::error(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "timeout",
-                    "the request took too long and was given up",
-                    "ask again later; read before you repeat a change",
-                ),
-            };
+        let mut answer = match within(self.settings.request_timeout, panics::survive(handler)).await
+        {
+            Ok(Ok(answer)) => return answer,
+            Ok(Err(panics::Panicked)) => answer::error(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "the server failed at this request",
+                "look at the server's log for the place; the request may be tried again",
+            ),
+            Err(_) => answer::error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "timeout",
+                "the request took too long and was given up",
+                "ask again later; read before you repeat a change",
+            ),
+        };
         let close = HeaderValue::from_static("close");
         answer.headers_mut().insert(CONNECTION, close);
         answer
@@ -364,7 +364,7 @@ async fn end(told: &mut watch::Receiver<bool>) {
 }
 
 fn local_only_without_a_proxy(mut peer: Peer, headers: &HeaderMap) -> Peer {
-    if PROXY_HEADERS.iter().any(|name| headers.contains_key(*name)) {
+    if headers.keys().any(|name| PROXY_HEADERS.contains(name)) {
         peer.loopback_or_unix = false;
     }
     peer

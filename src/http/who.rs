@@ -83,7 +83,7 @@ mod tests {
 
     fn peer(end: End, loopback_or_unix: bool) -> Peer {
         Peer {
-            address: String::new(),
+            address: String::new().into(),
             loopback_or_unix,
             tls: false,
             end,

@@ -78,9 +78,13 @@ fn in_safe_words(error: &serde_json::Error) -> String {
     text.to_owned()
 }
 
+/// Room taken at first, in bytes: a token of a usual size is not copied while its answer grows.
+const ANSWER_CAPACITY: usize = 2048;
+
 /// Makes an answer of a value.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Answer {
-    let body = serde_json::to_vec(value).expect("plain data");
+    let mut body = Vec::with_capacity(ANSWER_CAPACITY);
+    serde_json::to_writer(&mut body, value).expect("plain data, written to memory");
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;
     answer

@@ -23,7 +23,7 @@ pub struct Caller {
     /// Whom we take the caller for.
     pub who: Who,
     /// Where the request comes from, as an address; empty where there is none.
-    pub from: String,
+    pub from: Arc<str>,
     /// The reason given, for the audit trail.
     pub reason: Option<String>,
 }
@@ -53,7 +53,7 @@ impl Caller {
     pub fn scheduler() -> Self {
         Self {
             who: Who::Scheduler,
-            from: String::new(),
+            from: Arc::default(),
             reason: None,
         }
     }
@@ -62,7 +62,7 @@ impl Caller {
     pub fn local() -> Self {
         Self {
             who: Who::Local,
-            from: String::new(),
+            from: Arc::default(),
             reason: None,
         }
     }

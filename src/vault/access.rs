@@ -189,7 +189,7 @@ impl Gate {
     pub(super) fn authenticate(
         &self,
         bearer: Option<&Secret<String>>,
-        from: &str,
+        from: Arc<str>,
     ) -> Result<Caller> {
         let open = self.opened_to(None)?;
         let now = self.clock.now();
@@ -198,11 +198,11 @@ impl Gate {
         match known {
             Some(key) => Ok(Caller {
                 who: Who::Key(key),
-                from: from.to_owned(),
+                from,
                 reason: None,
             }),
             None => {
-                self.record_stranger(&open, from, now)?;
+                self.record_stranger(&open, &from, now)?;
                 Err(Error::Unauthenticated)
             }
         }
@@ -268,7 +268,7 @@ impl Gate {
                 .and_then(|owner| owner.user())
                 .map(ToString::to_string),
             reason: caller.reason.clone(),
-            from: caller.from.clone(),
+            from: caller.from.to_string(),
             ..Entry::default()
         };
         match decide(caller, action, target, now) {

@@ -314,6 +314,9 @@ pub(super) fn recover(
     Ok(problems)
 }
 
+/// Room taken at first, in bytes, so that a usual entry is not copied while it grows.
+const ENTRY_CAPACITY: usize = 512;
+
 /// What an entry is bound to: the vault, and the bytes of the entry before, which were bound alike.
 fn associated(keys: &Keyring, before_hash: &[u8; 32]) -> Vec<u8> {
     [
@@ -325,7 +328,8 @@ fn associated(keys: &Keyring, before_hash: &[u8; 32]) -> Vec<u8> {
 }
 
 fn seal_entry(keys: &Keyring, before: Head, entry: &Entry<&str>) -> (Vec<u8>, Head) {
-    let plain = serde_json::to_vec(entry).expect("plain data");
+    let mut plain = Vec::with_capacity(ENTRY_CAPACITY);
+    serde_json::to_writer(&mut plain, entry).expect("plain data, written to memory");
     let sealed = keys.seal_apart(Purpose::Audit, &associated(keys, &before.hash), &plain);
     let head = Head {
         seq: entry.seq,

@@ -127,7 +127,7 @@ impl Vault {
             failures => format!("unlocked after {failures} wrong tries"),
         };
         let local = Caller {
-            from: from.to_owned(),
+            from: from.into(),
             ..Caller::local()
         };
         let recorded = self

@@ -116,7 +116,7 @@ fn caller_with(grants: Vec<Grant>) -> Caller {
     };
     Caller {
         who: Who::Key(Arc::new(key)),
-        from: String::new(),
+        from: "".into(),
         reason: None,
     }
 }

@@ -397,7 +397,7 @@ fn visitor(link: &Link, from: &str) -> Caller {
     };
     Caller {
         who,
-        from: from.to_owned(),
+        from: from.into(),
         reason: link.reason.clone(),
     }
 }
