@@ -5,7 +5,7 @@
 //! It never: lets a secret out otherwise than into bytes that are sealed next and wiped after.
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
@@ -191,7 +191,60 @@ pub(super) struct ColdRow {
     #[serde(default, with = "secret_text")]
     id_token: Option<Secret<String>>,
     #[serde(default)]
-    history: Vec<HistoryEntry>,
+    history: Vec<HistoryRow>,
+}
+
+/// A line of history, as written: `[milliseconds, what, by]`. A record has twenty of them before
+/// long, and with the names of their fields they were longer than the rest of it. Read with names
+/// and a time in text as well, as first written.
+#[derive(Deserialize)]
+struct HistoryRow {
+    at: Moment,
+    what: String,
+    by: String,
+}
+
+/// A moment in either form.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Moment {
+    #[serde(with = "unix_ms")]
+    UnixMs(Timestamp),
+    Text(Timestamp),
+}
+
+impl Serialize for HistoryRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        (self.at.moment().unix_ms(), &self.what, &self.by).serialize(serializer)
+    }
+}
+
+impl Moment {
+    fn moment(&self) -> Timestamp {
+        match self {
+            Self::UnixMs(moment) | Self::Text(moment) => *moment,
+        }
+    }
+}
+
+impl From<&HistoryEntry> for HistoryRow {
+    fn from(entry: &HistoryEntry) -> Self {
+        Self {
+            at: Moment::UnixMs(entry.at),
+            what: entry.what.clone(),
+            by: entry.by.clone(),
+        }
+    }
+}
+
+impl From<HistoryRow> for HistoryEntry {
+    fn from(row: HistoryRow) -> Self {
+        Self {
+            at: row.at.moment(),
+            what: row.what,
+            by: row.by,
+        }
+    }
 }
 
 impl ColdRow {
@@ -199,7 +252,7 @@ impl ColdRow {
         Self {
             refresh_token: cold.refresh_token.clone(),
             id_token: cold.id_token.clone(),
-            history: cold.history.clone(),
+            history: cold.history.iter().map(HistoryRow::from).collect(),
         }
     }
 
@@ -207,7 +260,7 @@ impl ColdRow {
         Cold {
             refresh_token: self.refresh_token,
             id_token: self.id_token,
-            history: self.history,
+            history: self.history.into_iter().map(HistoryEntry::from).collect(),
         }
     }
 }
@@ -270,5 +323,35 @@ pub(super) mod unix_ms_option {
         deserializer: D,
     ) -> Result<Option<Timestamp>, D::Error> {
         Ok(Option::<u64>::deserialize(deserializer)?.map(Timestamp::from_unix_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a history is read as it is written, and as it was written first. Method: one line in
+    /// both forms.
+    #[test]
+    fn a_history_is_read_in_both_forms() {
+        let entry = HistoryEntry {
+            at: Timestamp::parse("2026-01-31T12:00:00.123Z").unwrap(),
+            what: "refreshed".into(),
+            by: "scheduler".into(),
+        };
+        let cold = Cold {
+            history: vec![entry.clone()],
+            ..Cold::default()
+        };
+        let now = encode(&ColdRow::new(&cold));
+        let text = str::from_utf8(&now[1..]).unwrap();
+        let short = r#"[1769860800123,"refreshed","scheduler"]"#;
+        assert!(text.contains(short), "{text}");
+        let names = serde_json::to_string(&entry).unwrap();
+        let first = [&[FORMAT], text.replace(short, &names).as_bytes()].concat();
+        for bytes in [now.as_slice(), &first] {
+            let read = decode::<ColdRow>(bytes).unwrap().into_cold();
+            assert_eq!(read.history, [entry.clone()]);
+        }
     }
 }
