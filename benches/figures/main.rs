@@ -33,6 +33,7 @@ mod rounds;
 mod scale;
 mod size;
 mod start;
+mod steady;
 mod tls;
 mod write;
 

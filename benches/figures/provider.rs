@@ -62,6 +62,11 @@ impl Provider {
         issued.refresh_token.expose().clone()
     }
 
+    /// Access tokens live so long from here on.
+    pub fn set_life(&self, life: Duration) {
+        self.sandbox.set_access_token_life(life);
+    }
+
     /// Refreshes that have succeeded so far.
     pub fn refreshed(&self) -> u64 {
         self.sandbox.counts().refreshes_ok

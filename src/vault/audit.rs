@@ -3,7 +3,8 @@
 //! It promises:
 //! * A1 An entry is handed to the operating system (`write(2)`) before the answer leaves; where it
 //!   cannot be, the operation is refused.
-//! * A2 Entries reach the disk at most 50 ms later, in groups; in strict mode before the answer.
+//! * A2 Entries reach the disk at most 50 ms later, in groups, earlier where there are many; in
+//!   strict mode before the answer.
 //! * A3 Each entry is bound to its number and to the bytes of the one before, so that a changed,
 //!   removed or moved entry shows; the ledger remembers how far the trail reached, so that a cut
 //!   end shows.

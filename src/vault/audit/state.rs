@@ -31,7 +31,8 @@ pub(super) struct State {
     durable: Head,
     pub(super) stopping: bool,
     /// The syncing thread sleeps until there is something to sync. While it waits for a group to
-    /// gather it is not woken: that would be a switch of threads for every entry.
+    /// gather it is woken for a full one alone: else there would be a switch of threads for every
+    /// entry.
     is_at_rest: bool,
 }
 
@@ -57,9 +58,10 @@ impl Shared {
         self.state.lock().expect("no holder panics")
     }
 
-    /// Tells the syncing thread that there is something to sync.
+    /// Tells the syncing thread that there is something to sync, or enough of it.
     pub(super) fn wake_from_rest(&self, state: &mut State) {
-        if std::mem::take(&mut state.is_at_rest) {
+        let is_full = state.unsynced() == limits::AUDIT_GROUP_ENTRIES_MAX;
+        if std::mem::take(&mut state.is_at_rest) || is_full {
             self.wake.notify_all();
         }
     }
@@ -79,10 +81,8 @@ impl Shared {
                 state = self.wake.wait(state).expect("no holder panics");
             }
             state.is_at_rest = false;
-            // The window in which more entries join the group; ended early by a stop.
-            if !state.stopping {
-                state = self.wait_for_stop(state, limits::AUDIT_FSYNC_EVERY);
-            }
+            // The window in which more entries join the group.
+            state = self.gather(state, limits::AUDIT_FSYNC_EVERY);
             if let Some(body) = state.to_sync() {
                 state = self.sync_unlocked(state, &body);
             }
@@ -92,14 +92,12 @@ impl Shared {
         }
     }
 
-    fn wait_for_stop<'a>(
-        &self,
-        state: MutexGuard<'a, State>,
-        window: Duration,
-    ) -> MutexGuard<'a, State> {
-        let waited = self
-            .wake
-            .wait_timeout_while(state, window, |state| !state.stopping);
+    /// Waits for the group to gather, or to be full, or for a stop.
+    fn gather<'a>(&self, state: MutexGuard<'a, State>, window: Duration) -> MutexGuard<'a, State> {
+        let gathers = |state: &mut State| {
+            !state.stopping && state.unsynced() < limits::AUDIT_GROUP_ENTRIES_MAX
+        };
+        let waited = self.wake.wait_timeout_while(state, window, gathers);
         waited.expect("no holder panics").0
     }
 
@@ -142,6 +140,11 @@ impl State {
     /// The last entry known to be on the disk.
     pub(super) fn durable(&self) -> Head {
         self.durable
+    }
+
+    /// How many entries are written and not known to be on the disk.
+    fn unsynced(&self) -> u64 {
+        self.head.seq.saturating_sub(self.durable.seq)
     }
 
     /// Writes an entry behind the last one.

@@ -210,16 +210,18 @@ fn a1_an_entry_that_is_too_long_is_refused_and_leaves_nothing() {
 }
 
 /// Goal: entries of the grouped mode are durable a little later without anybody asking. Method:
-/// append, wait for the syncer's word, not for a time.
+/// append some, and more than fill a group; wait for the syncer's word, not for a time.
 #[test]
 fn a2_entries_become_durable_by_themselves() {
     let directory = tempfile::tempdir().unwrap();
     let keys = keyring();
     let place = Some(directory.path().into());
     let (audit, _) = Audit::open(keys, place, AuditMode::Grouped, Head::default()).unwrap();
-    append(&audit, 100);
-    while audit.durable_head().0 < 100 {
-        std::thread::yield_now();
+    for count in [100, 3 * limits::AUDIT_GROUP_ENTRIES_MAX + 1] {
+        append(&audit, count);
+        while audit.durable_head().0 < audit.last_seq() {
+            std::thread::yield_now();
+        }
     }
     let head = audit.shared.lock().head();
     assert_eq!(audit.durable_head(), (head.seq, head.hash));
