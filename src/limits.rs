@@ -175,6 +175,8 @@ pub const CHECK_PROBLEMS_MAX: usize = 100;
 pub const CHECK_TELL_EVERY: u64 = 256;
 /// Whoever watches a ledger being added up hears of it once in so many entries.
 pub const LEDGER_TELL_EVERY: u64 = 1024;
+/// Threads that add up the ledger, at most: the disk has no more to give to more of them.
+pub const LEDGER_THREADS_MAX: usize = 4;
 
 // ---- key rotation -----------------------------------------------------------------------------
 

@@ -39,18 +39,17 @@ impl Sealed {
     /// # Errors
     /// As [`Sealed::parse`].
     pub fn take(bytes: Vec<u8>) -> Result<Self> {
-        let sealed = Self(bytes);
-        let bytes = &sealed.0;
-        let sound = bytes.len() >= SEALED_HEAD_BYTES
-            && bytes.len() <= limits::RECORD_BYTES_MAX
-            && bytes[0] == RECORD_FORMAT
-            && (1..=PARTS_MAX).contains(&bytes[13])
-            && sealed.ends_with_its_last_part();
-        if sound {
-            Ok(sealed)
-        } else {
-            Err(Error::Damaged("a stored record is not one of ours".into()))
-        }
+        check_shape(&bytes)?;
+        Ok(Self(bytes))
+    }
+
+    /// The record version that stored bytes claim, without a copy of them.
+    ///
+    /// # Errors
+    /// As [`Sealed::parse`].
+    pub fn version_of(bytes: &[u8]) -> Result<u64> {
+        check_shape(bytes)?;
+        Ok(version_in(bytes))
     }
 
     /// The bytes to store.
@@ -60,8 +59,7 @@ impl Sealed {
 
     /// The record version it claims, which opening it proves.
     pub fn version(&self) -> u64 {
-        let bytes = self.0[5..13].try_into().expect("the shape was checked");
-        u64::from_le_bytes(bytes)
+        version_in(&self.0)
     }
 
     pub(super) fn term(&self) -> u32 {
@@ -80,25 +78,45 @@ impl Sealed {
         self.0[13]
     }
 
-    /// True where the parts fill the record: nothing rides behind them.
-    fn ends_with_its_last_part(&self) -> bool {
-        let lengths: Option<usize> = (0..self.parts())
-            .map(|part| self.part(part).map(|bytes| bytes.len() + 4))
-            .sum();
-        lengths.is_some_and(|bytes| SEALED_HEAD_BYTES + bytes == self.0.len())
-    }
-
     pub(super) fn part(&self, wanted: u8) -> Option<&[u8]> {
         let mut rest = self.0.get(SEALED_HEAD_BYTES..)?;
-        for at in 0..=wanted {
-            let (length, after) = rest.split_first_chunk::<4>()?;
-            let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-            let (part, after) = after.split_at_checked(length)?;
-            if at == wanted {
-                return Some(part);
-            }
-            rest = after;
+        for _ in 0..wanted {
+            (_, rest) = split_part(rest)?;
         }
-        None
+        split_part(rest).map(|(part, _)| part)
     }
+}
+
+/// Refuses bytes that have not the shape of a sealed record.
+fn check_shape(bytes: &[u8]) -> Result<()> {
+    let sound = bytes.len() >= SEALED_HEAD_BYTES
+        && bytes.len() <= limits::RECORD_BYTES_MAX
+        && bytes[0] == RECORD_FORMAT
+        && (1..=PARTS_MAX).contains(&bytes[13])
+        && is_filled_by_parts(&bytes[SEALED_HEAD_BYTES..], bytes[13]);
+    match sound {
+        true => Ok(()),
+        false => Err(Error::Damaged("a stored record is not one of ours".into())),
+    }
+}
+
+/// True where so many parts fill the bytes: nothing rides behind them.
+fn is_filled_by_parts(mut rest: &[u8], parts: u8) -> bool {
+    for _ in 0..parts {
+        match split_part(rest) {
+            Some((_, behind)) => rest = behind,
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+/// The first part, and what is behind it.
+fn split_part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
+}
+
+fn version_in(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes[5..13].try_into().expect("the shape was checked"))
 }

@@ -87,18 +87,20 @@ pub trait View {
         self.bytes(table.definition(), key)
     }
 
-    /// Visits the bytes of every record of a table as they are stored, whole or not, in the order
-    /// of their keys: for whoever must not stop at a damaged one.
+    /// Visits the bytes of the records whose key begins with `prefix` as they are stored, whole or
+    /// not, in the order of their keys: for whoever must not stop at a damaged one, or needs no
+    /// copy of it.
     ///
     /// # Errors
     /// The visitor's, and [`Error::Storage`].
     fn scan_bytes(
         &self,
         table: Records,
+        prefix: &[u8],
         after: Option<&[u8]>,
         visit: &mut Visit<'_>,
     ) -> Result<()> {
-        self.visit(table.definition(), b"", after, visit)
+        self.visit(table.definition(), prefix, after, visit)
     }
 
     /// Visits index entries whose key begins with `prefix`, in the order of their keys.

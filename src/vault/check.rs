@@ -213,7 +213,7 @@ fn structure(view: &Read, report: &mut Report, progress: &mut Progress<'_>) -> R
     let (mut done, total) = (0, view.entries()?);
     for table in Records::COUNTED.into_iter().chain([Records::Meta]) {
         let mut entries = 0;
-        let scanned = view.scan_bytes(table, None, &mut |_, value| {
+        let scanned = view.scan_bytes(table, b"", None, &mut |_, value| {
             step(&mut done, total, progress)?;
             entries += 1;
             if Sealed::parse(value).is_err() {
@@ -325,7 +325,7 @@ impl Exam<'_, '_> {
     ) -> Result<()> {
         let view = self.view;
         let mut entries = 0;
-        let scanned = view.scan_bytes(table, None, &mut |key, value| {
+        let scanned = view.scan_bytes(table, b"", None, &mut |key, value| {
             self.step()?;
             entries += 1;
             let looked = Sealed::parse(value).and_then(|sealed| look(self, key, &sealed));

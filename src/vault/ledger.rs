@@ -10,6 +10,8 @@
 //! an older passphrase with it; nor does what the vault notes about itself.
 //! It never: repairs.
 
+mod sum;
+
 use serde::{Deserialize, Serialize};
 
 use super::anchor::AnchorId;
@@ -17,10 +19,9 @@ use super::audit::Head;
 use super::host::NOTES;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::limits;
 use crate::seal::{Context, Keyring, Purpose, Sealed, digest};
 use crate::secret::{base64url, from_base64url};
-use crate::store::{Index, Records, Scan, View};
+use crate::store::{Index, Read, Records, View};
 
 pub(super) const KEY: &[u8] = b"ledger";
 
@@ -107,14 +108,24 @@ impl Ledger {
 
     /// Counts something in.
     pub(super) fn add(&mut self, keys: &Keyring, one: Counted<'_>) {
+        self.add_element(one.element(keys));
+        self.count += 1;
+    }
+
+    /// Counts in what another has counted.
+    fn add_all(&mut self, other: &Self) {
+        self.add_element(other.sum);
+        self.count += other.count;
+    }
+
+    fn add_element(&mut self, element: [u64; 4]) {
         let mut carry = false;
-        for (limb, more) in self.sum.iter_mut().zip(one.element(keys)) {
+        for (limb, more) in self.sum.iter_mut().zip(element) {
             let (sum, first) = limb.overflowing_add(more);
             let (sum, second) = sum.overflowing_add(u64::from(carry));
             *limb = sum;
             carry = first || second;
         }
-        self.count += 1;
     }
 
     /// Counts something out.
@@ -267,7 +278,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Damaged`] where they do not add up.
-    pub(super) fn verify(&self, keys: &Keyring, view: &impl View) -> Result<()> {
+    pub(super) fn verify(&self, keys: &Keyring, view: &Read) -> Result<()> {
         self.verify_watched(keys, view, &mut |_| Ok(()))
     }
 
@@ -278,28 +289,11 @@ impl Ledger {
     pub(super) fn verify_watched(
         &self,
         keys: &Keyring,
-        view: &impl View,
+        view: &Read,
         tick: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<()> {
         self.check_notes(view)?;
-        let mut found = Self::default();
-        let mut add = |one: Counted<'_>| {
-            found.add(keys, one);
-            if found.count.is_multiple_of(limits::LEDGER_TELL_EVERY) {
-                tick(found.count)?;
-            }
-            Ok(Scan::Go)
-        };
-        for table in Records::COUNTED {
-            view.scan_records(table, b"", None, &mut |key, sealed| {
-                add(Counted::Record(table, key, sealed.version()))
-            })?;
-        }
-        for index in Index::ALL {
-            view.scan_index(index, b"", None, &mut |key, value| {
-                add(Counted::Entry(index, key, value))
-            })?;
-        }
+        let found = sum::add_up(keys, view, tick)?;
         if self.adds_up_to(&found) {
             return Ok(());
         }

@@ -78,7 +78,7 @@ impl Exam<'_, '_> {
             .collect();
         let mut names: BTreeMap<[u8; PART], Option<String>> = BTreeMap::new();
         let (view, keys) = (self.view, self.keys);
-        let scanned = view.scan_bytes(Records::Tokens, None, &mut |key, value| {
+        let scanned = view.scan_bytes(Records::Tokens, b"", None, &mut |key, value| {
             let opened = Sealed::parse(value).and_then(|it| kept::open_hot(keys, key, &it));
             let Ok((place, record, _)) = opened else {
                 return Ok(Scan::Go);

@@ -7,6 +7,7 @@ use crate::model::app::{App, AppKind};
 use crate::model::{Address, AppId, Owner, Scopes, TenantId, TokenId};
 use crate::seal::{KdfParams, RecoveryCode, Unlocker};
 use crate::secret::Secret;
+use crate::store::Scan;
 use crate::vault::{Filter, NewCredential, NewToken, Vault};
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
@@ -142,4 +143,48 @@ fn v1_an_index_entry_that_leads_nowhere_is_an_error() {
     // The schedule passes it over: it keeps nobody else's token from being refreshed.
     let (due, _) = vault.due(&Caller::scheduler(), NOW, 10).unwrap();
     assert_eq!(due, []);
+}
+
+/// Goal: adding up by parts counts each thing once, as the ledger did when it was written, tells how
+/// far it is, and ends where it is told to. Method: a store with keys of every first byte in each
+/// table, more than are told of at once; the ledger that counted them in; a `tick` that refuses.
+#[test]
+fn v1_every_part_of_the_file_is_added_up_once() {
+    let code = Unlocker::RecoveryCode(RecoveryCode::generate());
+    let (keys, header) = Keyring::create(&[(&code, "")], KdfParams::FLOOR, NOW).unwrap();
+    let store = crate::store::Store::in_memory(&header.to_bytes()).unwrap();
+    let write = store.write().unwrap();
+    let mut ledger = Ledger::default();
+    for number in 0_u32..700 {
+        let key = number.wrapping_mul(0x9E37_79B9).to_be_bytes();
+        for table in Records::COUNTED {
+            let version = ledger.take_version();
+            let context = Context {
+                table: table.name(),
+                identity: &key,
+                version,
+            };
+            let sealed = keys.seal(context, &[b"something"]).unwrap();
+            write.put_record(table, &key, &sealed).unwrap();
+            ledger.add(&keys, Counted::Record(table, &key, version));
+        }
+        for index in Index::ALL {
+            write.put_entry(index, &key, b"value").unwrap();
+            ledger.add(&keys, Counted::Entry(index, &key, b"value"));
+        }
+    }
+    write.commit().unwrap();
+    let view = store.read().unwrap();
+    let mut told = Vec::new();
+    let found = sum::add_up(&keys, &view, &mut |count| {
+        told.push(count);
+        Ok(())
+    });
+    assert!(ledger.adds_up_to(&found.unwrap()));
+    assert!(told.iter().all(|count| *count <= ledger.count), "{told:?}");
+    // Whoever is to tell may find that others have done it all.
+    let refused = (0..1000).any(|_| {
+        sum::add_up(&keys, &view, &mut |_| Err(Error::ShuttingDown)) == Err(Error::ShuttingDown)
+    });
+    assert!(refused);
 }

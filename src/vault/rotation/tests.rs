@@ -128,7 +128,7 @@ fn records(vault: &Vault) -> BTreeMap<(&'static str, Vec<u8>), Vec<u8>> {
     let view = vault.store().read().unwrap();
     let mut all = BTreeMap::new();
     for table in Records::COUNTED.into_iter().chain([Records::Meta]) {
-        view.scan_bytes(table, None, &mut |key, value| {
+        view.scan_bytes(table, b"", None, &mut |key, value| {
             all.insert((table.name(), key.to_vec()), value.to_vec());
             Ok(Scan::Go)
         })

@@ -49,21 +49,22 @@ impl Tx<'_> {
         let (mut looked, mut bytes) = (0, 0);
         let mut batch = Batch::default();
         let mut old = Vec::new();
-        self.write.scan_bytes(table, after, &mut |key, value| {
-            looked += 1;
-            if is_old(table, key, value, current) {
-                bytes += value.len();
-                old.push((key.to_vec(), value.to_vec()));
-            }
-            let full = looked >= limits::RESEAL_LOOK_MAX
-                || old.len() >= limits::RESEAL_BATCH_MAX
-                || bytes >= limits::RESEAL_BATCH_BYTES_MAX;
-            if !full {
-                return Ok(Scan::Go);
-            }
-            batch.next = Some(key.to_vec());
-            Ok(Scan::Stop)
-        })?;
+        self.write
+            .scan_bytes(table, b"", after, &mut |key, value| {
+                looked += 1;
+                if is_old(table, key, value, current) {
+                    bytes += value.len();
+                    old.push((key.to_vec(), value.to_vec()));
+                }
+                let full = looked >= limits::RESEAL_LOOK_MAX
+                    || old.len() >= limits::RESEAL_BATCH_MAX
+                    || bytes >= limits::RESEAL_BATCH_BYTES_MAX;
+                if !full {
+                    return Ok(Scan::Go);
+                }
+                batch.next = Some(key.to_vec());
+                Ok(Scan::Stop)
+            })?;
         for (key, value) in old {
             let resealed = Sealed::parse(&value)
                 .and_then(|sealed| self.keys.reseal(table.name(), &key, &sealed));
@@ -152,7 +153,7 @@ impl Worker {
 pub(in crate::vault) fn count(view: &impl View, current: u32) -> Result<(u64, u64)> {
     let (mut all, mut old) = (0, 0);
     for table in tables() {
-        view.scan_bytes(table, None, &mut |key, value| {
+        view.scan_bytes(table, b"", None, &mut |key, value| {
             all += 1;
             old += u64::from(is_old(table, key, value, current));
             Ok(Scan::Go)
