@@ -175,6 +175,11 @@ pub const CHECK_PROBLEMS_MAX: usize = 100;
 pub const CHECK_TELL_EVERY: u64 = 256;
 /// Whoever watches a ledger being added up hears of it once in so many entries.
 pub const LEDGER_TELL_EVERY: u64 = 1024;
+/// Who is refused while the file is checked behind the first answers comes back after this at the
+/// least, and so does the schedule.
+pub const CHECK_RETRY_MIN: Duration = Duration::from_secs(1);
+/// And after this at the most, however long the check may yet take.
+pub const CHECK_RETRY_MAX: Duration = Duration::from_secs(30);
 
 // ---- key rotation -----------------------------------------------------------------------------
 
