@@ -26,6 +26,14 @@ pub enum Error {
     InUse,
     /// The vault is locked; somebody must unlock it.
     Locked,
+    /// The vault's file is being checked behind the first answers. Until that is done nothing is
+    /// changed, and nothing is said of what is not found.
+    Checking {
+        /// How far it is.
+        percent: u8,
+        /// When it may be done, as far as that can be told.
+        retry_after: Duration,
+    },
     /// The vault is unlocked already.
     AlreadyUnlocked,
     /// The passphrase, recovery code or key file does not open this vault. Always this one error.
@@ -85,6 +93,7 @@ impl Error {
             Self::Conflict(_) => "conflict",
             Self::InUse => "in_use",
             Self::Locked => "locked",
+            Self::Checking { .. } => "checking",
             Self::AlreadyUnlocked => "already_unlocked",
             Self::UnlockFailed => "unlock_failed",
             Self::Busy(_) => "busy",
@@ -127,6 +136,9 @@ impl Error {
             Self::Conflict(_) => "look at what is there now; nothing was changed",
             Self::InUse => "stop that one first; one process has a vault at a time",
             Self::Locked => "unlock it: `strongroom unlock`",
+            Self::Checking { .. } => {
+                "ask again as told; `strongroom status` shows how far the check is"
+            }
             Self::AlreadyUnlocked => "nothing to do",
             Self::UnlockFailed => {
                 "try again; a forgotten passphrase is replaced with the recovery code, while the \
@@ -177,14 +189,20 @@ impl fmt::Display for Error {
             Self::NotFound(what) => write!(f, "there is no such {what}"),
             Self::InUse => f.write_str("the vault's file is in use by another process"),
             Self::Locked => f.write_str("the vault is locked"),
+            Self::Checking {
+                percent,
+                retry_after,
+            } => write!(
+                f,
+                "the vault's file is still being checked ({percent} % done): until then only \
+                 tokens that are found and valid are handed out; come back in {} s",
+                in_seconds(*retry_after)
+            ),
             Self::AlreadyUnlocked => f.write_str("the vault is unlocked already"),
             Self::UnlockFailed => f.write_str("this does not open the vault"),
             Self::Busy(wait) => {
-                write!(
-                    f,
-                    "too much at one time; come back in {} s",
-                    wait.as_millis().div_ceil(1000).max(1)
-                )
+                let wait = in_seconds(*wait);
+                write!(f, "too much at one time; come back in {wait} s")
             }
             Self::Storage(what) => write!(f, "the store could not do it: {what}"),
             Self::OutcomeUnknown(what) => {
@@ -205,6 +223,10 @@ impl fmt::Display for Error {
             Self::ShuttingDown => f.write_str("the server is shutting down"),
         }
     }
+}
+
+fn in_seconds(wait: Duration) -> u128 {
+    wait.as_millis().div_ceil(1000).max(1)
 }
 
 impl std::error::Error for Error {}

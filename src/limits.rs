@@ -177,6 +177,11 @@ pub const CHECK_TELL_EVERY: u64 = 256;
 pub const LEDGER_TELL_EVERY: u64 = 1024;
 /// Threads that add up the ledger, at most: the disk has no more to give to more of them.
 pub const LEDGER_THREADS_MAX: usize = 4;
+/// Who is refused while the file is checked behind the first answers comes back after this at the
+/// least, and so does the schedule.
+pub const CHECK_RETRY_MIN: Duration = Duration::from_secs(1);
+/// And after this at the most, however long the check may yet take.
+pub const CHECK_RETRY_MAX: Duration = Duration::from_secs(30);
 
 // ---- key rotation -----------------------------------------------------------------------------
 

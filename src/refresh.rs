@@ -174,6 +174,18 @@ impl Refresher {
     /// # Errors
     /// [`Error::Denied`], [`Error::Locked`], [`Error::AuditUnavailable`], [`Error::Damaged`].
     pub async fn token(&self, caller: &Caller, wanted: &TokenAsk) -> Result<Outcome> {
+        let found = self.look_for(caller, wanted).await;
+        // Nothing can be said of it while the vault's file is checked, but when to ask again.
+        if let Err(error @ Error::Checking { retry_after, .. }) = &found {
+            return Ok(Outcome::Unavailable {
+                retry_after: *retry_after,
+                message: error.to_string(),
+            });
+        }
+        found
+    }
+
+    async fn look_for(&self, caller: &Caller, wanted: &TokenAsk) -> Result<Outcome> {
         let (force, rejected) = wanted.force();
         let need = match force {
             true => Need::Forced,
@@ -236,6 +248,9 @@ impl Refresher {
             Landing::Later(wait, why) => (wait, why),
             Landing::Failed(error @ (Error::Damaged(_) | Error::TooNew(_))) => return Err(error),
             Landing::Failed(Error::Busy(wait)) => (wait, Error::Busy(wait).to_string()),
+            Landing::Failed(error @ Error::Checking { retry_after, .. }) => {
+                (retry_after, error.to_string())
+            }
             Landing::Failed(error) => (limits::BACKOFF_FIRST, error.to_string()),
             Landing::Renewed | Landing::Unstored | Landing::Hopeless | Landing::Dead(_) => (
                 limits::BACKOFF_FIRST,

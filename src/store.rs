@@ -28,9 +28,12 @@
 //! * D4 A copy is whole (`copy`); a store that is opened aside is not written to (`overlay`).
 //! * D5 A compaction leaves the old file or the new one, each whole, whenever it is cut short; who
 //!   reads meanwhile reads on (`compact`).
+//! * D6 A file that is read before it is checked is not written to, and a read of it that goes
+//!   wrong is an error (`behind`).
 //!
 //! It never: sees plaintext, or says that something is stored when the disk did not.
 
+mod behind;
 mod compact;
 mod copy;
 mod disk;
@@ -48,8 +51,9 @@ mod view;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
-use redb::{Database, Durability, ReadableDatabase, StorageBackend, TableDefinition};
+use redb::{Database, Durability, StorageBackend, TableDefinition};
 
+pub use self::behind::{Checked, Watch};
 pub use self::compact::clear_partial;
 pub use self::copy::{Progress, copy_file, is_free, publish};
 pub use self::medium::{Body, FileSystem, Medium, file_system, sync_parent_of};
@@ -210,16 +214,7 @@ impl Store {
         let looked_at = medium.open(path, false);
         let file = medium.store_file(path, false)?;
         let store = Self::on(file, Name::of(medium, path), medium.cache_bytes())?;
-        // Whoever had it may have put a compacted one in its place while we came: then what we
-        // have is nobody's any more.
-        match looked_at.and_then(|file| file.is_named()) {
-            Ok(true) => Ok(store),
-            Ok(false) => Err(Error::InUse),
-            Err(error) => Err(Error::Storage(format!(
-                "cannot look at {}: {error}",
-                path.display()
-            ))),
-        }
+        still_named(looked_at, path).map(|()| store)
     }
 
     fn on(file: Arc<dyn StorageBackend>, name: Arc<Name>, cache_bytes: usize) -> Result<Self> {
@@ -264,6 +259,7 @@ impl Store {
         let open = Open {
             database,
             refuses: None,
+            is_checked: true,
         };
         Ok(Self::seated(Place::Memory, open))
     }
@@ -288,7 +284,7 @@ impl Store {
         seat.drained();
         // Closed first: its writes must not come behind those of the next. Its error is the one we
         // come from.
-        drop(seat.take());
+        let _ = seat.end();
         let open = seat.open.insert(open(file, name, cache_bytes)?);
         open.refuses
             .as_deref()
@@ -304,7 +300,7 @@ impl Store {
 
     /// Lets nobody read or write until it is opened anew; other processes are kept out.
     pub fn shut(&self) {
-        drop(self.seat.write().expect("no holder panics").take());
+        let _ = self.seat.write().expect("no holder panics").end();
     }
 
     /// Closes the file and lets other processes have it.
@@ -313,10 +309,7 @@ impl Store {
     /// [`Error::Storage`] where the last bytes could not be written.
     pub fn close(&self) -> Result<()> {
         let mut seat = self.seat.write().expect("no holder panics");
-        let closed = match seat.take() {
-            Some(open) => open.database.close().map_err(view::storage),
-            None => Ok(()),
-        };
+        let closed = seat.end();
         seat.let_go();
         closed
     }
@@ -326,12 +319,7 @@ impl Store {
     /// # Errors
     /// [`Error::Storage`] where the store is closed or the disk fails.
     pub fn read(&self) -> Result<Read> {
-        let seat = self.seat.read().expect("no holder panics");
-        let open = seat.open.as_ref().ok_or_else(closed)?;
-        seat.shared.get(|| {
-            let transaction = open.database.begin_read().map_err(view::storage)?;
-            Ok(Read::new(transaction, seat.readers.enter()))
-        })
+        self.seat.read().expect("no holder panics").read()
     }
 
     /// A transaction. There is one writer; a second one would wait.
@@ -343,6 +331,9 @@ impl Store {
         let open = seat.open.as_ref().ok_or_else(closed)?;
         if let Some(why) = &open.refuses {
             return Err(refused(why));
+        }
+        if !open.is_checked {
+            return Err(behind::unchecked());
         }
         let mut transaction = open.database.begin_write().map_err(view::storage)?;
         transaction
@@ -374,7 +365,7 @@ impl Drop for Store {
         // In this order: what redb writes at its end must not come behind the next process's
         // first. And whoever still reads must not keep that one out.
         if let Ok(mut seat) = self.seat.write() {
-            drop(seat.take());
+            let _ = seat.end();
             seat.let_go();
         }
     }
@@ -388,12 +379,32 @@ fn builder(cache_bytes: usize) -> redb::Builder {
 }
 
 fn open(file: Arc<dyn StorageBackend>, name: Arc<Name>, cache_bytes: usize) -> Result<Open> {
-    let disk = Disk::new(file, name);
+    open_disk(Disk::new(file, name), cache_bytes)
+}
+
+/// Opens a disk and checks it whole.
+fn open_disk(disk: Disk, cache_bytes: usize) -> Result<Open> {
     let database = builder(cache_bytes)
         .create_with_backend(disk.clone())
         .map_err(opening)?;
-    let refuses = disk.opened();
-    Ok(Open { database, refuses })
+    Ok(Open {
+        database,
+        refuses: disk.opened(),
+        is_checked: true,
+    })
+}
+
+/// Whoever had a file may have put a compacted one in its place while we came: then what we have is
+/// nobody's any more.
+fn still_named(looked_at: std::io::Result<Arc<dyn Body>>, path: &Path) -> Result<()> {
+    match looked_at.and_then(|file| file.is_named()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::InUse),
+        Err(error) => Err(Error::Storage(format!(
+            "cannot look at {}: {error}",
+            path.display()
+        ))),
+    }
 }
 
 fn opening(error: redb::DatabaseError) -> Error {

@@ -6,7 +6,7 @@
 //!
 //! It promises, beside what its rooms promise (V1 to V9 in `ledger`, `writer`, `access`, `renew`;
 //! V13 in `links`, V14 in `rotation`, V15 in `anchor`, V16 in `backup`, V17 in `restore`, V18 in
-//! `compact`; A1 to A3 in `audit`):
+//! `compact`, V19 in `behind`; A1 to A3 in `audit`):
 //! * V10 A locked vault holds no key, and answers "locked" to everything but unlocking.
 //! * V11 Unlock tries go one at a time, each wrong one makes the next of its source wait longer,
 //!   and none locks the owner out for ever (`line`).
@@ -20,6 +20,7 @@ mod anchor;
 mod apps;
 mod audit;
 mod backup;
+mod behind;
 mod check;
 mod compact;
 mod create;
@@ -59,6 +60,7 @@ pub use self::anchor::AnchorStatus;
 pub use self::apps::{AppRemoval, AppSecrets, SecretChange, ShownApp};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
 pub use self::backup::{Backup, BackupState};
+pub use self::behind::Checking;
 pub use self::check::{Problem, Report};
 pub use self::compact::{Compaction, CompactionState};
 pub use self::create::NewVault;
@@ -82,6 +84,7 @@ pub use crate::store::Progress;
 use self::access::Gate;
 use self::audit::Directory;
 use self::backup::Desk;
+use self::behind::Behind;
 use self::due::Spoilt;
 use self::line::Line;
 use self::rotation::Rotator;
@@ -104,6 +107,9 @@ pub struct Settings {
     pub anchor: Option<PathBuf>,
     /// Take a vault that is older than its anchor, or does not fit it, as it is: once.
     pub accept_rollback: bool,
+    /// Check the file behind the first answers: until that is done only what is found valid is
+    /// handed out. Where [`Settings::accept_rollback`] is said the check comes first all the same.
+    pub check_behind: bool,
 }
 
 /// What anybody who reaches the endpoint may know, and, unlocked, an operator.
@@ -113,6 +119,8 @@ pub struct Status {
     pub locked: bool,
     /// Number of the last commit.
     pub epoch: Option<u64>,
+    /// How far the check of the file is, while it goes on behind the first answers.
+    pub checking: Option<Checking>,
     /// Number of the last audit entry.
     pub audit_seq: Option<u64>,
     /// Whether the keys are locked out of swap.
@@ -153,6 +161,7 @@ struct Inner {
     pause: Mutex<Option<Pause>>,
     backups: Desk,
     compactions: Arc<compact::Desk>,
+    behind: Behind,
     rotator: Rotator,
     /// Taken for the length of a verification of the trail.
     verifying: Mutex<()>,
@@ -180,6 +189,7 @@ impl Vault {
             pause: Mutex::default(),
             backups: Desk::default(),
             compactions: Arc::default(),
+            behind: Behind::default(),
             rotator: Rotator::default(),
             verifying: Mutex::default(),
             locked_because: Mutex::default(),
@@ -203,12 +213,14 @@ impl Vault {
     /// How the vault stands.
     pub fn status(&self) -> Status {
         let open = self.0.gate.status();
+        let checking = self.checking();
         Status {
             locked: open.is_none(),
             epoch: open.map(|(epoch, _, _, _)| epoch),
+            checking,
             audit_seq: open.map(|(_, seq, _, _)| seq),
             keys_in_locked_memory: open.map(|(_, _, locked, _)| locked),
-            refresh_paused: self.is_refresh_paused(),
+            refresh_paused: self.is_refresh_paused() && checking.is_none(),
             refresh_paused_because: self.pause().filter(|_| self.is_refresh_paused()),
             key_term: open.map(|(_, _, _, term)| KeyTerm::from(term)),
             rotation: open.and_then(|_| self.0.rotator.status()),
@@ -226,6 +238,16 @@ impl Vault {
     /// True where refreshing is paused (V12).
     pub fn is_refresh_paused(&self) -> bool {
         self.0.refresh_paused.load(Ordering::Acquire)
+    }
+
+    /// How far the check of the file is, while it goes on behind the first answers.
+    pub fn checking(&self) -> Option<Checking> {
+        self.gate().checking()
+    }
+
+    /// Why a refresh has to wait, while the check of the file goes on.
+    pub fn must_wait_for_check(&self) -> Option<Error> {
+        self.gate().must_wait()
     }
 
     /// The vault's clock.

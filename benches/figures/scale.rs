@@ -76,7 +76,7 @@ fn costs(plan: &Plan, copy: &Replica) -> Outcome<[f64; COSTS.len()]> {
     let mut start = Start::default();
     for _ in 0..plan.rounds {
         machine::read_pages(&copy.data())?;
-        start.once(plan, copy)?.end()?;
+        start.once(plan, copy, &[])?.end()?;
     }
     let inside = Inside::open(copy)?;
     let mut embedded = Rounds::default();

@@ -4,7 +4,7 @@
 //! opens the store and checks the file whole), then how long an unlock by recovery code takes,
 //! before which stands no key derivation (it adds up the ledger over every record), then the first
 //! token. After an end in order, and after kill -9 in the middle of writing; with the file in the
-//! page cache and without.
+//! page cache and without. And the same where the file is checked behind the first answers.
 //!
 //! Does not measure: the key derivation of a passphrase, which takes as long as it was made to
 //! take, or a machine that has just started: the binary itself stays in memory.
@@ -39,6 +39,8 @@ pub struct Start {
 struct Before {
     is_killed: bool,
     is_cold: bool,
+    /// The check comes behind the first answers.
+    is_behind: bool,
 }
 
 /// Runs the section.
@@ -47,8 +49,13 @@ pub fn run(plan: &Plan, data: &mut Shelf) -> Outcome<()> {
     let mut warm_ms = Vec::new();
     for records in &plan.records {
         let copy = data.copy(*records)?;
-        for (is_killed, is_cold) in [(false, false), (false, true), (true, false), (true, true)] {
-            let before = Before { is_killed, is_cold };
+        for case in 0..8 {
+            let [is_killed, is_cold, is_behind] = [2, 1, 4].map(|bit| case & bit != 0);
+            let before = Before {
+                is_killed,
+                is_cold,
+                is_behind,
+            };
             let start = measure(plan, &copy, before)?;
             lines.push(vec![
                 number(*records as f64),
@@ -59,12 +66,13 @@ pub fn run(plan: &Plan, data: &mut Shelf) -> Outcome<()> {
                 }
                 .into(),
                 if is_cold { "cold" } else { "warm" }.into(),
+                if is_behind { "behind" } else { "first" }.into(),
                 start.locked_ms.to_string(),
                 start.unlock_ms.to_string(),
                 start.token_ms.to_string(),
                 start.all_ms.to_string(),
             ]);
-            if !is_killed && !is_cold {
+            if case == 0 {
                 warm_ms.push((*records, start.all_ms.median()));
             }
         }
@@ -73,6 +81,7 @@ pub fn run(plan: &Plan, data: &mut Shelf) -> Outcome<()> {
         "records",
         "ended",
         "page cache",
+        "check",
         "exec to health ms",
         "unlock ms",
         "first token ms",
@@ -111,15 +120,19 @@ fn measure(plan: &Plan, copy: &Replica, before: Before) -> Outcome<Start> {
             true => machine::forget_pages(&copy.data())?,
             false => machine::read_pages(&copy.data())?,
         }
-        start.once(plan, copy)?.end()?;
+        let more: &[&str] = match before.is_behind {
+            true => &["--check-behind"],
+            false => &[],
+        };
+        start.once(plan, copy, more)?.end()?;
     }
     Ok(start)
 }
 
 impl Start {
-    /// One start more; the server comes back, unlocked.
-    pub fn once(&mut self, plan: &Plan, copy: &Replica) -> Outcome<Server> {
-        let server = Server::vault(&plan.binary, &copy.data(), &[], None)?;
+    /// One start more, with these arguments besides; the server comes back, unlocked.
+    pub fn once(&mut self, plan: &Plan, copy: &Replica, more: &[&str]) -> Outcome<Server> {
+        let server = Server::vault(&plan.binary, &copy.data(), more, None)?;
         let host = server.address.to_string();
         let health = Template::new("GET", "/health", &host, "", "");
         client::ask(server.address, None, &health)?;

@@ -305,6 +305,16 @@ pub struct ServeArgs {
     /// Let an older or restored copy of the vault in, once; it is put on record.
     #[arg(long)]
     pub accept_rollback: bool,
+    /// Check the vault's file behind the first answers, for a vault so large that the check takes
+    /// long.
+    ///
+    /// Otherwise nothing is served before the file is checked whole and every record is counted.
+    /// With it tokens that are found and valid are handed out meanwhile, and everything else waits:
+    /// a token that is not found is `unavailable`, not `connect_required`, nothing is refreshed and
+    /// nothing is changed. Damage that is found locks the vault. `strongroom status` shows how far
+    /// it is. With `--accept-rollback` the check comes first all the same.
+    #[arg(long)]
+    pub check_behind: bool,
     /// Most connections at one time; fewer where the system allows too few open files.
     #[arg(long, value_name = "N", default_value_t = limits::CONNECTIONS_MAX, value_parser = seats)]
     pub connections_max: usize,

@@ -136,7 +136,9 @@ impl Exit {
             "in_use" => Self::InUse,
             "rolled_back" => Self::RolledBack,
             "damaged" => Self::Damaged,
-            "busy" | "shutting_down" | "provider_unavailable" | "unavailable" => Self::Unavailable,
+            "busy" | "checking" | "shutting_down" | "provider_unavailable" | "unavailable" => {
+                Self::Unavailable
+            }
             _ => Self::Failed,
         }
     }

@@ -140,11 +140,29 @@ fn show(status: &Value, json: bool) -> Result<(), Failure> {
              refresh tokens. If the other is gone: `serve {flag}`."
         ));
     }
+    show_check(status)?;
     show_rotation(status)?;
     match status["slots"].as_array() {
         Some(slots) => show_slots(slots),
         None => Ok(()),
     }
+}
+
+/// Prints how far the check of the file is, while it goes on.
+fn show_check(status: &Value) -> Result<(), Failure> {
+    let check = &status["checking"];
+    if check.is_null() {
+        return Ok(());
+    }
+    output::line(&format!(
+        "checking  {} of {} steps",
+        check["done"], check["total"]
+    ))?;
+    output::note(
+        "The vault's file is still being checked: tokens that are found and valid are handed out, \
+         everything else waits.",
+    );
+    Ok(())
 }
 
 /// Prints how far a key rotation is, where there is one.

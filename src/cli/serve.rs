@@ -30,6 +30,7 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
         accept_host: args.accept_host,
         anchor: args.anchor.clone(),
         accept_rollback: args.accept_rollback,
+        check_behind: args.check_behind,
     };
     let shares = Shares::of_the_system(args.connections_max, args.listen.len())?;
     let unlocker = unlocker(&args)?;
@@ -60,6 +61,8 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
                 "locked; unlock it: strongroom unlock --url {}",
                 server.local_url
             )
+        } else if status.checking.is_some() {
+            "unlocked; its file is being checked".to_owned()
         } else {
             "unlocked".to_owned()
         };

@@ -1,7 +1,8 @@
 //! A connection whose peer must keep pace: it takes what it is sent, or it is let go.
 //!
 //! It promises: an answer that nobody takes ends the connection after a stated time, and a refusal
-//! sent in the middle of a request is not lost to a reset. What is done at once sets no clock going.
+//! sent in the middle of a request is not lost to a reset. What is done at once sets no clock
+//! going.
 //! It never: waits for a peer without a clock running.
 
 use std::future::{Future, poll_fn};

@@ -120,6 +120,7 @@ pub fn say_when(error: &Error, answer: &mut Answer) {
     let wait = match error {
         Error::Busy(wait) => Some(*wait),
         Error::ProviderUnavailable { retry_after, .. } => *retry_after,
+        Error::Checking { retry_after, .. } => Some(*retry_after),
         Error::Locked | Error::ShuttingDown => Some(limits::BACKOFF_FIRST),
         Error::Storage(_) | Error::AuditUnavailable(_) => Some(limits::STORE_HEAL_EVERY_MAX),
         _ => None,
@@ -153,9 +154,10 @@ pub fn status_of(error: &Error) -> StatusCode {
         Error::ProviderRefused { .. } | Error::ProviderUnavailable { .. } => {
             StatusCode::BAD_GATEWAY
         }
-        Error::Locked | Error::AuditUnavailable(_) | Error::ShuttingDown => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Error::Locked
+        | Error::Checking { .. }
+        | Error::AuditUnavailable(_)
+        | Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         Error::Storage(_) | Error::OutcomeUnknown(_) => StatusCode::INSUFFICIENT_STORAGE,
         Error::Damaged(_) | Error::TooNew(_) | Error::Settings(_) => {
             StatusCode::INTERNAL_SERVER_ERROR
@@ -272,6 +274,16 @@ mod tests {
         app: Option<AppId>,
         #[serde(default)]
         count: u32,
+    }
+
+    #[test]
+    fn who_has_to_wait_for_a_check_is_told_when_to_come_back() {
+        let answer = error(&Error::Checking {
+            percent: 41,
+            retry_after: Duration::from_millis(2_500),
+        });
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.headers()[RETRY_AFTER], "3");
     }
 
     #[test]

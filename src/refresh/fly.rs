@@ -72,6 +72,9 @@ impl Refresher {
         if let Some(why) = self.halted() {
             return Landing::Failed(why);
         }
+        if let Some(why) = self.vault().must_wait_for_check() {
+            return Landing::Failed(why);
+        }
         if self.vault().is_refresh_paused() {
             let why = "refreshing is paused: this vault was copied from another host, or restored";
             return Landing::Later(limits::BACKOFF_MAX, why.into());

@@ -3,7 +3,8 @@
 //!
 //! It promises: R9 a provider that hangs or fails delays its own tokens only: each app has a lane
 //! of bounded width, and a narrow one while its refreshes fail; R10 once a provider answers again,
-//! what waited for it is tried within seconds. A locked or paused vault is left alone; trouble with
+//! what waited for it is tried within seconds. A locked or paused vault, or one whose
+//! file is being checked, is left alone; trouble with
 //! the store is waited out, not hammered; at the end no new refresh begins and those in flight are
 //! finished.
 //! It never: holds a lock or a transaction while it waits, or looks for due tokens without a
@@ -263,6 +264,11 @@ impl Refresher {
         desk.watch(self.clock().off_s(), self.clock().followed_s());
         let later = now.plus(limits::SCHEDULER_SLEEP_MAX);
         let is_shut = self.vault().status().locked || self.halted().is_some();
+        if self.vault().checking().is_some() {
+            // It says nothing when it has ended; a look in a second costs nothing.
+            desk.forget();
+            return now.plus(limits::CHECK_RETRY_MIN);
+        }
         if is_shut || self.vault().is_refresh_paused() {
             desk.forget();
             return later;

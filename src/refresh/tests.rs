@@ -64,6 +64,10 @@ fn oauth(issuer: &str) -> OAuth {
 
 impl Bench {
     async fn new() -> Self {
+        Self::on(|disk, clock| Vault::on_disk(disk, clock).unwrap().0).await
+    }
+
+    async fn on(make: impl FnOnce(&Faulty, Clock) -> Vault + Send + 'static) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Clock::test(NOW);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -84,8 +88,8 @@ impl Bench {
 
         let disk = Faulty::default();
         let (beneath, time) = (disk.clone(), clock.clone());
-        let made = tokio::task::spawn_blocking(move || Vault::on_disk(&beneath, time));
-        let (vault, _) = made.await.unwrap().unwrap();
+        let made = tokio::task::spawn_blocking(move || make(&beneath, time));
+        let vault = made.await.unwrap();
         let app = App {
             id: demo(),
             name: "Demo".into(),
@@ -407,4 +411,5 @@ async fn r3_flights_are_bounded_and_one_that_panics_leaves_no_trace() {
     assert_eq!(flights.count(), 0);
 }
 
+mod behind;
 mod edges;

@@ -1,5 +1,5 @@
 //! The disk as redb sees it: the file, and where that refuses writes while it is being opened, a
-//! layer in memory over it.
+//! layer in memory over it. A file that is not checked yet has a layer from the start (`behind`).
 //!
 //! redb writes when it opens (it marks the file as in use, and puts right what a failed commit
 //! left), so a full or read-only disk would close the vault to those who only read. What it has
@@ -7,7 +7,8 @@
 //!
 //! It promises: what is synced is durable under the file's name (`name`); what is read through a
 //! layer is the file's own bytes and what redb put over them while it opened; a layer is begun
-//! while the file is opened and at no other time, is bounded, and never reaches the file.
+//! before the file is open and at no other time, is bounded, and never reaches the file.
+//! A check that is told to stop is given no page more.
 //! It never: answers for a commit. Who has a layer is read from and not written to.
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use std::sync::{Arc, RwLock};
 
 use redb::{BackendError, StorageBackend};
 
+use super::behind::Watch;
 use super::name::Name;
 use crate::limits;
 
@@ -36,18 +38,45 @@ struct Inner {
     /// Set once there is a layer, so that those who read a healthy file take no lock.
     is_layered: AtomicBool,
     layer: RwLock<Option<Layer>>,
+    /// Who watches the file being checked.
+    watch: Option<Arc<Watch>>,
 }
 
 impl Disk {
     /// A file that is about to be opened. The locks that redb takes on it outlast this opening:
     /// no other process slips in while the file is opened anew.
     pub(super) fn new(file: Arc<dyn StorageBackend>, name: Arc<Name>) -> Self {
+        Self::with(file, name, None, None)
+    }
+
+    /// A file that is opened beside whoever has it, and not written to.
+    pub(super) fn aside(file: Arc<dyn StorageBackend>, name: Arc<Name>) -> io::Result<Self> {
+        let layer = Layer::over(&*file, "it is not checked yet".to_owned())?;
+        Ok(Self::with(file, name, Some(layer), None))
+    }
+
+    /// [`Self::new`], while somebody watches.
+    pub(super) fn watched(
+        file: Arc<dyn StorageBackend>,
+        name: Arc<Name>,
+        watch: Arc<Watch>,
+    ) -> Self {
+        Self::with(file, name, None, Some(watch))
+    }
+
+    fn with(
+        file: Arc<dyn StorageBackend>,
+        name: Arc<Name>,
+        layer: Option<Layer>,
+        watch: Option<Arc<Watch>>,
+    ) -> Self {
         Self(Arc::new(Inner {
             file,
             name,
             is_opening: AtomicBool::new(true),
-            is_layered: AtomicBool::new(false),
-            layer: RwLock::new(None),
+            is_layered: AtomicBool::new(layer.is_some()),
+            layer: RwLock::new(layer),
+            watch,
         }))
     }
 
@@ -94,6 +123,9 @@ impl StorageBackend for Disk {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if let Some(watch) = &self.0.watch {
+            watch.reads(out.len())?;
+        }
         if self.is_layered() {
             let layer = self.0.layer.read().expect("no holder panics");
             let layer = layer.as_ref().expect("it was put there before");

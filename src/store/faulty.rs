@@ -12,6 +12,8 @@
 //! It never: fails a read, unless asked to ([`Trouble`]).
 
 mod handle;
+#[cfg(test)]
+mod hold;
 mod medium;
 mod replay;
 
@@ -22,6 +24,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::Medium;
 
 pub(crate) use self::handle::Handle;
+#[cfg(test)]
+pub(crate) use self::hold::Hold;
 pub(crate) use self::replay::{Chance, Replay, Tree};
 
 /// The cache of a store on such a disk: small, so that a test soon reads what it does not hold.
@@ -139,6 +143,9 @@ struct Disk {
     lies: Lies,
     /// The syncs of directories fail.
     no_directories: bool,
+    /// Called before each read of the store's file, with nothing held.
+    #[cfg(test)]
+    before_reads: handle::Hook,
 }
 
 /// Which syncs are said to have been done and were not.
@@ -230,6 +237,12 @@ impl Faulty {
     #[cfg(test)]
     pub(crate) fn fail_directories(&self, fail: bool) {
         self.disk().no_directories = fail;
+    }
+
+    /// Has `hook` called before each read of a store's file, by whoever reads.
+    #[cfg(test)]
+    pub(crate) fn before_reads(&self, hook: impl Fn() + Send + Sync + 'static) {
+        self.disk().before_reads = handle::Hook(Some(Arc::new(hook)));
     }
 
     /// Says from here on that it synced, and does not.

@@ -7,9 +7,12 @@ use std::sync::Arc;
 
 use redb::{Database, StorageBackend};
 
+use super::behind::guarded;
 use super::name::Name;
 use super::readers::Readers;
-use super::view::SharedView;
+use super::view::{SharedView, storage};
+use crate::error::Result;
+use crate::limits;
 
 /// A file, and who reads it.
 pub(super) struct Seat {
@@ -24,9 +27,22 @@ pub(super) struct Open {
     pub(super) database: Database,
     /// Why the disk refuses writes, where it does: this is for reading alone then.
     pub(super) refuses: Option<String>,
+    /// redb has checked it whole. Until then nothing is written to it.
+    pub(super) is_checked: bool,
+}
+
+impl Open {
+    /// Closes it. What one that is not checked writes at its end reaches no file, and whatever it
+    /// stumbles over is not for us to tell.
+    fn close(self) -> Result<()> {
+        let is_checked = self.is_checked;
+        let closed = guarded(!is_checked, || self.database.close().map_err(storage));
+        if is_checked { closed } else { Ok(()) }
+    }
 }
 
 /// Where the bytes are.
+#[derive(Clone)]
 pub(super) enum Place {
     Memory,
     /// The file stays open, and locked, for as long as the store has it.
@@ -35,6 +51,16 @@ pub(super) enum Place {
         name: Arc<Name>,
         cache_bytes: usize,
     },
+}
+
+impl Place {
+    /// Memory that what is read may take, in bytes.
+    pub(super) fn cache_bytes(&self) -> usize {
+        match self {
+            Self::Memory => limits::STORE_CACHE_BYTES,
+            Self::Disk { cache_bytes, .. } => *cache_bytes,
+        }
+    }
 }
 
 impl Seat {
@@ -53,10 +79,10 @@ impl Seat {
         self.readers.drained();
     }
 
-    /// What is open, which is not any more. Nobody is to read anew meanwhile.
-    pub(super) fn take(&mut self) -> Option<Open> {
+    /// Closes what is open. Nobody is to read anew meanwhile.
+    pub(super) fn end(&mut self) -> Result<()> {
         self.shared.forget();
-        self.open.take()
+        self.open.take().map_or(Ok(()), Open::close)
     }
 
     /// Lets other processes have the file.

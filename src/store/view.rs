@@ -12,6 +12,7 @@ use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, TableError, TableHandle, WriteTransaction,
 };
 
+use super::behind::{guarded, walk_guarded};
 use super::readers::Reading;
 use super::{Definition, HEADER, HEADER_KEY, Index, Records};
 use crate::error::{Error, Result};
@@ -27,7 +28,7 @@ pub enum Scan {
 }
 
 /// A visitor of entries: key and value.
-type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> Result<Scan> + 'v;
+pub(super) type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> Result<Scan> + 'v;
 
 /// Reads by address.
 pub trait View {
@@ -132,14 +133,17 @@ struct Opened {
     tokens: OnceLock<Option<Table>>,
     #[expect(dead_code, reason = "counted for as long as it lives")]
     reading: Reading,
+    /// The file was not checked when it was made.
+    is_unchecked: bool,
 }
 
 impl Read {
-    pub(super) fn new(transaction: ReadTransaction, reading: Reading) -> Self {
+    pub(super) fn new(transaction: ReadTransaction, reading: Reading, is_unchecked: bool) -> Self {
         Self(Arc::new(Opened {
             transaction,
             tokens: OnceLock::new(),
             reading,
+            is_unchecked,
         }))
     }
 
@@ -209,8 +213,8 @@ impl SharedView {
 
 impl View for Read {
     fn bytes(&self, table: Definition, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let found = self.look(table, |table| bytes_of(table, key))?;
-        Ok(found.flatten())
+        let look = || self.look(table, |table| bytes_of(table, key));
+        Ok(guarded(self.0.is_unchecked, look)?.flatten())
     }
 
     fn visit(
@@ -220,8 +224,14 @@ impl View for Read {
         after: Option<&[u8]>,
         visit: &mut Visit<'_>,
     ) -> Result<()> {
-        self.look(table, |table| visit_table(table, prefix, after, visit))?;
-        Ok(())
+        let walk = |visit: &mut Visit<'_>| {
+            self.look(table, |table| visit_table(table, prefix, after, visit))
+                .map(|_| ())
+        };
+        match self.0.is_unchecked {
+            true => walk_guarded(visit, walk),
+            false => walk(visit),
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 //! It promises:
 //! * V4 The keys of an unlocked vault are reached through a [`Permit`] alone, and a permit is made
 //!   here alone, by [`Gate::permit`]: after [`decide`] allowed it. A refusal is on record.
+//!   While the file is being checked there is no writer, and no permit but to fetch, to lock and to
+//!   read the trail.
 //! * V5 What a permit allowed is put on record before its result is handed out; where that fails,
 //!   the operation is refused.
 //! * V6 An unknown key, a wrong secret and an expired key are answered alike.
@@ -10,6 +12,7 @@
 //! It never: lets a decision depend on what is stored.
 
 mod known;
+mod permit;
 mod strangers;
 #[cfg(test)]
 mod tests;
@@ -20,15 +23,16 @@ use std::sync::{Arc, RwLock, Weak};
 
 pub(super) use self::known::hash_key_secret;
 use self::known::{KnownKeys, known_key};
+pub(super) use self::permit::Permit;
 use self::strangers::Strangers;
 use super::anchor::{Anchor, AnchorStatus};
 use super::audit::{Audit, Entry};
-use super::receipt::Receipt;
-use super::writer::{Quiet, Tx, Writer};
+use super::behind::{Board, Checking};
+use super::writer::Writer;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
+use crate::model::LinkId;
 use crate::model::access::{AccessKey, Action, Caller, Decision, Target, Who, decide};
-use crate::model::{LinkId, Scopes, TokenId};
 use crate::seal::Keyring;
 use crate::secret::Secret;
 use crate::store::Store;
@@ -37,9 +41,36 @@ use crate::store::Store;
 pub(super) struct Open {
     keys: Arc<Keyring>,
     audit: Arc<Audit>,
-    writer: Arc<Writer>,
+    hand: Hand,
     anchor: Option<Arc<Anchor>>,
     access_keys: KnownKeys,
+}
+
+/// Whom changes go through.
+#[derive(Clone)]
+enum Hand {
+    /// The one writer.
+    Writer(Arc<Writer>),
+    /// Nobody yet: the file is being checked.
+    Check(Arc<Board>),
+}
+
+impl Open {
+    fn writer(&self) -> Result<&Writer> {
+        match &self.hand {
+            Hand::Writer(writer) => Ok(writer),
+            Hand::Check(board) => Err(board.refusal()),
+        }
+    }
+
+    /// Refuses what has to wait for the check.
+    fn may_begin(&self, action: Action) -> Result<()> {
+        match (&self.hand, action) {
+            (Hand::Writer(_), _) => Ok(()),
+            (Hand::Check(_), Action::Fetch | Action::Lock | Action::Audit) => Ok(()),
+            (Hand::Check(board), _) => Err(board.refusal()),
+        }
+    }
 }
 
 /// An access key and the keyed hash of its secret.
@@ -51,6 +82,8 @@ pub(super) struct KeptKey {
 /// The gate.
 pub(super) struct Gate {
     open: RwLock<Option<Arc<Open>>>,
+    /// What takes its place as soon as all is settled. The vault itself settles it with this.
+    next: RwLock<Option<Arc<Open>>>,
     clock: Clock,
     strangers: Strangers,
     visitors: Strangers,
@@ -62,6 +95,7 @@ impl Gate {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             open: RwLock::new(None),
+            next: RwLock::new(None),
             clock,
             strangers: Strangers::default(),
             visitors: Strangers::default(),
@@ -74,7 +108,7 @@ impl Gate {
         self.held.store(is_held, Ordering::Release);
     }
 
-    /// Lets callers in: the vault is unlocked.
+    /// Lets callers in: the vault is unlocked. Where a check goes on, `board` tells how far it is.
     pub(super) fn open(
         &self,
         store: &Arc<Store>,
@@ -82,25 +116,18 @@ impl Gate {
         audit: Audit,
         access_keys: HashMap<String, Arc<KeptKey>>,
         anchor: Option<Arc<Anchor>>,
+        board: Option<Arc<Board>>,
     ) -> Result<()> {
         let audit = Arc::new(audit);
         let access_keys = KnownKeys::new(access_keys);
-        let known = access_keys.clone();
-        let writer = Writer::start(
-            Arc::clone(store),
-            Arc::clone(&keys),
-            Arc::clone(&audit),
-            anchor.clone(),
-            self.clock.clone(),
-            Box::new(move |keys, view| {
-                known.read_anew(super::keys::load(keys, view)?);
-                Ok(())
-            }),
-        )?;
+        let hand = match board {
+            Some(board) => Hand::Check(board),
+            None => self.writer(store, &keys, &audit, &access_keys, anchor.clone())?,
+        };
         let open = Open {
             keys,
             audit,
-            writer: Arc::new(writer),
+            hand,
             anchor,
             access_keys,
         };
@@ -108,15 +135,87 @@ impl Gate {
         Ok(())
     }
 
+    fn writer(
+        &self,
+        store: &Arc<Store>,
+        keys: &Arc<Keyring>,
+        audit: &Arc<Audit>,
+        access_keys: &KnownKeys,
+        anchor: Option<Arc<Anchor>>,
+    ) -> Result<Hand> {
+        let known = access_keys.clone();
+        let writer = Writer::start(
+            Arc::clone(store),
+            Arc::clone(keys),
+            Arc::clone(audit),
+            anchor,
+            self.clock.clone(),
+            Box::new(move |keys, view| {
+                known.read_anew(super::keys::load(keys, view)?);
+                Ok(())
+            }),
+        )?;
+        Ok(Hand::Writer(Arc::new(writer)))
+    }
+
+    /// The file was checked, and `store` has what was: the vault itself may write from here on, and
+    /// all others with [`Self::let_write`].
+    ///
+    /// # Errors
+    /// [`Error::Locked`]; what keeps the store from being read.
+    pub(super) fn begin_writing(&self, store: &Arc<Store>) -> Result<()> {
+        let open = self.opened()?;
+        let (keys, audit) = (Arc::clone(&open.keys), Arc::clone(&open.audit));
+        let (access_keys, anchor) = (open.access_keys.clone(), open.anchor.clone());
+        access_keys.read_anew(super::keys::load(&keys, &store.read()?)?);
+        let hand = self.writer(store, &keys, &audit, &access_keys, anchor.clone())?;
+        let next = Open {
+            keys,
+            audit,
+            hand,
+            anchor,
+            access_keys,
+        };
+        *self.next.write().expect("no holder panics") = Some(Arc::new(next));
+        Ok(())
+    }
+
+    /// Lets everybody write.
+    pub(super) fn let_write(&self) {
+        if let Some(next) = self.take_next() {
+            *self.open.write().expect("no holder panics") = Some(next);
+        }
+    }
+
+    fn take_next(&self) -> Option<Arc<Open>> {
+        self.next.write().expect("no holder panics").take()
+    }
+
+    /// How far the check is, while one goes on.
+    pub(super) fn checking(&self) -> Option<Checking> {
+        match &self.opened().ok()?.hand {
+            Hand::Writer(_) => None,
+            Hand::Check(board) => Some(board.progress()),
+        }
+    }
+
+    /// Why nothing is written yet, while a check goes on.
+    pub(super) fn must_wait(&self) -> Option<Error> {
+        self.opened().ok()?.writer().err()
+    }
+
     /// Shuts the gate: what is queued is committed and synced, then the keys are dropped, with the
     /// last permit that is still out.
     pub(super) fn shut(&self) {
         let open = self.open.write().expect("no holder panics").take();
-        if let Some(open) = open {
+        // What was not let in yet has the same trail, and a writer that the other has not.
+        for open in [self.take_next(), open].into_iter().flatten() {
             if let Err(error) = open.audit.flush() {
                 tracing::warn!(%error, "the last entries of the trail may not be on the disk");
             }
-            open.writer.stop();
+            if let Hand::Writer(writer) = &open.hand {
+                writer.stop();
+            }
             open.audit.stop();
             if let Some(anchor) = &open.anchor {
                 anchor.stop();
@@ -135,7 +234,7 @@ impl Gate {
         *gate = Some(Arc::new(Open {
             keys: Arc::clone(&old.keys),
             audit: Arc::clone(&old.audit),
-            writer: Arc::clone(&old.writer),
+            hand: old.hand.clone(),
             anchor: old.anchor.clone(),
             access_keys: old.access_keys.clone(),
         }));
@@ -149,6 +248,9 @@ impl Gate {
     /// What is open to `caller`; none is a stranger.
     fn opened_to(&self, caller: Option<&Caller>) -> Result<Arc<Open>> {
         let is_own = caller.is_some_and(|caller| matches!(caller.who, Who::Local));
+        if is_own && let Some(next) = &*self.next.read().expect("no holder panics") {
+            return Ok(Arc::clone(next));
+        }
         match self.held.load(Ordering::Acquire) && !is_own {
             true => Err(Error::Locked),
             false => self.opened(),
@@ -167,8 +269,12 @@ impl Gate {
     /// current key term with its beginning.
     pub(super) fn status(&self) -> Option<(u64, u64, bool, (u32, Timestamp))> {
         let open = self.opened().ok()?;
+        let epoch = match &open.hand {
+            Hand::Writer(writer) => writer.epoch(),
+            Hand::Check(board) => board.epoch(),
+        };
         Some((
-            open.writer.epoch(),
+            epoch,
             open.audit.last_seq(),
             open.keys.is_locked_in_memory(),
             open.keys.current_term(),
@@ -185,7 +291,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`Error::Locked`]; [`Error::Unauthenticated`] for anything that is no key of ours, valid
-    /// now.
+    /// now; [`Error::Checking`] for all of that while nobody can tell whether a key is missing.
     pub(super) fn authenticate(
         &self,
         bearer: Option<&Secret<String>>,
@@ -203,7 +309,10 @@ impl Gate {
             }),
             None => {
                 self.record_stranger(&open, &from, now)?;
-                Err(Error::Unauthenticated)
+                match &open.hand {
+                    Hand::Check(board) if bearer.is_some() => Err(board.refusal()),
+                    _ => Err(Error::Unauthenticated),
+                }
             }
         }
     }
@@ -245,7 +354,8 @@ impl Gate {
     /// Decides, and makes a permit of a yes. A no is put on record here.
     ///
     /// # Errors
-    /// [`Error::Locked`], [`Error::Denied`], [`Error::AuditUnavailable`].
+    /// [`Error::Locked`], [`Error::Denied`], [`Error::AuditUnavailable`]; [`Error::Checking`] for
+    /// what has to wait for the check.
     pub(super) fn permit(
         &self,
         caller: &Caller,
@@ -253,6 +363,7 @@ impl Gate {
         target: &Target<'_>,
     ) -> Result<Permit> {
         let open = self.opened_to(Some(caller))?;
+        open.may_begin(action)?;
         let now = self.clock.now();
         let entry = Entry {
             at: now,
@@ -291,159 +402,5 @@ impl Gate {
                 Err(Error::Denied)
             }
         }
-    }
-}
-
-/// Leave to do one thing. The keys are reached through it.
-pub(super) struct Permit {
-    open: Arc<Open>,
-    entry: Entry,
-    ceilings: Vec<Scopes>,
-}
-
-impl Permit {
-    /// The keys.
-    pub(super) fn keys(&self) -> &Keyring {
-        &self.open.keys
-    }
-
-    /// True where a token with these scopes may be handed out under the ceilings that apply.
-    pub(super) fn may_hand_out(&self, granted: &Scopes) -> bool {
-        self.ceilings.is_empty() || self.ceilings.iter().any(|ceiling| ceiling.covers(granted))
-    }
-
-    /// Puts on record how it went. To be called before anything is handed out or changed.
-    ///
-    /// # Errors
-    /// [`Error::AuditUnavailable`]: the operation is refused.
-    pub(super) fn record(&self, outcome: &str, token: Option<TokenId>) -> Result<()> {
-        let token = token.map(|id| id.to_string());
-        self.open.audit.append(Entry {
-            outcome,
-            token: token.as_deref(),
-            ..self.entry.lent()
-        })
-    }
-
-    /// Records that the change is about to be made, and queues it.
-    ///
-    /// # Errors
-    /// [`Error::AuditUnavailable`], [`Error::Busy`].
-    pub(super) fn write<T: Send + 'static>(
-        &self,
-        token: Option<TokenId>,
-        operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<Receipt<T>> {
-        self.write_as("accepted", token, operation)
-    }
-
-    /// [`Self::write`], with a word of its own for what is about to be done.
-    ///
-    /// # Errors
-    /// As [`Self::write`].
-    pub(super) fn write_as<T: Send + 'static>(
-        &self,
-        outcome: &str,
-        token: Option<TokenId>,
-        operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<Receipt<T>> {
-        self.record(outcome, token)?;
-        self.open.writer.submit(self.announced(operation))
-    }
-
-    /// [`Self::write`], and `then` once it is durable, before anybody hears of it.
-    ///
-    /// # Errors
-    /// As [`Self::write`].
-    pub(super) fn write_then<T: Send + 'static>(
-        &self,
-        operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
-        then: impl FnOnce(&T) + Send + 'static,
-    ) -> Result<Receipt<T>> {
-        self.record("accepted", None)?;
-        let writer = &self.open.writer;
-        writer.submit_then(self.announced(operation), then)
-    }
-
-    /// An operation whose announcement is on record: that it was not made is said as well.
-    fn announced<T>(
-        &self,
-        operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
-    ) -> impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static {
-        let audit = Arc::clone(&self.open.audit);
-        let entry = self.entry.clone();
-        move |tx| {
-            operation(tx).inspect_err(|error| {
-                // A trail that cannot be written to keeps the announcement, which errs on the safe
-                // side.
-                let _ = audit.append(Entry {
-                    outcome: error.code(),
-                    ..entry.lent()
-                });
-            })
-        }
-    }
-
-    /// [`Self::write`] for a step of what is on record as a whole, and hands nothing out.
-    ///
-    /// # Errors
-    /// [`Error::Busy`].
-    pub(super) fn write_step<T: Send + 'static>(
-        &self,
-        operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<Receipt<T>> {
-        self.open.writer.submit(operation)
-    }
-
-    /// [`Permit::write`] for an operation that says what came of it. That is put on record too,
-    /// before anybody hears of it; where it cannot be, nothing is changed.
-    ///
-    /// # Errors
-    /// [`Error::AuditUnavailable`], [`Error::Busy`].
-    pub(super) fn write_told<T: Send + 'static>(
-        &self,
-        operation: impl FnOnce(&mut Tx<'_>) -> Result<(T, String)> + Send + 'static,
-    ) -> Result<Receipt<T>> {
-        let audit = Arc::clone(&self.open.audit);
-        let entry = self.entry.clone();
-        self.write(None, move |tx| {
-            let (value, outcome) = operation(tx)?;
-            audit.append(Entry {
-                outcome: &outcome,
-                ..entry.lent()
-            })?;
-            Ok(value)
-        })
-    }
-
-    /// Has the writer do `work` between two commits. What it says of itself is put on record by the
-    /// function it is given.
-    ///
-    /// # Errors
-    /// [`Error::Busy`].
-    pub(super) fn between_writes(
-        &self,
-        work: impl FnOnce(Result<Quiet<'_>>, &dyn Fn(String) -> Result<()>) + Send + 'static,
-    ) -> Result<()> {
-        let (audit, entry) = (Arc::clone(&self.open.audit), self.entry.clone());
-        self.open.writer.submit_between(Box::new(move |quiet| {
-            let say = |outcome: String| {
-                audit.append(Entry {
-                    outcome: &outcome,
-                    ..entry.lent()
-                })
-            };
-            work(quiet, &say);
-        }))
-    }
-
-    /// The trail, for those who may read it.
-    pub(super) fn audit(&self) -> &Audit {
-        &self.open.audit
-    }
-
-    /// The access keys, for those who may see or change them.
-    pub(super) fn access_keys(&self) -> &KnownKeys {
-        &self.open.access_keys
     }
 }

@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use self::file::Half;
+pub(super) use self::moor::Moored;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;

@@ -151,7 +151,11 @@ impl Ledger {
         Ok(())
     }
 
-    fn check_notes(&self, view: &impl View) -> Result<()> {
+    /// Refuses notes of the vault about itself that are not those last written.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub(super) fn check_notes(&self, view: &impl View) -> Result<()> {
         match self.notes {
             Some(known) if known != hash_of_notes(view)? => Err(Error::Damaged(
                 "what the vault notes about itself (its host, that it was restored) is not what \

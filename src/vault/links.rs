@@ -158,6 +158,7 @@ impl Vault {
         let permit = self
             .gate()
             .permit(caller, Action::Fetch, &Target::of(app, owner))?;
+        permit.may_say_no()?;
         let view = self.store().read()?;
         let place = Indexer(permit.keys()).link_owner(app, owner);
         let Some(id) = view.entry(Index::LinkOwners, &place)? else {

@@ -72,6 +72,7 @@ impl Vault {
             accept_rollback: false,
             // The restored vault's own begins where it is served.
             anchor: None,
+            check_behind: false,
         };
         let store = Store::open(&**medium, &target)?;
         let trail = Directory::on(medium, &directory.join(AUDIT));

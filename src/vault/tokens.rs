@@ -136,6 +136,7 @@ impl Vault {
         };
         let id = record.id;
         let dead = |reason: ReconnectReason| {
+            permit.may_say_no()?;
             let outcome = format!("reconnect_required: {}", reason.as_str());
             permit.record(&outcome, Some(id))?;
             Ok(Found::Reconnect(id, reason))
@@ -171,20 +172,15 @@ impl Vault {
     /// Nothing is stored. Whoever may fetch from every app learns whether this is one; whoever may
     /// fetch from some was refused before, by name, whether it is one or not.
     fn nothing_for(&self, permit: &Permit, ask: &Ask) -> Result<Found> {
+        permit.may_say_no()?;
         let place = Indexer(permit.keys()).app(&ask.app);
-        let is_app = self
-            .store()
-            .read()?
-            .record(Records::Apps, &place)?
-            .is_some();
-        permit.record(
-            if is_app {
-                "connect_required"
-            } else {
-                "no such app"
-            },
-            None,
-        )?;
+        let app = self.store().read()?.record(Records::Apps, &place)?;
+        let is_app = app.is_some();
+        let outcome = match is_app {
+            true => "connect_required",
+            false => "no such app",
+        };
+        permit.record(outcome, None)?;
         match is_app {
             true => Ok(Found::Missing),
             false => Err(Error::NotFound("app")),

@@ -36,6 +36,7 @@ impl Vault {
         let permit = self
             .gate()
             .permit(caller, Action::Audit, &Target::vault())?;
+        permit.may_say_no()?;
         let alone = self.0.verifying.try_lock();
         if matches!(alone, Err(TryLockError::WouldBlock)) {
             // Each reads the whole trail, and holds a file open.

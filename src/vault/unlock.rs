@@ -1,6 +1,7 @@
 //! From a directory to an open vault, and back: open, unlock, lock.
 //!
-//! It promises: a wrong try says one thing; unlocking adds up the ledger before anything is served.
+//! It promises: a wrong try says one thing; unlocking adds up the ledger before anything is served,
+//! unless the file is checked behind the first answers (`behind`).
 //! It never: keeps what opened the vault.
 
 use std::path::Path;
@@ -9,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use super::anchor::Anchor;
 use super::audit::{Audit, Directory};
+use super::behind::{Board, Check};
 use super::create::unfinished;
 use super::ledger::Ledger;
 use super::line::{Source, Turn};
@@ -50,7 +52,11 @@ impl Vault {
             medium.check_directory(&trail)?;
         }
         let file = directory.join(FILE);
-        let store = Store::open(&**medium, &file)?;
+        // What is let in on the operator's word is looked at whole before that.
+        let store = match settings.check_behind && !settings.accept_rollback {
+            true => Store::open_unchecked(&**medium, &file)?,
+            false => Store::open(&**medium, &file)?,
+        };
         if let Err(error) = clear_partial(&**medium, &file) {
             // In nobody's way: it is not the vault, whatever is in it.
             tracing::warn!(%error, "what a compaction left is still there");
@@ -83,6 +89,7 @@ impl Vault {
         if self.gate().is_open() {
             return Err(Error::AlreadyUnlocked);
         }
+        self.0.behind.may_unlock()?;
         self.mend_store()?;
         let stored = self.store().header()?;
         let header = Header::parse(&stored)?;
@@ -118,10 +125,16 @@ impl Vault {
         let view = self.store().read()?;
         let (ledger, digest) = Ledger::read_with_digest(&keys, &view)?;
         ledger.check_header(stored)?;
-        ledger.verify(&keys, &view)?;
+        let is_unchecked = self.store().is_unchecked();
+        match is_unchecked {
+            true => ledger.check_notes(&view)?,
+            false => ledger.verify(&keys, &view)?,
+        }
         drop(view);
         let moored = self.moor(&keys, &ledger, digest)?;
-        let (fault, set_back) = self.let_in(keys, moored.anchor.clone())?;
+        let board = is_unchecked.then(|| Board::new(&ledger, self.clock()));
+        let (fault, set_back) =
+            self.let_in_while(Arc::clone(&keys), moored.anchor.clone(), board.clone())?;
         let outcome = match self.0.line.opened(turn) {
             0 => "unlocked".to_owned(),
             failures => format!("unlocked after {failures} wrong tries"),
@@ -139,10 +152,21 @@ impl Vault {
                 for told in fault.iter().chain(&set_back) {
                     permit.record(told, None)?;
                 }
-                self.settle_anchor(&permit, moored)
-            })
-            .and_then(|()| self.settle_in())
-            .and_then(|()| self.resume_rotation());
+                let Some(board) = board else {
+                    self.settle_anchor(&permit, moored)?;
+                    drop(permit);
+                    self.settle_in()?;
+                    return self.resume_rotation();
+                };
+                self.start_check(Check {
+                    store: Arc::clone(&self.0.store),
+                    keys,
+                    board,
+                    header: stored.to_owned(),
+                    ledger: digest,
+                    moored,
+                })
+            });
         if recorded.is_err() {
             // An unlock that cannot be put on record does not count.
             self.gate().shut();
@@ -153,6 +177,10 @@ impl Vault {
     /// Opens the store anew where the disk failed before. The writer does that, and while the vault
     /// is locked there is none.
     pub(super) fn mend_store(&self) -> Result<()> {
+        // One that is not checked takes no writes, and is in no trouble while it can be read.
+        if self.store().is_unchecked() && self.store().header().is_ok() {
+            return Ok(());
+        }
         let mended = match self.store().write() {
             Err(Error::Storage(_)) => self.store().reopen(),
             begun => begun.map(drop),
@@ -170,6 +198,16 @@ impl Vault {
         keys: Arc<Keyring>,
         anchor: Option<Arc<Anchor>>,
     ) -> Result<(Option<String>, Option<String>)> {
+        self.let_in_while(keys, anchor, None)
+    }
+
+    /// [`Self::let_in`], while a check goes on where there is a board for one.
+    fn let_in_while(
+        &self,
+        keys: Arc<Keyring>,
+        anchor: Option<Arc<Anchor>>,
+        board: Option<Arc<Board>>,
+    ) -> Result<(Option<String>, Option<String>)> {
         // V12: until the host is known, nothing is refreshed.
         self.0.refresh_paused.store(true, Ordering::Release);
         let view = self.store().read()?;
@@ -184,7 +222,7 @@ impl Vault {
         let known = keys::load(&keys, &view)?;
         drop(view);
         self.gate()
-            .open(&self.0.store, keys, audit, known, anchor)?;
+            .open(&self.0.store, keys, audit, known, anchor, board)?;
         Ok((fault, set_back))
     }
 
@@ -207,6 +245,7 @@ impl Vault {
         let permit = self.gate().permit(caller, Action::Lock, &Target::vault())?;
         permit.record("locked", None)?;
         drop(permit);
+        self.0.behind.stop();
         self.0.rotator.stop();
         self.gate().shut();
         self.0.backups.join();
@@ -218,6 +257,7 @@ impl Vault {
     /// # Errors
     /// [`Error::Storage`] where the last bytes could not be written.
     pub fn close(&self) -> Result<()> {
+        self.0.behind.stop();
         self.0.rotator.stop();
         // The next start knows by it what time it must be at least. One that cannot be written is
         // no reason to stay.

@@ -234,6 +234,23 @@ fn status_tells_a_locked_vault_by_its_exit_code() {
     );
 }
 
+/// Goal: a person sees how far the check behind the first answers is, and what waits for it; who
+/// is refused meanwhile may ask again. Method: a server in mid-check.
+#[test]
+fn status_tells_how_far_a_check_behind_is() {
+    let checking = json!({"done": 5, "total": 20, "started_at": "2026-01-01T00:00:00Z"});
+    let refused = json!({"error": {"code": "checking", "message": "m", "hint": "h"}});
+    let server = Scripted::start(vec![
+        (200, json!({"locked": false, "version": "0.1.0"})),
+        (200, json!({"locked": false, "checking": checking})),
+        (503, refused),
+    ]);
+    let run = server.run(&["status"]).ended(0);
+    assert!(run.out.contains("checking  5 of 20 steps\n"), "{}", run.out);
+    assert!(run.err.contains("everything else waits"), "{}", run.err);
+    server.run(&["app", "list"]).ended(6);
+}
+
 /// Goal: a rotation tells how far it is without a terminal, what it waits for once, and why it
 /// stopped with what to do. Method: a server that gets on, waits twice, goes on and stops.
 #[test]

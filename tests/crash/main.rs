@@ -7,10 +7,12 @@
 //! | a backup or restore that is killed leaves nothing that is half (C4) | `keep` |
 //! | V14 a rotation of the keys goes on after kill -9, and slots change while it serves | `rotation` |
 //! | a killed process loses no commit of its anchor; an older file is noticed (F4) | `anchor` |
+//! | V19 a server that checks its file behind the first answers may be killed or ended | `behind` |
 //! | the command line does the main job against a served vault | `commands` |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod anchor;
+mod behind;
 #[path = "../it/browser.rs"]
 #[allow(
     dead_code,

@@ -10,6 +10,7 @@ mod audit;
 mod authority;
 mod backup_load;
 mod backups;
+mod behind;
 mod checks;
 mod choice;
 mod compaction;

@@ -258,6 +258,10 @@ pub(super) fn trouble(error: &Error) -> Markup {
             "This step is not open yet. Go back to the link you were given.".to_owned()
         }
         Error::Locked => "The vault is locked at the moment. Try again later.".to_owned(),
+        Error::Checking { .. } => {
+            "The vault has just started and is still being checked. Try again in a minute."
+                .to_owned()
+        }
         Error::Invalid(what) => format!("That was not understood: {what}."),
         Error::Busy(_) => {
             "There is too much to do at the moment. Try again in a minute.".to_owned()

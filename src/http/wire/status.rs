@@ -11,8 +11,8 @@ use super::words_of;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::vault::{
-    AnchorStatus, Backup, BackupState, Compaction, CompactionState, KeyTerm, Pause, Rotation,
-    RotationState, SlotInfo, Status,
+    AnchorStatus, Backup, BackupState, Checking, Compaction, CompactionState, KeyTerm, Pause,
+    Rotation, RotationState, SlotInfo, Status,
 };
 
 /// What everybody who reaches the server may know.
@@ -40,6 +40,7 @@ impl HealthShape {
 pub struct StatusShape {
     locked: bool,
     version: &'static str,
+    checking: Option<Checking>,
     epoch: Option<u64>,
     audit_seq: Option<u64>,
     keys_in_locked_memory: Option<bool>,
@@ -65,6 +66,7 @@ impl StatusShape {
         Self {
             locked: status.locked,
             version: env!("CARGO_PKG_VERSION"),
+            checking: status.checking,
             epoch: status.epoch,
             audit_seq: status.audit_seq,
             keys_in_locked_memory: status.keys_in_locked_memory,

@@ -9,6 +9,18 @@ use redb::StorageBackend;
 
 use super::{Faulty, Kind, Op};
 
+/// What is called before a read.
+#[cfg(test)]
+#[derive(Clone, Default)]
+pub(super) struct Hook(pub(super) Option<std::sync::Arc<dyn Fn() + Send + Sync>>);
+
+#[cfg(test)]
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hook")
+    }
+}
+
 /// An open file. A clone is the same file.
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
@@ -92,6 +104,11 @@ impl StorageBackend for Handle {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        #[cfg(test)]
+        {
+            let hook = self.disk.disk().before_reads.0.clone();
+            hook.iter().for_each(|hook| hook());
+        }
         self.read_exact_at(out, offset)
     }
 

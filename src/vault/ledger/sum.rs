@@ -1,8 +1,8 @@
 //! Adding up a whole file, which the ledger is compared with: by several threads, a part at a time,
 //! since every unlock waits for it.
 //!
-//! It promises: every record and every index entry is counted once, by whichever thread comes to its
-//! part; where one fails all end.
+//! It promises: every record and every index entry is counted once, by whichever thread comes to
+//! its part; where one fails all end.
 //! It never: opens a record. Its version, which is counted, is for opening it to prove.
 
 use std::panic::resume_unwind;

@@ -145,9 +145,10 @@ fn v1_an_index_entry_that_leads_nowhere_is_an_error() {
     assert_eq!(due, []);
 }
 
-/// Goal: adding up by parts counts each thing once, as the ledger did when it was written, tells how
-/// far it is, and ends where it is told to. Method: a store with keys of every first byte in each
-/// table, more than are told of at once; the ledger that counted them in; a `tick` that refuses.
+/// Goal: adding up by parts counts each thing once, as the ledger did when it was written, tells
+/// how far it is, and ends where it is told to. Method: a store with keys of every first byte in
+/// each table, more than are told of at once; the ledger that counted them in; a `tick` that
+/// refuses.
 #[test]
 fn v1_every_part_of_the_file_is_added_up_once() {
     let code = Unlocker::RecoveryCode(RecoveryCode::generate());
