@@ -115,6 +115,8 @@ pub const RECORD_BYTES_MAX: usize = 512 * 1024;
 /// redb's cache, in bytes. A cache of 32 MiB costs 2 us a read at a million records and keeps the
 /// process small.
 pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// redb's cache while it checks a whole file, in bytes: it comes to each page once.
+pub const STORE_CHECK_CACHE_BYTES: usize = 1024 * 1024;
 /// What opening may write to memory where the disk refuses writes, in bytes: opening a file of a
 /// million records writes less than a hundredth of that.
 pub const STORE_LAYER_BYTES_MAX: usize = 64 * 1024 * 1024;

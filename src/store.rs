@@ -383,8 +383,18 @@ fn open(file: Arc<dyn StorageBackend>, name: Arc<Name>, cache_bytes: usize) -> R
 }
 
 /// Opens a disk and checks it whole.
+///
+/// In two steps: the check sees every page once, and would fill a cache with them that nobody asks
+/// for again. What it had of memory is then given back before the cache that stays takes its own.
 fn open_disk(disk: Disk, cache_bytes: usize) -> Result<Open> {
-    let database = builder(cache_bytes)
+    let checked = builder(cache_bytes.min(limits::STORE_CHECK_CACHE_BYTES))
+        .create_with_backend(disk.clone())
+        .map_err(opening)?;
+    checked.close().map_err(view::storage)?;
+    // The same file, which we have locked all along.
+    let mut unchecked = builder(cache_bytes);
+    unchecked.set_check_integrity_on_open(false);
+    let database = unchecked
         .create_with_backend(disk.clone())
         .map_err(opening)?;
     Ok(Open {
