@@ -133,11 +133,18 @@ fn v19_a_record_in_anothers_place_is_not_handed_out() {
 #[test]
 fn v19_a_flipped_bit_is_found_as_it_is_without_the_option() {
     let seeded = Seeded::new("V19 flips");
-    let rig = Rig::new();
-    let good = rig.disk.image();
+    let made = Rig::new();
+    let (good, tree) = (made.disk.image(), made.disk.durable());
     let (mut refused, mut harmless) = (0, 0);
     for case in 0..seeded.runs(FLIPS) {
         let mut seeded = seeded.case(case);
+        // A disk of its own: its log, and the trail, grow with each opening.
+        let rig = Rig {
+            disk: Faulty::holding(tree.clone()),
+            clock: made.clock.clone(),
+            access_key: made.access_key.clone(),
+            eve: made.eve,
+        };
         let mut image = good.clone();
         let byte = seeded.rng().usize(..image.len());
         image[byte] ^= 1 << seeded.rng().u8(..8);
