@@ -351,7 +351,7 @@ mod tests {
         let first = [&[FORMAT], text.replace(short, &names).as_bytes()].concat();
         for bytes in [now.as_slice(), &first] {
             let read = decode::<ColdRow>(bytes).unwrap().into_cold();
-            assert_eq!(read.history, [entry.clone()]);
+            assert_eq!(read.history, cold.history);
         }
     }
 }

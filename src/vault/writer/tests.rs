@@ -290,6 +290,8 @@ fn hold(bench: &Bench) -> impl FnOnce() {
 #[test]
 fn v3_everybody_in_a_failed_group_hears_so() {
     let bench = Bench::new();
+    // So that what the group reads is in the cache: it is the commit that is to fail.
+    bench.put(8, "before").unwrap();
     let release = hold(&bench);
     let puts: Vec<_> = (1..5).map(|key| bench.submit(key, "new")).collect();
     let refused = bench
