@@ -36,7 +36,7 @@ impl Permit {
     /// Puts on record how it went. To be called before anything is handed out or changed.
     ///
     /// # Errors
-    /// [`Error::AuditUnavailable`]: the operation is refused.
+    /// [`crate::error::Error::AuditUnavailable`]: the operation is refused.
     pub(in crate::vault) fn record(&self, outcome: &str, token: Option<TokenId>) -> Result<()> {
         let token = token.map(|id| id.to_string());
         self.open.audit.append(Entry {
@@ -51,7 +51,7 @@ impl Permit {
     /// read with it may be what was not checked.
     ///
     /// # Errors
-    /// [`Error::Checking`]; [`Error::AuditUnavailable`].
+    /// [`crate::error::Error::Checking`]; [`crate::error::Error::AuditUnavailable`].
     pub(in crate::vault) fn may_say_no(&self) -> Result<()> {
         match &self.open.hand {
             Hand::Writer(_) => Ok(()),
@@ -65,7 +65,7 @@ impl Permit {
     /// Records that the change is about to be made, and queues it.
     ///
     /// # Errors
-    /// [`Error::AuditUnavailable`], [`Error::Busy`].
+    /// [`crate::error::Error::AuditUnavailable`], [`crate::error::Error::Busy`].
     pub(in crate::vault) fn write<T: Send + 'static>(
         &self,
         token: Option<TokenId>,
@@ -125,7 +125,7 @@ impl Permit {
     /// [`Self::write`] for a step of what is on record as a whole, and hands nothing out.
     ///
     /// # Errors
-    /// [`Error::Busy`].
+    /// [`crate::error::Error::Busy`].
     pub(in crate::vault) fn write_step<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
@@ -137,7 +137,7 @@ impl Permit {
     /// before anybody hears of it; where it cannot be, nothing is changed.
     ///
     /// # Errors
-    /// [`Error::AuditUnavailable`], [`Error::Busy`].
+    /// [`crate::error::Error::AuditUnavailable`], [`crate::error::Error::Busy`].
     pub(in crate::vault) fn write_told<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Tx<'_>) -> Result<(T, String)> + Send + 'static,
@@ -158,7 +158,7 @@ impl Permit {
     /// function it is given.
     ///
     /// # Errors
-    /// [`Error::Busy`].
+    /// [`crate::error::Error::Busy`].
     pub(in crate::vault) fn between_writes(
         &self,
         work: impl FnOnce(Result<Quiet<'_>>, &dyn Fn(String) -> Result<()>) + Send + 'static,
