@@ -29,7 +29,7 @@ const AN_HOUR: Duration = Duration::from_secs(3600);
 const A_MILLION: f64 = 1e6;
 const SHORTEST_LIFE: Duration = Duration::from_secs(4);
 /// So many are stored a second at least: those that end first are stored by then.
-const STORED_A_SECOND: f64 = 2000.0;
+const STORED_A_SECOND: f64 = 1000.0;
 /// How many are looked at in the end, in pages of a thousand.
 const PAGES: usize = 5;
 

@@ -52,6 +52,12 @@ impl Watch {
         let _ = self.leave(STOPPED);
     }
 
+    /// What was checked is, or is being, put in its place.
+    #[cfg(test)]
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.load(Ordering::Acquire) == OVER
+    }
+
     /// Refuses to go on once it was told to stop.
     ///
     /// # Errors

@@ -146,6 +146,9 @@ struct Disk {
     /// Called before each read of the store's file, with nothing held.
     #[cfg(test)]
     before_reads: handle::Hook,
+    /// The store keeps no page in memory.
+    #[cfg(test)]
+    uncached: bool,
 }
 
 /// Which syncs are said to have been done and were not.
@@ -243,6 +246,13 @@ impl Faulty {
     #[cfg(test)]
     pub(crate) fn before_reads(&self, hook: impl Fn() + Send + Sync + 'static) {
         self.disk().before_reads = handle::Hook(Some(Arc::new(hook)));
+    }
+
+    /// Has stores that are opened from here on read each page anew, as of a file that is larger
+    /// than their cache.
+    #[cfg(test)]
+    pub(crate) fn read_uncached(&self) {
+        self.disk().uncached = true;
     }
 
     /// Says from here on that it synced, and does not.

@@ -162,9 +162,14 @@ impl Gate {
     /// all others with [`Self::let_write`].
     ///
     /// # Errors
-    /// [`Error::Locked`]; what keeps the store from being read.
-    pub(super) fn begin_writing(&self, store: &Arc<Store>) -> Result<()> {
+    /// [`Error::Locked`], also where the vault was locked and unlocked since the check with this
+    /// board began; what keeps the store from being read.
+    pub(super) fn begin_writing(&self, store: &Arc<Store>, board: &Arc<Board>) -> Result<()> {
         let open = self.opened()?;
+        match &open.hand {
+            Hand::Check(current) if Arc::ptr_eq(current, board) => {}
+            _ => return Err(Error::Locked),
+        }
         let (keys, audit) = (Arc::clone(&open.keys), Arc::clone(&open.audit));
         let (access_keys, anchor) = (open.access_keys.clone(), open.anchor.clone());
         access_keys.read_anew(super::keys::load(&keys, &store.read()?)?);

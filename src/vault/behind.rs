@@ -21,7 +21,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -122,6 +122,8 @@ pub(super) struct Behind {
 #[derive(Default)]
 struct State {
     running: Option<Running>,
+    /// The thread of the last one.
+    checker: Option<ThreadId>,
     is_under_way: bool,
     /// Why the last one did not end well.
     failed: Option<Error>,
@@ -148,21 +150,30 @@ impl Behind {
             .name(THREAD.into())
             .spawn(move || check.run(&vault))
             .map_err(|error| Error::Storage(format!("cannot start the check: {error}")))?;
+        state.checker = Some(thread.thread().id());
         state.running = Some(Running { board, thread });
         (state.is_under_way, state.failed) = (true, None);
         Ok(())
     }
 
-    /// Tells the check to stop, and waits until it has.
+    /// Tells the check to stop, and waits until it has, whoever told it first: nobody may open the
+    /// file, or write to it, beside one that has not ended.
     pub(super) fn stop(&self) {
-        let running = self.state().running.take();
-        if let Some(running) = running {
-            running.board.watch.stop();
-            // The last to hold the vault may be the check itself.
-            if running.thread.thread().id() != std::thread::current().id() {
-                let _ = running.thread.join();
-            }
+        let mut state = self.state();
+        // The last to hold the vault may be the check itself.
+        if state.checker == Some(std::thread::current().id()) {
+            return;
         }
+        if let Some(running) = state.running.take() {
+            drop(state);
+            running.board.watch.stop();
+            let _ = running.thread.join();
+            state = self.state();
+            // One that found its vault gone has told nobody.
+            state.is_under_way = false;
+        }
+        let ended = self.news.wait_while(state, |state| state.is_under_way);
+        drop(ended.expect("no holder panics"));
     }
 
     fn ended(&self, failed: Option<Error>) {
@@ -210,11 +221,15 @@ pub(super) struct Check {
 
 impl Check {
     fn run(self, vault: &Weak<Inner>) {
+        let watch = Arc::clone(&self.board.watch);
         let outcome = catch_unwind(AssertUnwindSafe(|| self.check(vault)));
         let outcome = outcome.unwrap_or_else(|_| {
             let why = "the check of the file panicked, which is a bug";
             Err(Error::Storage(why.into()))
         });
+        // Who is told to stop is given no page more, and that is no word about the disk.
+        let outcome = outcome.map_err(|error| watch.may_go_on().err().unwrap_or(error));
+        // Where there is none, its end has waited for this thread, and nobody waits for news.
         if let Some(inner) = vault.upgrade() {
             Vault(inner).check_ended(outcome);
         }
@@ -235,7 +250,7 @@ impl Check {
         drop(view);
         let vault = Vault(vault.upgrade().ok_or(Error::Locked)?);
         self.store.take(checked, &board.watch)?;
-        vault.settle_checked(self.moored)
+        vault.settle_checked(&self.board, self.moored)
     }
 }
 
@@ -264,8 +279,8 @@ impl Vault {
     }
 
     /// Does what an unlock does behind the check, and lets everybody write.
-    fn settle_checked(&self, moored: Moored) -> Result<()> {
-        self.gate().begin_writing(&self.0.store)?;
+    fn settle_checked(&self, board: &Arc<Board>, moored: Moored) -> Result<()> {
+        self.gate().begin_writing(&self.0.store, board)?;
         let permit = self
             .gate()
             .permit(&Caller::local(), Action::Lock, &Target::vault())?;

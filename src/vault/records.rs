@@ -4,6 +4,8 @@
 //! a record written by a later version is refused, not half understood.
 //! It never: lets a secret out otherwise than into bytes that are sealed next and wiped after.
 
+use std::ops::RangeInclusive;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
@@ -14,7 +16,10 @@ use crate::model::token::{Cold, HistoryEntry, Record, RefreshError, TokenKind, T
 use crate::model::{Account, Address, AppId, Owner, Scopes, TokenId};
 use crate::secret::Secret;
 
-const FORMAT: u8 = 1;
+/// What is written. In 1 the lines of a history had the names of their fields.
+const FORMAT: u8 = 2;
+/// What is read.
+const FORMATS: RangeInclusive<u8> = 1..=FORMAT;
 /// Room taken at first, so that a usual record is not copied while it grows: a copy left behind
 /// would not be wiped.
 const CAPACITY: usize = 16 * 1024;
@@ -33,7 +38,7 @@ pub(super) fn encode(part: &impl Serialize) -> Zeroizing<Vec<u8>> {
 /// [`Error::TooNew`] for a later format, [`Error::Damaged`] for what cannot be read.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     match bytes.split_first() {
-        Some((&FORMAT, json)) => serde_json::from_slice(json)
+        Some((format, json)) if FORMATS.contains(format) => serde_json::from_slice(json)
             .map_err(|_| Error::Damaged("a record opens but cannot be read".into())),
         Some((&format, _)) if format > FORMAT => Err(Error::TooNew(format!(
             "a record has format {format}; this program knows {FORMAT}"
@@ -348,7 +353,7 @@ mod tests {
         let short = r#"[1769860800123,"refreshed","scheduler"]"#;
         assert!(text.contains(short), "{text}");
         let names = serde_json::to_string(&entry).unwrap();
-        let first = [&[FORMAT], text.replace(short, &names).as_bytes()].concat();
+        let first = [&[1], text.replace(short, &names).as_bytes()].concat();
         for bytes in [now.as_slice(), &first] {
             let read = decode::<ColdRow>(bytes).unwrap().into_cold();
             assert_eq!(read.history, cold.history);

@@ -105,13 +105,14 @@ impl Vault {
         };
         // Nobody is let in before the unlock is on record and its anchor knows the file.
         self.gate().hold(true);
+        // Before a check may begin behind it, which may soon have a reason of its own.
+        *self.locked_because() = None;
         let outcome = self.unlock_with(keys, &stored, (&turn, from));
         self.gate().hold(false);
-        let why = outcome.as_ref().err().map(Error::code);
         if let Err(error) = &outcome {
             tracing::error!(%error, "the vault stays locked");
+            *self.locked_because() = Some(error.code());
         }
-        *self.locked_because() = why;
         outcome
     }
 

@@ -4,6 +4,7 @@
 //! dropped, or after a minute.
 //! It never: fails a read.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -25,10 +26,23 @@ enum State {
 impl Hold {
     /// Holds the thread of this name at the first of its reads from here on.
     pub(crate) fn thread(disk: &Faulty, name: &'static str) -> Self {
+        Self::thread_at(disk, name, 0)
+    }
+
+    /// Holds the thread of this name once it has read so many times.
+    pub(crate) fn thread_at(disk: &Faulty, name: &'static str, reads: usize) -> Self {
+        let left = AtomicUsize::new(reads);
         let shared = Arc::new((Mutex::new(State::Waiting), Condvar::new()));
         let inner = Arc::clone(&shared);
         disk.before_reads(move || {
             if std::thread::current().name() != Some(name) {
+                return;
+            }
+            let less = |left: usize| left.checked_sub(1);
+            if left
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, less)
+                .is_ok()
+            {
                 return;
             }
             let (state, news) = &*inner;
@@ -51,6 +65,19 @@ impl Hold {
         let state = state.lock().unwrap();
         let waited = news.wait_timeout_while(state, PATIENCE, |state| *state == State::Waiting);
         assert!(!waited.unwrap().1.timed_out(), "nothing was read");
+    }
+
+    /// Waits until it is held, or something has come before that; whether it is held.
+    pub(crate) fn is_held_before(&self, has_come: impl Fn() -> bool) -> bool {
+        loop {
+            if *self.0.0.lock().unwrap() == State::Held {
+                return true;
+            }
+            if has_come() {
+                return *self.0.0.lock().unwrap() == State::Held;
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Lets it go.

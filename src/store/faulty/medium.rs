@@ -152,6 +152,10 @@ impl Medium for Faulty {
     }
 
     fn cache_bytes(&self) -> usize {
+        #[cfg(test)]
+        if self.disk().uncached {
+            return 0;
+        }
         CACHE_BYTES
     }
 

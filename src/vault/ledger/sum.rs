@@ -20,12 +20,16 @@ use crate::store::{Index, Read, Records, Scan, View};
 enum Part {
     Records(Records, Option<u8>),
     Entries(Index, Option<u8>),
+    /// What the cut-up tables hold under a key of no bytes, which begins with none. We write none
+    /// such; who adds one is to be found out.
+    Nameless,
 }
 
 /// The parts of a file. The tables that grow with the tokens, and whose keys are as good as random,
 /// are cut up; of a due entry's key the first bytes are alike, so that one goes first.
 fn parts() -> Vec<Part> {
     let whole = [
+        Part::Nameless,
         Part::Entries(Index::Due, None),
         Part::Entries(Index::LinkOwners, None),
     ];
@@ -127,6 +131,22 @@ impl Work<'_> {
             Ok(Scan::Go)
         };
         match part {
+            Part::Nameless => {
+                let view = self.view;
+                if let Some(sealed) = view.bytes_at(Records::Tokens, b"")? {
+                    add(Counted::Record(
+                        Records::Tokens,
+                        b"",
+                        Sealed::version_of(&sealed)?,
+                    ))?;
+                }
+                for index in [Index::Owners, Index::Ids] {
+                    if let Some(value) = view.entry(index, b"")? {
+                        add(Counted::Entry(index, b"", &value))?;
+                    }
+                }
+                Ok(())
+            }
             Part::Records(table, first) => {
                 self.view
                     .scan_bytes(table, first.as_slice(), None, &mut |key, sealed| {

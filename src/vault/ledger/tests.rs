@@ -156,8 +156,10 @@ fn v1_every_part_of_the_file_is_added_up_once() {
     let store = crate::store::Store::in_memory(&header.to_bytes()).unwrap();
     let write = store.write().unwrap();
     let mut ledger = Ledger::default();
-    for number in 0_u32..700 {
-        let key = number.wrapping_mul(0x9E37_79B9).to_be_bytes();
+    let keys_of_chance = (0_u32..700).map(|number| number.wrapping_mul(0x9E37_79B9).to_be_bytes());
+    let mut places: Vec<Vec<u8>> = keys_of_chance.map(|key| key.to_vec()).collect();
+    places.extend([vec![], vec![0], vec![255], vec![255; 80]]);
+    for key in places {
         for table in Records::COUNTED {
             let version = ledger.take_version();
             let context = Context {

@@ -385,6 +385,45 @@ fn v19_a_lock_or_an_end_in_mid_check_ends_it() {
     );
 }
 
+/// Goal: V19 a lock in mid-check, wherever the check is, is a lock and no word about the disk.
+/// Method: hold the check at reads from its first to its last, lock, let it go once it was told.
+#[test]
+fn v19_a_lock_in_mid_check_is_no_fault_of_the_disk() {
+    let rig = Rig::new();
+    rig.disk.read_uncached();
+    let (mut at, mut while_added_up) = (0, 0);
+    loop {
+        let hold = Hold::thread_at(&rig.disk, CHECK, at);
+        let vault = rig.unchecked().unwrap();
+        if !hold.is_held_before(|| vault.status().checking.is_none()) {
+            break;
+        }
+        let checking = vault.status().checking.unwrap();
+        let watch = vault.0.behind.watch().unwrap();
+        if watch.is_over() {
+            break;
+        }
+        let outcome = std::thread::scope(|scope| {
+            let ending = scope.spawn(|| vault.lock(&Caller::local()));
+            while watch.may_go_on().is_ok() && !ending.is_finished() {
+                std::thread::yield_now();
+            }
+            hold.release();
+            ending.join().unwrap().unwrap();
+            vault.wait_for_check()
+        });
+        assert_eq!(outcome, Err(Error::Locked), "at read {at}");
+        assert_eq!(*vault.locked_because(), None, "at read {at}");
+        while_added_up += usize::from(2 * checking.done >= checking.total);
+        vault.close().unwrap();
+        at += 1;
+    }
+    assert!(
+        while_added_up > 0,
+        "of {at} reads none was of the adding up"
+    );
+}
+
 /// Goal: without the option, and with an operator's word for an older copy, the check comes first.
 /// Method: unlock with each; no check goes on, and the store takes writes.
 #[test]
