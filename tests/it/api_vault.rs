@@ -24,6 +24,7 @@ async fn health_is_open_and_status_needs_any_key() {
         "anchor",
         "audit_seq",
         "backup",
+        "checking",
         "clock_off_s",
         "clock_set_back_s",
         "compaction",
