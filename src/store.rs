@@ -378,6 +378,13 @@ fn builder(cache_bytes: usize) -> redb::Builder {
     builder
 }
 
+/// For a file that is checked otherwise.
+fn unchecking_builder(cache_bytes: usize) -> redb::Builder {
+    let mut builder = builder(cache_bytes);
+    builder.set_check_integrity_on_open(false);
+    builder
+}
+
 fn open(file: Arc<dyn StorageBackend>, name: Arc<Name>, cache_bytes: usize) -> Result<Open> {
     open_disk(Disk::new(file, name), cache_bytes)
 }
@@ -392,9 +399,7 @@ fn open_disk(disk: Disk, cache_bytes: usize) -> Result<Open> {
         .map_err(opening)?;
     checked.close().map_err(view::storage)?;
     // The same file, which we have locked all along.
-    let mut unchecked = builder(cache_bytes);
-    unchecked.set_check_integrity_on_open(false);
-    let database = unchecked
+    let database = unchecking_builder(cache_bytes)
         .create_with_backend(disk.clone())
         .map_err(opening)?;
     Ok(Open {

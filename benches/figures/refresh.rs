@@ -250,28 +250,43 @@ fn upload(
 
 /// How late each token was refreshed, in milliseconds, rising; nothing while one was not.
 fn lags_ms(copy: &Replica, server: &Server, count: usize) -> Outcome<Option<Vec<u32>>> {
-    let (host, mut lags) = (server.address.to_string(), Vec::new());
-    let mut cursor = String::new();
-    loop {
+    let (mut lags, mut waiting) = (Vec::new(), 0);
+    each_token(copy, server, usize::MAX, &mut |token| {
+        let at = |name: &str| token[name].as_str().and_then(Timestamp::parse);
+        match at("created_at").zip(at("last_refreshed_at")) {
+            Some((due, done)) => {
+                lags.push(u32::try_from(done.since(due).as_millis()).unwrap_or(u32::MAX));
+            }
+            None => waiting += 1,
+        }
+        Ok(())
+    })?;
+    if lags.len() + waiting != count {
+        let listed = lags.len() + waiting;
+        return Err(format!("{listed} tokens are listed, not {count}").into());
+    }
+    lags.sort_unstable();
+    Ok(Some(lags).filter(|_| waiting == 0))
+}
+
+/// Shows the tokens of the app, by pages of a thousand, at most so many of them.
+pub fn each_token(
+    copy: &Replica,
+    server: &Server,
+    pages: usize,
+    visit: &mut dyn FnMut(&Value) -> Outcome<()>,
+) -> Outcome<()> {
+    let (host, mut cursor) = (server.address.to_string(), String::new());
+    for _ in 0..pages {
         let path = format!("/v1/tokens?app={APP}&limit=1000{cursor}");
         let request = Template::new("GET", &path, &host, &copy.about.admin, "");
         let page: Value = serde_json::from_slice(&client::ask(server.address, None, &request)?)?;
-        for token in page["tokens"].as_array().ok_or("a list without tokens")? {
-            let at = |name: &str| token[name].as_str().and_then(Timestamp::parse);
-            let (due, done) = (at("created_at"), at("last_refreshed_at"));
-            let Some((due, done)) = due.zip(done) else {
-                return Ok(None);
-            };
-            lags.push(u32::try_from(done.since(due).as_millis()).unwrap_or(u32::MAX));
-        }
+        let tokens = page["tokens"].as_array().ok_or("a list without tokens")?;
+        tokens.iter().try_for_each(&mut *visit)?;
         match page["cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
         }
     }
-    if lags.len() != count {
-        return Err(format!("{} tokens are listed, not {count}", lags.len()).into());
-    }
-    lags.sort_unstable();
-    Ok(Some(lags))
+    Ok(())
 }

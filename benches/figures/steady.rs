@@ -11,18 +11,16 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use strongroom::clock::{Clock, Timestamp};
 
-use crate::answers::Template;
+use crate::Outcome;
 use crate::dataset::{Replica, Shelf};
 use crate::plan::Plan;
 use crate::process::Server;
-use crate::provider::{APP, Provider};
-use crate::refresh::{fetches, prepare_with, serve};
+use crate::provider::Provider;
+use crate::refresh::{each_token, fetches, prepare_with, serve};
 use crate::report::{Bound, target};
 use crate::rounds::{number, percentile};
-use crate::{Outcome, client};
 
 const AN_HOUR: Duration = Duration::from_secs(3600);
 /// Of so many tokens the life is an hour.
@@ -88,37 +86,29 @@ fn ahead_ms(
     (count, life): (usize, Duration),
     ends: &dyn Fn(usize) -> Timestamp,
 ) -> Outcome<(Vec<u32>, usize)> {
-    let host = server.address.to_string();
-    let (mut ahead_ms, mut late, mut cursor) = (Vec::new(), 0, String::new());
-    for _ in 0..PAGES.min(count.div_ceil(1000)) {
-        let path = format!("/v1/tokens?app={APP}&limit=1000{cursor}");
-        let request = Template::new("GET", &path, &host, &copy.about.admin, "");
-        let page: Value = serde_json::from_slice(&client::ask(server.address, None, &request)?)?;
-        let now = Clock::system().now();
-        for token in page["tokens"].as_array().ok_or("a list without tokens")? {
-            let user = token["user"]
-                .as_str()
-                .and_then(|user| user.strip_prefix('b'));
-            let end = ends(user.ok_or("a user of another name")?.parse()?);
-            let at = token["last_refreshed_at"]
-                .as_str()
-                .and_then(Timestamp::parse);
-            match at {
-                Some(at) if at <= end => {
-                    let ahead = end.since(at).as_millis();
-                    ahead_ms.push(u32::try_from(ahead).unwrap_or(u32::MAX));
-                }
-                // Later than that it was for the second time.
-                Some(at) if at <= end.plus(life / 8) => late += 1,
-                None if end <= now => late += 1,
-                _ => {}
+    let (mut ahead_ms, mut late) = (Vec::new(), 0);
+    let now = Clock::system().now();
+    let pages = PAGES.min(count.div_ceil(1000));
+    each_token(copy, server, pages, &mut |token| {
+        let user = token["user"]
+            .as_str()
+            .and_then(|user| user.strip_prefix('b'));
+        let end = ends(user.ok_or("a user of another name")?.parse()?);
+        let at = token["last_refreshed_at"]
+            .as_str()
+            .and_then(Timestamp::parse);
+        match at {
+            Some(at) if at <= end => {
+                let ahead = end.since(at).as_millis();
+                ahead_ms.push(u32::try_from(ahead).unwrap_or(u32::MAX));
             }
+            // Later than that it was for the second time.
+            Some(at) if at <= end.plus(life / 8) => late += 1,
+            None if end <= now => late += 1,
+            _ => {}
         }
-        match page["cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => break,
-        }
-    }
+        Ok(())
+    })?;
     ahead_ms.sort_unstable();
     Ok((ahead_ms, late))
 }

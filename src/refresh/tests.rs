@@ -36,6 +36,22 @@ fn demo() -> AppId {
     AppId::parse("demo").unwrap()
 }
 
+/// A plain ask for a user's token.
+fn wanted(user: &str) -> TokenAsk {
+    TokenAsk {
+        ask: Ask {
+            app: demo(),
+            owner: owner(user),
+            account: None,
+            scopes: None,
+            min_ttl: Duration::from_secs(30),
+            with_refresh_token: false,
+        },
+        force: false,
+        rejected: None,
+    }
+}
+
 fn owner(user: &str) -> Owner {
     Owner::User(UserId::parse(user).unwrap())
 }
@@ -139,18 +155,8 @@ impl Bench {
     }
 
     async fn try_to_fetch(&self, user: &str) -> Result<Outcome> {
-        let wanted = TokenAsk {
-            ask: Ask {
-                app: demo(),
-                owner: owner(user),
-                account: None,
-                scopes: None,
-                min_ttl: Duration::from_secs(30),
-                with_refresh_token: true,
-            },
-            force: false,
-            rejected: None,
-        };
+        let mut wanted = wanted(user);
+        wanted.ask.with_refresh_token = true;
         let me = Caller::local();
         let token = self.refresher.token(&me, &wanted);
         tokio::time::timeout(PATIENCE, token).await.unwrap()

@@ -28,7 +28,7 @@ use super::medium::Medium;
 use super::name::Name;
 use super::seat::{Open, Place, Seat};
 use super::view::{Visit, storage};
-use super::{Read, Scan, Store, builder, open_disk};
+use super::{Read, Scan, Store, open_disk, unchecking_builder};
 use crate::error::{Error, Result};
 
 const GOES_ON: u8 = 0;
@@ -196,9 +196,9 @@ fn open_aside(place: &Place) -> Result<Open> {
     };
     let disk = Disk::aside(Arc::clone(file), Arc::clone(name));
     let disk = disk.map_err(|error| Error::Storage(format!("cannot read it: {error}")))?;
-    let mut builder = builder(*cache_bytes);
-    builder.set_check_integrity_on_open(false);
-    let database = builder.create_with_backend(disk).map_err(super::opening)?;
+    let database = unchecking_builder(*cache_bytes)
+        .create_with_backend(disk)
+        .map_err(super::opening)?;
     Ok(Open {
         database,
         refuses: None,

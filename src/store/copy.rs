@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use redb::{ReadableTableMetadata, TableError};
+use redb::ReadableTableMetadata;
 
 use super::medium::{Medium, sync_parent_of, take_away};
 use super::name::Name;
@@ -29,11 +29,9 @@ impl Read {
     pub fn entries(&self) -> Result<u64> {
         let mut entries = 0;
         for table in tables() {
-            entries += match self.transaction().open_table(table) {
-                Ok(table) => table.len().map_err(storage)?,
-                Err(TableError::TableDoesNotExist(_)) => 0,
-                Err(error) => return Err(storage(error)),
-            };
+            if let Some(table) = self.table(table)? {
+                entries += table.len().map_err(storage)?;
+            }
         }
         Ok(entries)
     }

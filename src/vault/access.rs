@@ -37,7 +37,8 @@ use crate::seal::Keyring;
 use crate::secret::Secret;
 use crate::store::Store;
 
-/// What an unlocked vault holds. Its fields are this file's.
+/// What an unlocked vault holds. Its fields are this file's. A copy holds the same.
+#[derive(Clone)]
 pub(super) struct Open {
     keys: Arc<Keyring>,
     audit: Arc<Audit>,
@@ -170,16 +171,13 @@ impl Gate {
             Hand::Check(current) if Arc::ptr_eq(current, board) => {}
             _ => return Err(Error::Locked),
         }
-        let (keys, audit) = (Arc::clone(&open.keys), Arc::clone(&open.audit));
-        let (access_keys, anchor) = (open.access_keys.clone(), open.anchor.clone());
-        access_keys.read_anew(super::keys::load(&keys, &store.read()?)?);
-        let hand = self.writer(store, &keys, &audit, &access_keys, anchor.clone())?;
+        let known = super::keys::load(&open.keys, &store.read()?)?;
+        open.access_keys.read_anew(known);
+        let anchor = open.anchor.clone();
+        let hand = self.writer(store, &open.keys, &open.audit, &open.access_keys, anchor)?;
         let next = Open {
-            keys,
-            audit,
             hand,
-            anchor,
-            access_keys,
+            ..Open::clone(&open)
         };
         *self.next.write().expect("no holder panics") = Some(Arc::new(next));
         Ok(())
@@ -236,13 +234,7 @@ impl Gate {
     pub(super) fn begin_generation(&self) -> Result<Weak<Open>> {
         let mut gate = self.open.write().expect("no holder panics");
         let old = gate.take().ok_or(Error::Locked)?;
-        *gate = Some(Arc::new(Open {
-            keys: Arc::clone(&old.keys),
-            audit: Arc::clone(&old.audit),
-            hand: old.hand.clone(),
-            anchor: old.anchor.clone(),
-            access_keys: old.access_keys.clone(),
-        }));
+        *gate = Some(Arc::new(Open::clone(&old)));
         Ok(Arc::downgrade(&old))
     }
 

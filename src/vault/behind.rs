@@ -167,10 +167,11 @@ impl Behind {
         if let Some(running) = state.running.take() {
             drop(state);
             running.board.watch.stop();
+            let checker = running.thread.thread().id();
             let _ = running.thread.join();
             state = self.state();
-            // One that found its vault gone has told nobody.
-            state.is_under_way = false;
+            // One that found its vault gone has told nobody. Another may have begun meanwhile.
+            state.is_under_way &= state.checker != Some(checker);
         }
         let ended = self.news.wait_while(state, |state| state.is_under_way);
         drop(ended.expect("no holder panics"));

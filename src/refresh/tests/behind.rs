@@ -40,16 +40,8 @@ impl Bench {
 
     async fn fetch(&self, user: &str, force: bool) -> Result<Outcome> {
         let wanted = TokenAsk {
-            ask: Ask {
-                app: demo(),
-                owner: owner(user),
-                account: None,
-                scopes: None,
-                min_ttl: Duration::from_secs(30),
-                with_refresh_token: false,
-            },
             force,
-            rejected: None,
+            ..wanted(user)
         };
         self.refresher.token(&Caller::local(), &wanted).await
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::known::KnownKeys;
 use super::{Hand, Open};
 use crate::error::Result;
-use crate::model::{Scopes, TokenId};
+use crate::model::{Scopes, ShownId, TokenId};
 use crate::seal::Keyring;
 use crate::vault::audit::{Audit, Entry};
 use crate::vault::receipt::Receipt;
@@ -38,10 +38,10 @@ impl Permit {
     /// # Errors
     /// [`crate::error::Error::AuditUnavailable`]: the operation is refused.
     pub(in crate::vault) fn record(&self, outcome: &str, token: Option<TokenId>) -> Result<()> {
-        let token = token.map(|id| id.to_string());
+        let token = token.map(|id| id.shown());
         self.open.audit.append(Entry {
             outcome,
-            token: token.as_deref(),
+            token: token.as_ref().map(ShownId::as_str),
             ..self.entry.lent()
         })
     }

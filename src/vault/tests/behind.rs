@@ -337,6 +337,19 @@ fn v19_an_access_key_that_is_not_found_may_be_missing() {
     }
 }
 
+/// Ends the vault while the check is held, which is let go once it was told to stop.
+fn end_in_mid_check(vault: &Vault, hold: &Hold, end: &(dyn Fn() -> Result<()> + Sync)) {
+    let watch = vault.0.behind.watch().unwrap();
+    std::thread::scope(|scope| {
+        let ending = scope.spawn(end);
+        while watch.may_go_on().is_ok() && !ending.is_finished() {
+            std::thread::yield_now();
+        }
+        hold.release();
+        ending.join().unwrap().unwrap();
+    });
+}
+
 /// Goal: V19 a lock, or an end, in mid-check ends it, whoever waits hears of it, and the next
 /// unlock checks anew. Method: hold the check, lock from another thread, let it go once it was told
 /// to stop; unlock, hold, close.
@@ -347,15 +360,7 @@ fn v19_a_lock_or_an_end_in_mid_check_ends_it() {
     let (vault, hold) = rig.held();
     let me = Caller::local();
     let stopped = |hold: &Hold, end: &(dyn Fn() -> Result<()> + Sync)| {
-        let watch = vault.0.behind.watch().unwrap();
-        std::thread::scope(|scope| {
-            let ending = scope.spawn(end);
-            while watch.may_go_on().is_ok() && !ending.is_finished() {
-                std::thread::yield_now();
-            }
-            hold.release();
-            ending.join().unwrap().unwrap();
-        });
+        end_in_mid_check(&vault, hold, end);
         assert_eq!(vault.wait_for_check(), Err(Error::Locked));
         assert!(vault.status().locked);
         assert!(
@@ -399,20 +404,11 @@ fn v19_a_lock_in_mid_check_is_no_fault_of_the_disk() {
             break;
         }
         let checking = vault.status().checking.unwrap();
-        let watch = vault.0.behind.watch().unwrap();
-        if watch.is_over() {
+        if vault.0.behind.watch().unwrap().is_over() {
             break;
         }
-        let outcome = std::thread::scope(|scope| {
-            let ending = scope.spawn(|| vault.lock(&Caller::local()));
-            while watch.may_go_on().is_ok() && !ending.is_finished() {
-                std::thread::yield_now();
-            }
-            hold.release();
-            ending.join().unwrap().unwrap();
-            vault.wait_for_check()
-        });
-        assert_eq!(outcome, Err(Error::Locked), "at read {at}");
+        end_in_mid_check(&vault, &hold, &|| vault.lock(&Caller::local()));
+        assert_eq!(vault.wait_for_check(), Err(Error::Locked), "at read {at}");
         assert_eq!(*vault.locked_because(), None, "at read {at}");
         while_added_up += usize::from(2 * checking.done >= checking.total);
         vault.close().unwrap();
