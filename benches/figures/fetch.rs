@@ -3,7 +3,8 @@
 //! Measures: the real binary on a data directory, unlocked, every safety switch as it comes
 //! (policy, the audit entry written before the answer, sealed records), random users, kept
 //! connections; beside it a hyper with the same settings that answers as many bytes of body and
-//! does nothing else. Server and load generator on a core each, then sharing both, then under TLS.
+//! does nothing else, and that hyper with the least that any vault does for a fetch, which is the
+//! limit. Server and load generator on a core each, then sharing both, then under TLS.
 //! The record counts stand side by side, so that what grows with them shows. A server that did not
 //! get all of its core was kept from it by others on the machine, or by a client that had nothing
 //! to send: then its processor time a request tells more than its rate.
@@ -24,7 +25,7 @@ use crate::process::Server;
 use crate::report::{Bound, table, target};
 use crate::rounds::{Rounds, number};
 use crate::tls::Identity;
-use crate::{Outcome, client, machine};
+use crate::{Outcome, client, hello, least, machine};
 
 /// A bare hyper that is asked by many and has less of its core, in percent, was kept from it.
 const BUSY_BELOW: f64 = 60.0;
@@ -85,7 +86,11 @@ pub fn run(plan: &Plan, data: &mut Shelf) -> Outcome<()> {
     Ok(())
 }
 
-/// Measures a bare hyper and the product on each copy, in turns. The hyper's rows come first.
+/// How many subjects are no product.
+const BESIDE: usize = 2;
+
+/// Measures a bare hyper, the least vault, and the product on each copy, in turns. Their rows come
+/// in this order.
 fn compare(
     plan: &Plan,
     copies: &[&Replica],
@@ -100,15 +105,16 @@ fn compare(
     }
     let body_bytes = answer_bytes(&subjects[0], identity.map(|identity| &identity.client))?;
     let like = &subjects[0];
-    let server = hello(body_bytes, core, identity)?;
-    let bare = Subject {
-        name: "bare hyper".into(),
+    let beside = |name: &str, server| Subject {
+        name: name.into(),
         server,
         template: like.template.clone(),
         users: Users::Any(0..copies[0].records),
         expect: Expect::Same,
     };
-    subjects.insert(0, bare);
+    let bare = beside("bare hyper", hello(body_bytes, core, identity)?);
+    let least = beside("least vault", least(copies[0], body_bytes, core, identity)?);
+    subjects.splice(0..0, [bare, least]);
     let mut rows: Vec<Vec<Row>> = Vec::new();
     rows.resize_with(subjects.len(), || {
         connections.iter().map(|_| Row::default()).collect()
@@ -128,7 +134,7 @@ fn compare(
     println!("(answers of {body_bytes} bytes; {DIGITS}-digit users at random)");
     subjects
         .into_iter()
-        .skip(1)
+        .skip(BESIDE)
         .try_for_each(|subject| subject.server.end())?;
     Ok(rows)
 }
@@ -168,13 +174,34 @@ fn vault(
 }
 
 fn hello(bytes: usize, core: Option<usize>, identity: Option<&Identity>) -> Outcome<Server> {
-    let mut words = vec![bytes.to_string()];
+    let words = vec![hello::WORD.to_owned(), bytes.to_string()];
+    Server::own(&with_tls(words, identity), core)
+}
+
+fn least(
+    copy: &Replica,
+    bytes: usize,
+    core: Option<usize>,
+    identity: Option<&Identity>,
+) -> Outcome<Server> {
+    let home = copy.data().with_file_name("");
+    let directory = tempfile::tempdir_in(home)?.keep();
+    let words = vec![
+        least::WORD.to_owned(),
+        directory.to_string_lossy().into_owned(),
+        copy.records.to_string(),
+        bytes.to_string(),
+        copy.about.reader.clone(),
+    ];
+    Server::own(&with_tls(words, identity), core)
+}
+
+fn with_tls(mut words: Vec<String>, identity: Option<&Identity>) -> Vec<String> {
     if let Some(identity) = identity {
         words.push(identity.certificate.to_string_lossy().into_owned());
         words.push(identity.key.to_string_lossy().into_owned());
     }
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    Server::hello(&words, core)
+    words
 }
 
 /// How long the product's answer is.
@@ -248,30 +275,43 @@ fn show(subjects: &[Subject], connections: &[usize], rows: &[Vec<Row>]) {
 
 /// Says what the product came to beside the bare hyper, with the targets for 8 to 64 connections.
 fn judge(rows: &[Vec<Row>], connections: &[usize]) {
-    let [bare, product, ..] = rows else { return };
+    let [bare, least, product, ..] = rows else {
+        return;
+    };
     for (at, count) in connections.iter().enumerate() {
         if !(8..=64).contains(count) {
             continue;
         }
-        let (bare, product) = (&bare[at], &product[at]);
+        let (bare, least, product) = (&bare[at], &least[at], &product[at]);
         if bare.share() < BUSY_BELOW {
             let share = number(bare.share());
             println!("{count} connections: the bare hyper had {share} % of its core: its");
             println!("  requests/s are no limit on a machine this busy; compare CPU per request");
         }
-        let ratio = |of: fn(&Row) -> &Rounds| of(product).median() / of(bare).median();
+        let to = |limit, of: fn(&Row) -> &Rounds| of(product).median() / of(limit).median();
+        let ratio = |of| to(bare, of);
         let what = |figure| format!("{count} connections, {figure} / bare hyper");
         let (rate, cpu) = (ratio(|row| &row.rate), ratio(|row| &row.cpu_us));
         target(&what("requests/s"), rate, Bound::AtLeast(0.70));
         target(&what("CPU per request"), cpu, Bound::AtMost(1.6));
         let p99 = ratio(|row| &row.p99_us);
         target(&what("p99"), p99, Bound::AtMost(1.5));
+        let [rate, cpu, p99] = [
+            to(least, |row| &row.rate),
+            to(least, |row| &row.cpu_us),
+            to(least, |row| &row.p99_us),
+        ]
+        .map(number);
+        println!(
+            "{count} connections, of the least vault: requests/s {rate}, CPU per request {cpu}, \
+             p99 {p99}"
+        );
     }
 }
 
 /// Says how the cost of a fetch grows from the least record count to the most.
 fn growth(rows: &[Vec<Row>], plan: &Plan, connections: &[usize]) {
-    let (Some(least), Some(most)) = (rows.get(1), rows.last().filter(|_| rows.len() > 2)) else {
+    let [_, _, least, .., most] = rows else {
         return;
     };
     let Some(at) = connections.iter().position(|count| *count == 8) else {

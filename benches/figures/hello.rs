@@ -5,6 +5,7 @@
 //! nothing itself.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,12 +32,34 @@ pub const WORD: &str = "bare-hyper";
 /// Serves until standard input ends: `BYTES [CERTIFICATE KEY]`.
 pub fn run(mut words: impl Iterator<Item = String>) -> Outcome<()> {
     let bytes: usize = words.next().ok_or("how many bytes?")?.parse()?;
-    let tls = match (words.next(), words.next()) {
+    let body = Bytes::from(vec![b'x'; bytes]);
+    serve_until_left(tls(words)?, move |_| std::future::ready(json(body.clone())))
+}
+
+/// `[CERTIFICATE KEY]`.
+pub fn tls(mut words: impl Iterator<Item = String>) -> Outcome<Option<Tls>> {
+    match (words.next(), words.next()) {
         (Some(certificate), Some(key)) if !key.is_empty() => {
-            Some(Tls::load(Path::new(&certificate), Path::new(&key))?)
+            Ok(Some(Tls::load(Path::new(&certificate), Path::new(&key))?))
         }
-        _ => None,
-    };
+        _ => Ok(None),
+    }
+}
+
+/// An answer of JSON.
+pub fn json(body: Bytes) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(body));
+    let json = HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(CONTENT_TYPE, json);
+    answer
+}
+
+/// Has `answer` answer every request, until standard input ends.
+pub fn serve_until_left<H, F>(tls: Option<Tls>, answer: H) -> Outcome<()>
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
     std::thread::spawn(|| {
         // However it ends, whoever started us is gone.
         let _ = std::io::stdin().read(&mut [0; 1]);
@@ -45,22 +68,26 @@ pub fn run(mut words: impl Iterator<Item = String>) -> Outcome<()> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
-        .block_on(serve(Bytes::from(vec![b'x'; bytes]), tls))
+        .block_on(serve(tls, answer))
 }
 
-async fn serve(body: Bytes, tls: Option<Tls>) -> Outcome<()> {
+async fn serve<H, F>(tls: Option<Tls>, answer: H) -> Outcome<()>
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     let acceptor = tls.map(|tls| Arc::new(TlsAcceptor::from(tls.config())));
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let (body, acceptor) = (body.clone(), acceptor.clone());
+        let (answer, acceptor) = (answer.clone(), acceptor.clone());
         tokio::spawn(async move {
             match acceptor {
-                None => converse(stream, body).await,
+                None => converse(stream, answer).await,
                 Some(acceptor) => match acceptor.accept(stream).await {
-                    Ok(stream) => converse(stream, body).await,
+                    Ok(stream) => converse(stream, answer).await,
                     Err(error) => eprintln!("no handshake: {error}"),
                 },
             }
@@ -68,12 +95,15 @@ async fn serve(body: Bytes, tls: Option<Tls>) -> Outcome<()> {
     }
 }
 
-async fn converse<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: I, body: Bytes) {
-    let handler = service_fn(move |_: Request<Incoming>| {
-        let mut answer = Response::new(Full::new(body.clone()));
-        let json = HeaderValue::from_static("application/json");
-        answer.headers_mut().insert(CONTENT_TYPE, json);
-        std::future::ready(Ok::<_, Infallible>(answer))
+async fn converse<I, H, F>(io: I, answer: H)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    let handler = service_fn(move |request| {
+        let answered = answer(request);
+        async move { Ok::<_, Infallible>(answered.await) }
     });
     let ended = http1::Builder::new()
         .timer(TokioTimer::new())

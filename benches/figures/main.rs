@@ -20,6 +20,7 @@ mod dataset;
 mod embedded;
 mod fetch;
 mod hello;
+mod least;
 mod load;
 mod machine;
 mod plan;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     let done = match words.next().as_deref() {
         // Ourselves, started by ourselves.
         Some(hello::WORD) => hello::run(words),
+        Some(least::WORD) => least::run(words),
         _ => figures(&Arguments::parse()),
     };
     match done {

@@ -1,4 +1,4 @@
-//! A server as a child process: the product's binary, or this one as a bare hyper.
+//! A server as a child process: the product's binary, or this one as a server of its own.
 //!
 //! Measures nothing. A server that says no address in time is an error; it ends with its handle,
 //! and is never one that we did not start.
@@ -39,15 +39,11 @@ impl Server {
         Self::start(command, core)
     }
 
-    /// This program as a bare hyper.
-    pub fn hello(arguments: &[&str], core: Option<usize>) -> Outcome<Self> {
+    /// This program as a server of its own, by its first argument.
+    pub fn own(arguments: &[String], core: Option<usize>) -> Outcome<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         // It ends when its standard input does, and so with us however we end.
-        command
-            .env_clear()
-            .arg(crate::hello::WORD)
-            .args(arguments)
-            .stdin(Stdio::piped());
+        command.env_clear().args(arguments).stdin(Stdio::piped());
         Self::start(command, core)
     }
 

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::future::poll_fn;
 use std::panic::{self, AssertUnwindSafe};
+use std::pin::pin;
 use std::sync::Once;
 use std::task::Poll;
 
@@ -64,8 +65,8 @@ pub struct Panicked;
 /// # Errors
 /// [`Panicked`] where it panicked. The handler is dropped then and never polled again.
 pub async fn survive<F: Future>(handler: F) -> Result<F::Output, Panicked> {
-    let mut handler = Box::pin(handler);
-    poll_fn(move |context| {
+    let mut handler = pin!(handler);
+    poll_fn(|context| {
         let _inside = Inside::enter();
         // Unwind safe: after a panic the handler is only dropped, and its shared state is behind
         // locks that poison themselves.
