@@ -349,7 +349,7 @@ impl Keyring {
         &self,
         table: &'static str,
         identity: &[u8],
-        sealed: &Sealed,
+        sealed: &Sealed<impl AsRef<[u8]>>,
         part: u8,
     ) -> Result<Zeroizing<Vec<u8>>> {
         let term = sealed.term();

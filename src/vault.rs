@@ -25,6 +25,7 @@ mod check;
 mod compact;
 mod create;
 mod due;
+mod fetch;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
 mod host;
@@ -65,6 +66,7 @@ pub use self::check::{Problem, Report};
 pub use self::compact::{Compaction, CompactionState};
 pub use self::create::NewVault;
 pub use self::due::{Due, Lane, Pick, Place};
+pub use self::fetch::{Ask, Besides, Found, Handed};
 pub use self::host::Pause;
 pub use self::kept::{Doomed, NewCredential, NewToken};
 pub use self::keys::NewKey;
@@ -77,7 +79,6 @@ pub use self::restore::Restored;
 pub use self::rotation::{KeyTerm, Rotation, RotationState};
 pub use self::salvage::{Lost, SalvageProgress, Salvaged, SalvagedTable, Wreck};
 pub use self::slots::SlotInfo;
-pub use self::tokens::{Ask, Besides, Found, Handed};
 pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphrase};
 pub use crate::store::Progress;
 

@@ -145,7 +145,7 @@ impl Least {
         let file = Arc::clone(&self.trail.lock().expect("no holder panics").file);
         std::thread::spawn(move || {
             loop {
-                std::thread::sleep(limits::AUDIT_FSYNC_EVERY);
+                std::thread::park_timeout(limits::AUDIT_FSYNC_EVERY);
                 file.sync_data().expect("the trail is synced");
             }
         });

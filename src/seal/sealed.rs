@@ -12,8 +12,10 @@ use crate::limits;
 /// sealed := format:u8 term:u32 version:u64 parts:u8 part*
 /// part   := length:u32 (24 nonce, ciphertext, 16 tag)
 /// ```
+///
+/// `Sealed<&[u8]>` lends bytes that lie elsewhere.
 #[derive(Clone, Eq, PartialEq)]
-pub struct Sealed(Vec<u8>);
+pub struct Sealed<B = Vec<u8>>(B);
 
 pub(super) const RECORD_FORMAT: u8 = 1;
 const SEALED_HEAD_BYTES: usize = 14;
@@ -52,34 +54,52 @@ impl Sealed {
         Ok(version_in(bytes))
     }
 
-    /// The bytes to store.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The record version it claims, which opening it proves.
-    pub fn version(&self) -> u64 {
-        version_in(&self.0)
-    }
-
-    pub(super) fn term(&self) -> u32 {
-        Self::term_of(&self.0).expect("the shape was checked")
-    }
-
     /// The key term that stored bytes say they are sealed under; `None` where they are too short
     /// to say one.
     pub fn term_of(bytes: &[u8]) -> Option<u32> {
         let (_, rest) = bytes.split_first()?;
         rest.first_chunk().copied().map(u32::from_le_bytes)
     }
+}
+
+impl<'a> Sealed<&'a [u8]> {
+    /// [`Sealed::parse`] without a copy.
+    ///
+    /// # Errors
+    /// As [`Sealed::parse`].
+    pub fn lend(bytes: &'a [u8]) -> Result<Self> {
+        check_shape(bytes)?;
+        Ok(Self(bytes))
+    }
+
+    /// A copy of its own.
+    pub fn kept(self) -> Sealed {
+        Sealed(self.0.to_vec())
+    }
+}
+
+impl<B: AsRef<[u8]>> Sealed<B> {
+    /// The bytes to store.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+
+    /// The record version it claims, which opening it proves.
+    pub fn version(&self) -> u64 {
+        version_in(self.as_bytes())
+    }
+
+    pub(super) fn term(&self) -> u32 {
+        Sealed::term_of(self.as_bytes()).expect("the shape was checked")
+    }
 
     /// How many parts it has; bound into each of them.
     pub fn parts(&self) -> u8 {
-        self.0[13]
+        self.as_bytes()[13]
     }
 
     pub(super) fn part(&self, wanted: u8) -> Option<&[u8]> {
-        let mut rest = self.0.get(SEALED_HEAD_BYTES..)?;
+        let mut rest = self.as_bytes().get(SEALED_HEAD_BYTES..)?;
         for _ in 0..wanted {
             (_, rest) = split_part(rest)?;
         }

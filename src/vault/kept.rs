@@ -333,7 +333,7 @@ pub(super) fn find(keys: &Keyring, view: &impl View, id: TokenId) -> Result<Opti
 pub(super) fn open_hot(
     keys: &Keyring,
     key: &[u8],
-    sealed: &Sealed,
+    sealed: &Sealed<impl AsRef<[u8]>>,
 ) -> Result<(TokenKey, Record, Option<Timestamp>)> {
     let place = TokenKey::try_from(key)
         .map_err(|_| Error::Damaged("a key of the token table has a wrong length".into()))?;

@@ -7,7 +7,8 @@
 use std::ops::RangeInclusive;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::ser::SerializeTuple;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
@@ -16,8 +17,9 @@ use crate::model::token::{Cold, HistoryEntry, Record, RefreshError, TokenKind, T
 use crate::model::{Account, Address, AppId, Owner, Scopes, TokenId};
 use crate::secret::Secret;
 
-/// What is written. In 1 the lines of a history had the names of their fields.
-const FORMAT: u8 = 2;
+/// What is written. In 1 the lines of a history had the names of their fields, in 2 still the hot
+/// part of a token.
+const FORMAT: u8 = 3;
 /// What is read.
 const FORMATS: RangeInclusive<u8> = 1..=FORMAT;
 /// Room taken at first, so that a usual record is not copied while it grows: a copy left behind
@@ -72,60 +74,80 @@ pub(super) mod secret_text {
     }
 }
 
-/// The hot part of a token, as written.
-#[derive(Serialize, Deserialize)]
+/// The hot part of a token. Written in this order and without the names of its fields: every fetch
+/// reads it, and the names took a third of that. Read with names as well, as first written. The
+/// order is for ever: what is new goes behind the last and has a default.
+#[derive(Deserialize)]
 pub(super) struct HotRow {
     id: TokenId,
     app: AppId,
     owner: Owner,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     account: Option<Account>,
     scopes: Scopes,
     kind: TokenKind,
-    #[serde(with = "secret_text")]
+    #[serde(deserialize_with = "secret_text::deserialize")]
     value: Option<Secret<String>>,
     token_type: String,
-    #[serde(
-        default,
-        with = "unix_ms_option",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "unix_ms_or_none")]
     expires_ms: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     lifetime_s: Option<u64>,
     granted: Scopes,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     subject: Option<String>,
     has_refresh_token: bool,
     state: TokenState,
-    #[serde(with = "unix_ms")]
+    #[serde(deserialize_with = "unix_ms::deserialize")]
     created_ms: Timestamp,
-    #[serde(with = "unix_ms")]
+    #[serde(deserialize_with = "unix_ms::deserialize")]
     obtained_ms: Timestamp,
-    #[serde(
-        default,
-        with = "unix_ms_option",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "unix_ms_or_none")]
     refreshed_ms: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     refresh_error: Option<RefreshError>,
     #[serde(default)]
     failures: u32,
-    #[serde(
-        default,
-        with = "unix_ms_option",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "unix_ms_or_none")]
     not_before_ms: Option<Timestamp>,
     /// When it falls due, so that its entry in `due` can be found again.
-    #[serde(
-        default,
-        with = "unix_ms_option",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "unix_ms_or_none")]
     due_ms: Option<Timestamp>,
     granted_by: String,
+}
+
+/// How many fields a hot part has.
+const HOT_FIELDS: usize = 22;
+
+impl Serialize for HotRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let ms = |moment: Option<Timestamp>| moment.map(Timestamp::unix_ms);
+        let value = self.value.as_ref().map(|value| value.expose().as_str());
+        let mut row = serializer.serialize_tuple(HOT_FIELDS)?;
+        row.serialize_element(&self.id)?;
+        row.serialize_element(&self.app)?;
+        row.serialize_element(&self.owner)?;
+        row.serialize_element(&self.account)?;
+        row.serialize_element(&self.scopes)?;
+        row.serialize_element(&self.kind)?;
+        row.serialize_element(&value)?;
+        row.serialize_element(&self.token_type)?;
+        row.serialize_element(&ms(self.expires_ms))?;
+        row.serialize_element(&self.lifetime_s)?;
+        row.serialize_element(&self.granted)?;
+        row.serialize_element(&self.subject)?;
+        row.serialize_element(&self.has_refresh_token)?;
+        row.serialize_element(&self.state)?;
+        row.serialize_element(&self.created_ms.unix_ms())?;
+        row.serialize_element(&self.obtained_ms.unix_ms())?;
+        row.serialize_element(&ms(self.refreshed_ms))?;
+        row.serialize_element(&self.refresh_error)?;
+        row.serialize_element(&self.failures)?;
+        row.serialize_element(&ms(self.not_before_ms))?;
+        row.serialize_element(&ms(self.due_ms))?;
+        row.serialize_element(&self.granted_by)?;
+        row.end()
+    }
 }
 
 impl HotRow {
@@ -312,23 +334,10 @@ pub(super) mod unix_ms {
 }
 
 /// [`unix_ms`], or nothing.
-pub(super) mod unix_ms_option {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use crate::clock::Timestamp;
-
-    pub(in crate::vault) fn serialize<S: Serializer>(
-        at: &Option<Timestamp>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        at.map(Timestamp::unix_ms).serialize(serializer)
-    }
-
-    pub(in crate::vault) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Timestamp>, D::Error> {
-        Ok(Option::<u64>::deserialize(deserializer)?.map(Timestamp::from_unix_ms))
-    }
+fn unix_ms_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Timestamp>, D::Error> {
+    Ok(Option::<u64>::deserialize(deserializer)?.map(Timestamp::from_unix_ms))
 }
 
 #[cfg(test)]
@@ -357,6 +366,62 @@ mod tests {
         for bytes in [now.as_slice(), &first] {
             let read = decode::<ColdRow>(bytes).unwrap().into_cold();
             assert_eq!(read.history, cold.history);
+        }
+    }
+
+    /// Goal: a hot part is read as it is written, and as it was written first, whatever of it is
+    /// absent. Method: a row of each kind, written; the same with names, as format 2 wrote it.
+    #[test]
+    fn a_hot_part_is_read_in_both_forms() {
+        let full = r#"["AAAAAAAAAAAAAAAAAAAAAA","calendar",{"tenant":"acme","user":"ann"},"work",["a"],"oauth","at-1","Bearer",1800000003600,3600,["a","b"],"sub",true,"active",1800000000000,1800000000001,1800000000002,{"at":"2027-01-15T08:00:00.003Z","code":"invalid_client","description":"no"},2,1800000000004,1800000000005,"key"]"#;
+        let names = [
+            "id",
+            "app",
+            "owner",
+            "account",
+            "scopes",
+            "kind",
+            "value",
+            "token_type",
+            "expires_ms",
+            "lifetime_s",
+            "granted",
+            "subject",
+            "has_refresh_token",
+            "state",
+            "created_ms",
+            "obtained_ms",
+            "refreshed_ms",
+            "refresh_error",
+            "failures",
+            "not_before_ms",
+            "due_ms",
+            "granted_by",
+        ];
+        let mut fields: Vec<serde_json::Value> = serde_json::from_str(full).unwrap();
+        assert_eq!((names.len(), fields.len()), (HOT_FIELDS, HOT_FIELDS));
+        let may_lack = [3, 8, 9, 11, 16, 17, 19, 20];
+        for lacks in [false, true] {
+            if lacks {
+                for at in may_lack {
+                    fields[at] = serde_json::Value::Null;
+                }
+            }
+            let written = serde_json::to_string(&fields).unwrap();
+            let mut named = serde_json::Map::new();
+            for (name, field) in names.iter().zip(&fields) {
+                if !field.is_null() {
+                    named.insert((*name).to_owned(), field.clone());
+                }
+            }
+            let first = serde_json::to_string(&named).unwrap();
+            for (format, text) in [(3, &written), (2, &first), (1, &first)] {
+                let bytes = [&[format], text.as_bytes()].concat();
+                let (record, due) = decode::<HotRow>(&bytes).unwrap().into_record();
+                let again = encode(&HotRow::new(&record, due));
+                assert_eq!(again[0], FORMAT);
+                assert_eq!(str::from_utf8(&again[1..]).unwrap(), written);
+            }
         }
     }
 }

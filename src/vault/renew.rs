@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use super::Vault;
 use super::apps::{self, AppSecrets};
+use super::fetch::holds;
 use super::index::{Indexer, TokenKey};
 use super::intents::{fingerprint, intent};
 use super::kept::{Kept, find, open_cold, open_hot, put, put_due, read};
 use super::receipt::Receipt;
 use super::records::{Intent, encode};
 use super::time::Doubt;
-use super::tokens::holds;
 use super::writer::Tx;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
