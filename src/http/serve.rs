@@ -334,8 +334,8 @@ where
     }
 
     async fn run(&self, request: Request<Incoming>, peer: Peer) -> Answer {
-        // Called inside, so that a panic before the handler's first wait is survived as well. Boxed:
-        // it is large, and what is around it is moved several times.
+        // Called inside, so that a panic before the handler's first wait is survived too. Boxed: it
+        // is large, and what is around it is moved several times.
         let handler = async { Box::pin((self.service)(request, peer)).await };
         let mut answer = match within(self.settings.request_timeout, panics::survive(handler)).await
         {

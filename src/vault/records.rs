@@ -373,7 +373,7 @@ mod tests {
     /// absent. Method: a row of each kind, written; the same with names, as format 2 wrote it.
     #[test]
     fn a_hot_part_is_read_in_both_forms() {
-        let full = r#"["AAAAAAAAAAAAAAAAAAAAAA","calendar",{"tenant":"acme","user":"ann"},"work",["a"],"oauth","at-1","Bearer",1800000003600,3600,["a","b"],"sub",true,"active",1800000000000,1800000000001,1800000000002,{"at":"2027-01-15T08:00:00.003Z","code":"invalid_client","description":"no"},2,1800000000004,1800000000005,"key"]"#;
+        let full = r#"["tok_000102030405060708090a0b0c0d0e0f","calendar",{"tenant":"acme","user":"ann"},"work",["a"],"oauth","at-1","Bearer",1800000003600,3600,["a","b"],"sub",true,"active",1800000000000,1800000000001,1800000000002,{"code":"invalid_client","description":"no","at":"2027-01-15T08:00:00.003Z"},2,1800000000004,1800000000005,"key"]"#;
         let names = [
             "id",
             "app",
@@ -420,7 +420,10 @@ mod tests {
                 let (record, due) = decode::<HotRow>(&bytes).unwrap().into_record();
                 let again = encode(&HotRow::new(&record, due));
                 assert_eq!(again[0], FORMAT);
-                assert_eq!(str::from_utf8(&again[1..]).unwrap(), written);
+                let text = str::from_utf8(&again[1..]).unwrap();
+                let read: Vec<serde_json::Value> = serde_json::from_str(text).unwrap();
+                assert_eq!(read, fields);
+                assert!(lacks || text == full, "{text}");
             }
         }
     }

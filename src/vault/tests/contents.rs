@@ -35,6 +35,12 @@ impl Edit {
     pub(super) fn remove(name: impl Into<String>) -> Self {
         Self::Remove(name.into())
     }
+
+    /// What it is about: a token and its intent are one thing.
+    pub(super) fn thing(&self) -> &str {
+        let (Self::Put(name, _) | Self::Remove(name)) = self;
+        name.split_once(' ').map_or(name, |(_, thing)| thing)
+    }
 }
 
 /// `contents`, changed.

@@ -8,9 +8,11 @@
 
 mod compaction;
 
+use std::collections::BTreeSet;
+
 use super::super::audit::{AuditMode, Head};
 use super::super::*;
-use super::contents::{Contents, difference, edited, take_inventory};
+use super::contents::{Contents, Edit, difference, edited, take_inventory};
 use super::given::key_file;
 use super::image::{Look, Told, look};
 use super::load::{Load, Step, rotation_ends};
@@ -51,18 +53,27 @@ fn is_clear(error: &Error) -> bool {
 /// locked says so.
 fn told_clearly(steps: &[Step], is_locked: bool) -> Told<()> {
     for (number, step) in steps.iter().enumerate() {
-        // What an earlier try has done all the same, though its disk failed, is not there again.
+        // What an earlier step has done all the same, though its disk failed, the next one meets.
         let mut earlier = steps[..number].iter();
-        let again = earlier.any(|one| one.what == step.what && one.outcome.is_err());
+        let is_met = earlier.any(|one| one.outcome.is_err() && meets(step, one));
         if let Err(error) = &step.outcome
             && !is_clear(error)
-            && !(again && matches!(error, Error::NotFound(_)))
+            && !(is_met && matches!(error, Error::NotFound(_) | Error::Conflict(_)))
             && !(is_locked && *error == Error::Locked)
         {
             return Err(format!("{}: {error:?}", step.what));
         }
     }
     Ok(())
+}
+
+/// True where two steps are about the same thing.
+fn meets(step: &Step, earlier: &Step) -> bool {
+    let things = |step: &Step| -> BTreeSet<String> {
+        let names = step.edits.iter().map(Edit::thing);
+        names.map(str::to_owned).collect()
+    };
+    step.what == earlier.what || !things(step).is_disjoint(&things(earlier))
 }
 
 /// Refuses steps that were acknowledged while all of them failed on the disk.
