@@ -36,6 +36,7 @@ mod ledger;
 mod line;
 mod links;
 mod lists;
+mod project;
 mod receipt;
 mod records;
 mod renew;
@@ -117,6 +118,8 @@ pub struct Settings {
 pub struct Status {
     /// Whether it is locked.
     pub locked: bool,
+    /// What clients that speak of projects call it.
+    pub project_id: Option<String>,
     /// Number of the last commit.
     pub epoch: Option<u64>,
     /// How far the check of the file is, while it goes on behind the first answers.
@@ -216,6 +219,7 @@ impl Vault {
         let checking = self.checking();
         Status {
             locked: open.is_none(),
+            project_id: self.project_id().ok(),
             epoch: open.map(|(epoch, _, _, _)| epoch),
             checking,
             audit_seq: open.map(|(_, seq, _, _)| seq),
