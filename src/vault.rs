@@ -51,6 +51,7 @@ mod tokens;
 mod trail;
 mod trial;
 mod unlock;
+mod uploads;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -67,7 +68,7 @@ pub use self::compact::{Compaction, CompactionState};
 pub use self::create::NewVault;
 pub use self::due::{Due, Lane, Pick, Place};
 pub use self::host::Pause;
-pub use self::kept::{Doomed, NewCredential, NewToken};
+pub use self::kept::{Doomed, NewCredential, NewToken, Upload};
 pub use self::keys::NewKey;
 pub use self::line::{Source, Turn};
 pub use self::links::{MadeLink, NewLink, NoWay, Returned, Vouched};
@@ -79,6 +80,7 @@ pub use self::rotation::{KeyTerm, Rotation, RotationState};
 pub use self::salvage::{Lost, SalvageProgress, Salvaged, SalvagedTable, Wreck};
 pub use self::slots::SlotInfo;
 pub use self::tokens::{Ask, Besides, Found, Handed};
+pub use self::uploads::Refusals;
 pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphrase};
 pub use crate::store::Progress;
 
