@@ -6,6 +6,7 @@
 use super::failure::{Failure, Result};
 use super::wire::apps::{AppFields, NamedApp, UpdateRequest, all_loaded, loaded};
 use super::wire::{done, needed, read};
+use crate::error::Error;
 use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
 use crate::model::AppId;
@@ -43,7 +44,9 @@ pub(super) async fn delete(app: &App, call: &Call) -> Result<Answer> {
 pub(super) fn load(app: &App, call: &Call) -> Result<Answer> {
     let in_path = call.captures.first().map(String::as_str);
     let id = needed(in_path.or(call.optional("id")), "id")?;
-    let found = app.vault.app(call.caller()?, &AppId::parse(id)?)?;
+    // What is no app id is answered like one that is not there.
+    let id = AppId::parse(id).map_err(|_| Error::NotFound("app"))?;
+    let found = app.vault.app(call.caller()?, &id)?;
     Ok(loaded(&found))
 }
 

@@ -269,3 +269,79 @@ pub fn in_their_words(message: &str) -> String {
     }
     message
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_error() -> Vec<Error> {
+        let what = || "what".to_owned();
+        let wait = Duration::from_millis(2500);
+        let refused = Error::ProviderRefused {
+            code: what(),
+            description: String::new(),
+        };
+        let unavailable = Error::ProviderUnavailable {
+            what: what(),
+            retry_after: Some(wait),
+        };
+        let checking = Error::Checking {
+            percent: 1,
+            retry_after: wait,
+        };
+        vec![
+            Error::Invalid(what()),
+            Error::Unauthenticated,
+            Error::Denied,
+            Error::NotFound("token"),
+            Error::NotFound("app"),
+            Error::Conflict(what()),
+            Error::InUse,
+            Error::Locked,
+            checking,
+            Error::AlreadyUnlocked,
+            Error::UnlockFailed,
+            Error::Busy(wait),
+            Error::TooLarge(what()),
+            Error::Damaged(what()),
+            Error::RolledBack(what()),
+            Error::TooNew(what()),
+            Error::Storage(what()),
+            Error::OutcomeUnknown(what()),
+            Error::AuditUnavailable(what()),
+            refused,
+            unavailable,
+            Error::Forbidden(what()),
+            Error::Settings(what()),
+            Error::ShuttingDown,
+        ]
+    }
+
+    /// Goal: no error makes a client keep its caller waiting by itself, and each has a code that
+    /// fits its status. Method: all of them.
+    #[test]
+    fn every_error_has_a_code_and_a_status_that_no_client_retries_by_itself() {
+        for error in every_error() {
+            let failure = Failure::from(error.clone());
+            let (status, code, description) = failure.kind;
+            assert!(!failure.message.is_empty() && !description.is_empty());
+            assert!(!matches!(status.as_u16(), 503 | 520..), "{error:?}");
+            if let Some(digits) = code.strip_prefix("S000") {
+                assert_eq!(digits, status.as_str(), "{error:?}");
+            }
+            let answer = failure.answer();
+            let wait = answer.headers().get(RETRY_AFTER);
+            let seconds = wait.map(|wait| wait.to_str().unwrap().parse::<u64>().unwrap());
+            assert!(seconds.is_some() || status != 429, "{error:?}");
+        }
+        let busy = Failure::from(Error::Busy(Duration::from_millis(2500))).answer();
+        assert_eq!(busy.headers()[RETRY_AFTER], "3");
+    }
+
+    #[test]
+    fn fields_are_named_as_the_clients_know_them() {
+        let ours = "give `user`, `tenant`, or both; `client_id` of `the_app` is missing";
+        let theirs = "give `userId`, `tenantId`, or both; `clientId` of `the_app` is missing";
+        assert_eq!(in_their_words(ours), theirs);
+    }
+}

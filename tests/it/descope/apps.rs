@@ -111,7 +111,7 @@ async fn an_app_is_loaded_as_it_was_created_by_each_client() {
         (400, &json!("E151001")),
         "{said}"
     );
-    for path in ["app/none", "app?id=none"] {
+    for path in ["app/none", "app/a%20b", "app?id=none"] {
         let (status, said) = client.get(&format!("/v1/mgmt/outbound/{path}")).await;
         assert_eq!(
             (status, &said["errorCode"]),
