@@ -56,6 +56,7 @@ struct Inner {
     provider: Provider,
     /// Where browsers reach us, without a slash at the end.
     public_url: String,
+    domain: String,
     /// Counts changes of links, so that long polls wake up.
     changes: watch::Sender<u64>,
     ending: AtomicBool,
@@ -128,6 +129,11 @@ impl Connect {
             vault,
             provider,
             public_url: public_url.as_str().trim_end_matches('/').to_owned(),
+            domain: public_url
+                .as_url()
+                .host_str()
+                .unwrap_or_default()
+                .to_owned(),
             changes: watch::Sender::new(0),
             ending: AtomicBool::new(false),
             places: Semaphore::new(limits::LINK_WAITERS_MAX),
@@ -152,6 +158,11 @@ impl Connect {
     pub fn redirect_uri(&self, app: &AppId) -> String {
         // An app id is made of characters that stand in a URL as they are.
         format!("{}/callback/{app}", self.0.public_url)
+    }
+
+    /// The domain that browsers reach us under.
+    pub fn domain(&self) -> &str {
+        &self.0.domain
     }
 
     /// True where the pages are reached under TLS.

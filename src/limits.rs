@@ -54,6 +54,8 @@ pub const LINK_APPS_MAX: usize = 16;
 
 /// Most tokens of one app and owner (accounts times scope sets). A fetch looks at all of them.
 pub const TOKENS_PER_OWNER_AND_APP_MAX: usize = 64;
+/// Most tokens that are stored in one step.
+pub const BATCH_TOKENS_MAX: usize = 1000;
 /// Most apps. They are listed in one answer.
 pub const APPS_MAX: usize = 4096;
 /// Most access keys. They are listed in one answer.
@@ -374,6 +376,8 @@ pub const LINK_WAITERS_MAX: usize = 16_384;
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Longest request body of a token upload, which may hold three credentials.
 pub const UPLOAD_BODY_BYTES_MAX: usize = 256 * 1024;
+/// Longest request body of an upload of many tokens.
+pub const BATCH_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most header fields of a request.
 pub const HEADERS_MAX: usize = 64;
 /// Read buffer of a connection, in bytes: the bound of a request's head.
@@ -396,8 +400,7 @@ pub const SILENCE_IN_A_FULL_HOUSE: Duration = Duration::from_millis(500);
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for the rest of a refused request, so that its refusal is read and not reset.
 pub const LINGER_MAX: Duration = Duration::from_secs(1);
-/// Most of a refused request that is read and thrown away, in bytes: twice a body that just misses
-/// the longest that any route takes.
+/// Most of a refused request that is read and thrown away, in bytes: twice the longest upload.
 pub const LINGER_BYTES_MAX: usize = 2 * UPLOAD_BODY_BYTES_MAX;
 /// First wait after a failed accept (no descriptors left); doubled for each further one.
 pub const ACCEPT_BACKOFF_FIRST: Duration = Duration::from_millis(50);

@@ -65,7 +65,7 @@ use crate::model::token::{Grant, ReconnectReason, Summary, TokenState};
 use crate::model::{AppId, TokenId};
 use crate::provider::Provider;
 use crate::secret::Secret;
-use crate::vault::{Ask, Besides, Found, Handed, Need, NewToken, RefreshJob, Vault};
+use crate::vault::{Ask, Besides, Found, Handed, Need, NewToken, RefreshJob, Refusals, Vault};
 
 /// Keeps tokens fresh. Cheap to clone; there is one for the whole process.
 #[derive(Clone)]
@@ -122,6 +122,8 @@ pub enum Outcome {
         retry_after: Duration,
         /// What happened, in words safe to show.
         message: String,
+        /// It is the provider's trouble, not ours.
+        at_provider: bool,
     },
 }
 
@@ -180,6 +182,7 @@ impl Refresher {
             return Ok(Outcome::Unavailable {
                 retry_after: *retry_after,
                 message: error.to_string(),
+                at_provider: false,
             });
         }
         found
@@ -244,6 +247,7 @@ impl Refresher {
             Found::Missing => return Ok(Outcome::Missing),
             Found::Stale(..) => {}
         }
+        let at_provider = !matches!(landing, Landing::Failed(_));
         let (retry_after, message) = match landing {
             Landing::Later(wait, why) => (wait, why),
             Landing::Failed(error @ (Error::Damaged(_) | Error::TooNew(_))) => return Err(error),
@@ -261,6 +265,7 @@ impl Refresher {
         Ok(Outcome::Unavailable {
             retry_after,
             message,
+            at_provider,
         })
     }
 
@@ -314,6 +319,16 @@ impl Refresher {
         let summary = self.vault().store_token(caller, new)?.await?;
         self.notice();
         Ok(summary)
+    }
+
+    /// Stores many tokens in one step, or none of them: which are refused, and why, comes back.
+    ///
+    /// # Errors
+    /// Those of [`Vault::store_tokens`].
+    pub async fn store_all(&self, caller: &Caller, new: Vec<NewToken>) -> Result<Refusals> {
+        let refused = self.vault().store_tokens(caller, new).await?;
+        self.notice();
+        Ok(refused)
     }
 
     /// Tells the scheduler that something may be due earlier than it knows.

@@ -37,6 +37,7 @@ mod ledger;
 mod line;
 mod links;
 mod lists;
+mod project;
 mod receipt;
 mod records;
 mod renew;
@@ -51,6 +52,7 @@ mod tokens;
 mod trail;
 mod trial;
 mod unlock;
+mod uploads;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -68,7 +70,7 @@ pub use self::create::NewVault;
 pub use self::due::{Due, Lane, Pick, Place};
 pub use self::fetch::{Ask, Besides, Found, Handed};
 pub use self::host::Pause;
-pub use self::kept::{Doomed, NewCredential, NewToken};
+pub use self::kept::{Doomed, NewCredential, NewToken, Upload};
 pub use self::keys::NewKey;
 pub use self::line::{Source, Turn};
 pub use self::links::{MadeLink, NewLink, NoWay, Returned, Vouched};
@@ -79,6 +81,7 @@ pub use self::restore::Restored;
 pub use self::rotation::{KeyTerm, Rotation, RotationState};
 pub use self::salvage::{Lost, SalvageProgress, Salvaged, SalvagedTable, Wreck};
 pub use self::slots::SlotInfo;
+pub use self::uploads::Refusals;
 pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphrase};
 pub use crate::store::Progress;
 
@@ -118,6 +121,8 @@ pub struct Settings {
 pub struct Status {
     /// Whether it is locked.
     pub locked: bool,
+    /// What clients that speak of projects call it.
+    pub project_id: Option<String>,
     /// Number of the last commit.
     pub epoch: Option<u64>,
     /// How far the check of the file is, while it goes on behind the first answers.
@@ -217,6 +222,7 @@ impl Vault {
         let checking = self.checking();
         Status {
             locked: open.is_none(),
+            project_id: self.project_id().ok(),
             epoch: open.map(|(epoch, _, _, _)| epoch),
             checking,
             audit_seq: open.map(|(_, seq, _, _)| seq),

@@ -18,7 +18,7 @@ use strongroom::model::url::WebUrl;
 use strongroom::model::{Address, AppId, Owner, Scopes, UserId};
 use strongroom::secret::Secret;
 use strongroom::vault::{
-    KdfParams, NewCredential, NewKey, NewToken, Receipt, Settings, Unlocker, Vault,
+    KdfParams, NewCredential, NewKey, NewToken, Receipt, Settings, Unlocker, Upload, Vault,
 };
 use tempfile::TempDir;
 
@@ -236,11 +236,12 @@ pub fn fill(vault: &Vault, users: impl ExactSizeIterator<Item = usize>) -> Outco
         if waiting.len() == OUTSTANDING {
             waiting.pop_front().map_or(Ok(()), settle)?;
         }
-        let credential = NewCredential::Uploaded {
+        let credential = NewCredential::Uploaded(Upload {
             access_token: Some(Secret::new(access_token(&digits(user)))),
             refresh_token: Some(Secret::new(refresh_token(&digits(user)))),
             expires_at: Some(end),
-        };
+            ..Upload::default()
+        });
         let address = Address {
             app: AppId::parse(APP)?,
             owner: owner(user)?,

@@ -20,7 +20,7 @@ use strongroom::clock::Timestamp;
 use strongroom::model::access::Caller;
 use strongroom::model::{Address, AppId, Owner, Scopes, UserId};
 use strongroom::secret::Secret;
-use strongroom::vault::{NewCredential, NewToken};
+use strongroom::vault::{NewCredential, NewToken, Upload};
 
 use crate::answers::{Template, digits};
 use crate::dataset::{ACCESS, Replica, Shelf, app, fetch_body};
@@ -176,11 +176,12 @@ pub fn prepare_with(
                 account: None,
                 scopes: Scopes::parse(["calendar.read"])?,
             },
-            credential: NewCredential::Uploaded {
+            credential: NewCredential::Uploaded(Upload {
                 access_token: expires_at.map(|_| Secret::new("as it was stored".into())),
                 refresh_token,
                 expires_at,
-            },
+                ..Upload::default()
+            }),
         };
         waiting.push(vault.store_token(&me, new)?);
         if waiting.len() == waiting.capacity() || number + 1 == count {

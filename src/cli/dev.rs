@@ -57,7 +57,7 @@ pub fn run(args: DevArgs) -> std::result::Result<(), Failure> {
         let redirect_uri = format!("{}/callback/demo", server.local_url);
         bound.sandbox.add_redirect_uri(CLIENT_ID, redirect_uri)?;
         let key = furnish(&vault, &bound).await?;
-        greet(&server.local_url, &bound.issuer, &key)?;
+        greet(&server.local_url, &bound.issuer, &key, &vault.project_id()?)?;
         let sandbox = tokio::spawn(bound.serve(std::future::pending()));
         let ended = server.run().await;
         sandbox.abort();
@@ -152,10 +152,16 @@ fn demo(issuer: &str) -> Result<AppKind> {
     })))
 }
 
-/// The first two lines are for programs; the rest is for people.
-fn greet(url: &str, issuer: &str, key: &Secret<String>) -> std::result::Result<(), Failure> {
+/// The first three lines are for programs; the rest is for people.
+fn greet(
+    url: &str,
+    issuer: &str,
+    key: &Secret<String>,
+    project: &str,
+) -> std::result::Result<(), Failure> {
     output::line(&format!("STRONGROOM_URL={url}"))?;
     output::line(&format!("STRONGROOM_KEY={}", key.expose()))?;
+    output::line(&format!("STRONGROOM_PROJECT_ID={project}"))?;
     let ask = |body: &str| {
         format!(
             "curl -s {url}/v1/token -H 'Authorization: Bearer {}' \\\n       \

@@ -30,7 +30,7 @@ pub struct InitArgs {
     /// Memory that each try of a passphrase takes, in MiB: more makes guessing dearer.
     #[command(flatten)]
     pub kdf: KdfArgs,
-    /// Print JSON: {"access_key", "recovery_code"}.
+    /// Print JSON: {"access_key", "recovery_code", "project_id"}.
     #[arg(long)]
     pub json: bool,
 }
@@ -85,6 +85,7 @@ pub fn run(args: &InitArgs) -> Result<(), Failure> {
         return output::json(&json!({
             "access_key": new.access_key.expose(),
             "recovery_code": new.recovery_code.expose(),
+            "project_id": new.project_id,
         }));
     }
     tell(&args.data, &new)
@@ -98,6 +99,8 @@ A new vault is in {data}. Both of these are shown this once:
 Recovery code:  {recovery}
 Access key:     {key}
 
+Project id:     {project} (no secret; for clients that speak of projects)
+
 The recovery code replaces a forgotten passphrase. Write it down and keep it away from this
 machine. The access key may do everything; keep it as you keep a root password, and make lesser
 ones for programs.
@@ -110,5 +113,6 @@ Next:
         data = data.display(),
         recovery = new.recovery_code.expose(),
         key = new.access_key.expose(),
+        project = new.project_id,
     ))
 }

@@ -119,6 +119,7 @@ fn show(status: &Value, json: bool) -> Result<(), Failure> {
         &[
             "locked",
             "version",
+            "project_id",
             "epoch",
             "audit_seq",
             "keys_in_locked_memory",

@@ -72,7 +72,8 @@ async fn dispatch_others(app: &App, route: Route, call: Call) -> Result<Answer> 
         | Route::Go
         | Route::ApiKey
         | Route::Decline
-        | Route::Callback => Err(Error::NotFound("route")),
+        | Route::Callback
+        | Route::Descope(_) => Err(Error::NotFound("route")),
     }
 }
 

@@ -18,10 +18,12 @@ use crate::connect::Connect;
 use crate::error::{Error, Result};
 use crate::http::answer::{Answer, before_body};
 use crate::http::body::{ContentType, content_type, parse_form, read_body};
-use crate::http::guard::{Door, HostRule};
-use crate::http::routes::{self, Entrance, Lookup};
+use crate::http::descope::who;
+use crate::http::guard::HostRule;
+use crate::http::routes::{self, Entrance, Lookup, Route};
 use crate::http::serve::Peer;
-use crate::http::{api, pages, wire};
+use crate::http::tongue::Tongue;
+use crate::http::{api, descope, pages, wire};
 use crate::model::access::Caller;
 use crate::refresh::Refresher;
 use crate::secret::Secret;
@@ -123,45 +125,41 @@ impl App {
     /// Answers a request.
     pub async fn handle(self, request: Request<Incoming>, peer: Peer) -> Answer {
         let (head, body) = request.into_parts();
-        let entrance = routes::look_up(&head.method, head.uri.path());
-        let (route, captures) = match entrance {
+        let found = routes::look_up(&head.method, head.uri.path());
+        let tongue = Tongue::of(&found, head.uri.path());
+        let (route, captures) = match found {
             Lookup::Found(row, captures) => (row, captures),
-            Lookup::WrongMethod(allowed) => return before_body(wire::wrong_method(allowed)),
-            Lookup::Unknown => return before_body(wire::unknown_route()),
+            Lookup::WrongMethod(allowed) => return before_body(tongue.wrong_method(allowed)),
+            Lookup::Unknown => return before_body(tongue.unknown_route()),
         };
-        let door = match route.entrance {
-            Entrance::Page => Door::Page,
-            Entrance::Open | Entrance::Key => Door::Api,
-        };
-        if let Err(refusal) = self.hosts.check_origin(&head.headers, &head.method, door) {
-            return before_body(refusal.answer());
+        let origin = self
+            .hosts
+            .check_origin(&head.headers, &head.method, tongue.door());
+        if let Err(refusal) = origin {
+            return before_body(tongue.refusal(refusal));
         }
-        let explain = |error: &Error| match door {
-            Door::Page => pages::trouble(error),
-            Door::Api => wire::error(error),
-        };
         let knock = || {
             let query = read_query(&head.uri)?;
             let caller = match route.entrance {
                 // Before the body: a stranger's is not read.
-                Entrance::Key => Some(self.who_asks(&head.headers, &peer)?),
+                Entrance::Key => Some(self.who_asks(&head.headers, &peer, tongue)?),
                 Entrance::Open | Entrance::Page => None,
             };
             Ok((query, caller))
         };
         let (query, caller) = match knock() {
             Ok(known) => known,
-            Err(error) => return before_body(explain(&error)),
+            Err(error) => return before_body(tongue.error(&error)),
         };
         let body = match read_body(body, route.body_bytes_max).await {
             Ok(body) => body,
-            Err(error) => return before_body(explain(&error)),
+            Err(error) => return before_body(tongue.error(&error)),
         };
         if !body.is_empty()
-            && door == Door::Api
+            && tongue != Tongue::Page
             && let Err(error) = require_json(&head.headers)
         {
-            return explain(&error);
+            return tongue.error(&error);
         }
         let call = Call {
             caller,
@@ -171,31 +169,39 @@ impl App {
             body,
             peer,
         };
-        match door {
-            Door::Page => Box::pin(pages::answer(&self, route.route, call)).await,
-            Door::Api => api::dispatch(&self, route.route, call)
+        match (route.entrance, route.route) {
+            (Entrance::Page, route) => Box::pin(pages::answer(&self, route, call)).await,
+            (_, Route::Descope(operation)) => {
+                Box::pin(descope::answer(&self, operation, call)).await
+            }
+            (Entrance::Open | Entrance::Key, route) => api::dispatch(&self, route, call)
                 .await
                 .unwrap_or_else(|error| wire::error(&error)),
         }
     }
 
     /// Makes a caller of the `Authorization` header (RFC 6750 2.1).
-    fn who_asks(&self, headers: &HeaderMap, peer: &Peer) -> Result<Caller> {
+    fn who_asks(&self, headers: &HeaderMap, peer: &Peer, tongue: Tongue) -> Result<Caller> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let bearer = match (values.next(), values.next()) {
             (Some(value), None) => value.to_str().ok().and_then(bearer),
             _ => None,
         };
+        let key = match tongue {
+            Tongue::Descope => {
+                let project = self.vault.project_id().ok();
+                bearer.and_then(|bearer| who::access_key(bearer, headers, project.as_deref()))
+            }
+            Tongue::Native | Tongue::Page => bearer.map(|bearer| Secret::new(bearer.to_owned())),
+        };
         self.vault
-            .authenticate(bearer.as_ref(), Arc::clone(&peer.address))
+            .authenticate(key.as_ref(), Arc::clone(&peer.address))
     }
 }
 
-fn bearer(value: &str) -> Option<Secret<String>> {
+fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| Secret::new(token.trim().to_owned()))
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn read_query(uri: &Uri) -> Result<Vec<(String, String)>> {

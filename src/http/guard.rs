@@ -58,7 +58,13 @@ impl Refusal {
 
     /// The whole answer.
     pub fn answer(self) -> Answer {
-        let (message, hint) = match self {
+        let (message, hint) = self.words();
+        answer::error(self.status(), self.code(), message, hint)
+    }
+
+    /// What is wrong, and what to do about it.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
             Self::BadHost => (
                 "the request does not name its host exactly once, as `host` or `host:port`",
                 "send one `Host` header that agrees with the request's target",
@@ -72,8 +78,7 @@ impl Refusal {
                 "another web site made this request",
                 "open the page from this server itself; other sites may not call it",
             ),
-        };
-        answer::error(self.status(), self.code(), message, hint)
+        }
     }
 }
 

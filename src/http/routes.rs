@@ -4,6 +4,8 @@
 //! is not there.
 //! It never: looks at a body or a caller.
 
+pub mod descope;
+
 use http::Method;
 
 use crate::limits::{BODY_BYTES_MAX, UPLOAD_BODY_BYTES_MAX};
@@ -106,6 +108,8 @@ pub enum Route {
     Decline,
     /// Back from a provider.
     Callback,
+    /// What a client of Descope's asks for.
+    Descope(descope::Operation),
 }
 
 /// One line of the table.
@@ -209,8 +213,15 @@ pub enum Lookup {
 
 /// Finds the row of a request.
 pub fn look_up(method: &Method, path: &str) -> Lookup {
+    match look_in(&TABLE, method, path) {
+        Lookup::Unknown => look_in(&descope::TABLE, method, &descope::collapsed(path)),
+        found => found,
+    }
+}
+
+fn look_in(table: &'static [Row], method: &Method, path: &str) -> Lookup {
     let mut allowed = Vec::new();
-    for row in &TABLE {
+    for row in table {
         let Some(captures) = fits(row.path, path) else {
             continue;
         };
@@ -279,8 +290,9 @@ mod tests {
 
     #[test]
     fn no_row_hides_another() {
-        for (at, row) in TABLE.iter().enumerate() {
-            let twin = TABLE[..at]
+        let rows: Vec<&Row> = TABLE.iter().chain(&descope::TABLE).collect();
+        for (at, row) in rows.iter().enumerate() {
+            let twin = rows[..at]
                 .iter()
                 .find(|o| o.method == row.method && o.path == row.path);
             assert!(twin.is_none(), "{} {} stands twice", row.method, row.path);

@@ -117,17 +117,21 @@ pub fn error(error: &Error) -> Answer {
 
 /// Tells when to come back, where an error knows.
 pub fn say_when(error: &Error, answer: &mut Answer) {
-    let wait = match error {
+    if let Some(wait) = wait_of(error) {
+        let seconds = HeaderValue::from(whole_seconds(wait));
+        answer.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+}
+
+/// When to come back, where an error knows.
+pub fn wait_of(error: &Error) -> Option<Duration> {
+    match error {
         Error::Busy(wait) => Some(*wait),
         Error::ProviderUnavailable { retry_after, .. } => *retry_after,
         Error::Checking { retry_after, .. } => Some(*retry_after),
         Error::Locked | Error::ShuttingDown => Some(limits::BACKOFF_FIRST),
         Error::Storage(_) | Error::AuditUnavailable(_) => Some(limits::STORE_HEAL_EVERY_MAX),
         _ => None,
-    };
-    if let Some(wait) = wait {
-        let seconds = HeaderValue::from(whole_seconds(wait));
-        answer.headers_mut().insert(RETRY_AFTER, seconds);
     }
 }
 
@@ -166,7 +170,7 @@ pub fn status_of(error: &Error) -> StatusCode {
 }
 
 /// What a caller is told of a request that failed; the log has the whole of it.
-fn message_of(error: &Error) -> String {
+pub fn message_of(error: &Error) -> String {
     match error {
         Error::Storage(what)
         | Error::OutcomeUnknown(what)

@@ -99,10 +99,32 @@ impl Refresher {
     /// [`crate::error::Error::Invalid`] for an empty filter.
     pub async fn remove_fitting(&self, caller: &Caller, filter: &Filter) -> Result<Tally> {
         let (this, caller, filter) = (self.clone(), caller.clone(), filter.clone());
-        detached(async move { this.remove_page(&caller, &filter).await }).await
+        let end = Instant::now() + ALL_MAX;
+        detached(async move { this.remove_page(&caller, &filter, end).await }).await
     }
 
-    async fn remove_page(&self, caller: &Caller, filter: &Filter) -> Result<Tally> {
+    /// Removes all tokens that fit, a page at a time, and revokes them.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Invalid`] for an empty filter.
+    pub async fn remove_all_fitting(&self, caller: &Caller, filter: &Filter) -> Result<Tally> {
+        let end = Instant::now() + ALL_MAX;
+        let mut tally = Tally::default();
+        loop {
+            let (this, caller, filter) = (self.clone(), caller.clone(), filter.clone());
+            let step = detached(async move { this.remove_page(&caller, &filter, end).await });
+            let gone = step.await?;
+            tally.add(Tally {
+                more: false,
+                ..gone
+            });
+            if !gone.more {
+                return Ok(tally);
+            }
+        }
+    }
+
+    async fn remove_page(&self, caller: &Caller, filter: &Filter, end: Instant) -> Result<Tally> {
         let mut cursor: Option<String> = None;
         let doomed = loop {
             let from = cursor.as_deref();
@@ -114,7 +136,6 @@ impl Refresher {
             }
         };
         let more = cursor.is_some();
-        let end = Instant::now() + ALL_MAX;
         let tally = self.revoke_several(caller, doomed, end).await;
         Ok(Tally { more, ..tally })
     }

@@ -11,7 +11,7 @@ use crate::model::{Address, Owner, Scopes, UserId};
 use crate::provider::egress::EgressSettings;
 use crate::sandbox::{self, Client, Endpoint, Misbehaviour, Rotation, Sandbox};
 use crate::store::faulty::Faulty;
-use crate::vault::NewCredential;
+use crate::vault::{NewCredential, Upload};
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_790_000_000_000);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -143,11 +143,12 @@ impl Bench {
                 account: None,
                 scopes: Scopes::default(),
             },
-            credential: NewCredential::Uploaded {
+            credential: NewCredential::Uploaded(Upload {
                 access_token: Some(issued.access_token),
                 refresh_token: Some(issued.refresh_token),
                 expires_at: Some(self.clock.now().plus(Duration::from_secs(seconds))),
-            },
+                ..Upload::default()
+            }),
         };
         let me = Caller::local();
         let stored = self.refresher.store(&me, new, false).await.unwrap();

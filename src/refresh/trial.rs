@@ -23,7 +23,7 @@ impl Refresher {
 
     async fn store_and_try(&self, caller: &Caller, new: NewToken) -> Result<Summary> {
         let tried = match &new.credential {
-            NewCredential::Uploaded { refresh_token, .. } => refresh_token.clone(),
+            NewCredential::Uploaded(upload) => upload.refresh_token.clone(),
             NewCredential::ApiKey(_) | NewCredential::Granted(_) => None,
         };
         let summary = self.vault().store_for_trial(caller, new)?.await?;

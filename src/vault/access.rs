@@ -278,6 +278,11 @@ impl Gate {
         ))
     }
 
+    /// The vault's id, while it is unlocked.
+    pub(super) fn vault_id(&self) -> Option<[u8; 16]> {
+        self.opened().ok().map(|open| *open.keys.vault_id())
+    }
+
     /// How the anchor stands, where there is one.
     pub(super) fn anchor_status(&self) -> Option<AnchorStatus> {
         let open = self.opened().ok()?;

@@ -32,6 +32,8 @@ pub struct NewVault {
     pub recovery_code: Secret<String>,
     /// The first access key, which may do everything.
     pub access_key: Secret<String>,
+    /// What clients that speak of projects call the vault. No secret.
+    pub project_id: String,
 }
 
 /// What was made so far; taken away again unless it is [`Made::kept`].
@@ -107,6 +109,7 @@ impl Vault {
         let site = (&file_system(), directory);
         let (vault, access_key) = Self::make(site, &slots, kdf, settings, clock)?;
         Ok(NewVault {
+            project_id: vault.project_id()?,
             vault,
             recovery_code,
             access_key,

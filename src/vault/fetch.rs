@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::model::access::{Action, Caller, Target};
 use crate::model::plan::{self, Fit, fit};
-use crate::model::token::{Grant, ReconnectReason, Record, TokenKind, TokenState};
+use crate::model::token::{Grant, ReconnectReason, Record, RefreshError, TokenKind, TokenState};
 use crate::model::{Account, AppId, Owner, Scopes, TokenId};
 use crate::seal::Sealed;
 use crate::secret::Secret;
@@ -85,8 +85,16 @@ pub struct Handed {
     pub subject: Option<String>,
     /// The refresh token, for callers with that right who asked for it.
     pub refresh_token: Option<Secret<String>>,
+    /// Whether a refresh token is stored.
+    pub has_refresh_token: bool,
     /// When it was obtained.
     pub obtained_at: Timestamp,
+    /// When a refresh last succeeded.
+    pub last_refreshed_at: Option<Timestamp>,
+    /// The last failed refresh since the last success.
+    pub last_refresh_error: Option<RefreshError>,
+    /// Who stored or connected it.
+    pub granted_by: String,
 }
 
 impl Vault {
@@ -331,6 +339,10 @@ fn hand_out(
         account: record.address.account,
         subject: record.subject,
         refresh_token,
+        has_refresh_token: record.has_refresh_token,
         obtained_at: record.obtained_at,
+        last_refreshed_at: record.last_refreshed_at,
+        last_refresh_error: record.last_refresh_error,
+        granted_by: record.granted_by,
     })
 }

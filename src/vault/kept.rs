@@ -13,7 +13,7 @@ use crate::limits;
 use crate::model::app::App;
 use crate::model::plan;
 use crate::model::token::{Cold, Grant, Record, Summary, TokenKind, TokenState};
-use crate::model::{Address, TokenId};
+use crate::model::{Address, TokenId, check_text};
 use crate::seal::{Keyring, Sealed};
 use crate::secret::{Secret, chance, random};
 use crate::store::{Index, Records, View};
@@ -35,15 +35,26 @@ pub enum NewCredential {
     ApiKey(Secret<String>),
     /// What a provider granted to a person's consent.
     Granted(Grant),
-    /// Tokens obtained elsewhere. At least one of the two is there.
-    Uploaded {
-        /// The access token.
-        access_token: Option<Secret<String>>,
-        /// The refresh token.
-        refresh_token: Option<Secret<String>>,
-        /// When the access token ends.
-        expires_at: Option<Timestamp>,
-    },
+    /// Tokens obtained elsewhere.
+    Uploaded(Upload),
+}
+
+/// Tokens obtained elsewhere, and what is known of them. An access token or a refresh token is
+/// there.
+#[derive(Clone, Default)]
+pub struct Upload {
+    /// The access token.
+    pub access_token: Option<Secret<String>>,
+    /// The refresh token.
+    pub refresh_token: Option<Secret<String>>,
+    /// The id token.
+    pub id_token: Option<Secret<String>>,
+    /// When the access token ends.
+    pub expires_at: Option<Timestamp>,
+    /// As the provider said it; `Bearer` where nobody tells.
+    pub token_type: Option<String>,
+    /// Who consented, where that is not who uploads.
+    pub granted_by: Option<String>,
 }
 
 impl NewCredential {
@@ -51,11 +62,11 @@ impl NewCredential {
     pub(super) fn is_of_unknown_age(&self) -> bool {
         matches!(
             self,
-            Self::Uploaded {
+            Self::Uploaded(Upload {
                 access_token: Some(_),
                 expires_at: None,
                 ..
-            }
+            })
         )
     }
 
@@ -68,14 +79,17 @@ impl NewCredential {
                 grant.refresh_token.as_ref(),
                 grant.id_token.as_ref(),
             ],
-            Self::Uploaded {
-                access_token,
-                refresh_token,
-                ..
-            } => [access_token.as_ref(), refresh_token.as_ref(), None],
+            Self::Uploaded(upload) => {
+                upload.check()?;
+                [
+                    upload.access_token.as_ref(),
+                    upload.refresh_token.as_ref(),
+                    upload.id_token.as_ref(),
+                ]
+            }
         };
         let fits = 1..=limits::CREDENTIAL_BYTES_MAX;
-        if secrets.iter().all(Option::is_none) {
+        if secrets[..2].iter().all(Option::is_none) {
             return Err(Error::invalid(
                 "give an access token, a refresh token, or both",
             ));
@@ -91,6 +105,19 @@ impl NewCredential {
             "a credential has 1 to {} bytes",
             limits::CREDENTIAL_BYTES_MAX
         )))
+    }
+}
+
+impl Upload {
+    fn check(&self) -> Result<()> {
+        for (what, text) in [
+            ("token_type", &self.token_type),
+            ("granted_by", &self.granted_by),
+        ] {
+            text.as_ref()
+                .map_or(Ok(()), |text| check_text(what, text))?;
+        }
+        Ok(())
     }
 }
 
@@ -161,21 +188,30 @@ pub(super) fn build(
             plan::apply_grant(&mut record, &mut cold, grant, default_s, now);
             "connected"
         }
-        NewCredential::Uploaded {
-            access_token,
-            refresh_token,
-            expires_at,
-        } => {
-            record.value = access_token;
-            cold.refresh_token = refresh_token.or(cold.refresh_token.take());
-            record.has_refresh_token = cold.refresh_token.is_some();
+        NewCredential::Uploaded(upload) => {
+            take_in(&mut record, &mut cold, upload);
             // What is left of its life is not the lifetime of those that follow it.
-            record.expires_at = expires_at.or_else(|| guessed_end(app, &record, now));
+            record.expires_at = record.expires_at.or_else(|| guessed_end(app, &record, now));
             "uploaded"
         }
     };
     plan::remember(&mut cold, now, what, by);
     Ok((record, cold))
+}
+
+/// Lays an upload over a record.
+fn take_in(record: &mut Record, cold: &mut Cold, upload: Upload) {
+    record.value = upload.access_token;
+    record.expires_at = upload.expires_at;
+    if let Some(token_type) = upload.token_type {
+        record.token_type = token_type;
+    }
+    if let Some(granted_by) = upload.granted_by {
+        record.granted_by = granted_by;
+    }
+    cold.refresh_token = upload.refresh_token.or(cold.refresh_token.take());
+    cold.id_token = upload.id_token;
+    record.has_refresh_token = cold.refresh_token.is_some();
 }
 
 /// The end of an uploaded token that came without one, where it can be refreshed: the same guess as

@@ -4,6 +4,9 @@
 //! number of records and hands out a cursor for the rest.
 //! It never: removes everything because a filter was empty.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use super::Vault;
 use super::access::Permit;
 use super::apps::{self, AppSecrets};
@@ -12,6 +15,7 @@ use super::kept::{Doomed, Kept, doom, open_hot, read, token_key_of};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target};
+use crate::model::plan::{Fit, fit};
 use crate::model::token::{Summary, TokenState};
 use crate::model::{AppId, Owner, TenantId, UserId};
 use crate::secret::{base64url, from_base64url};
@@ -26,6 +30,10 @@ pub struct Filter {
     pub tenant: Option<TenantId>,
     /// Of this user.
     pub user: Option<UserId>,
+    /// Of exactly this owner: a user alone is no user of a tenant.
+    pub owner: Option<Owner>,
+    /// Of users, whoever they are: what belongs to a tenant itself does not fit.
+    pub of_users: bool,
     /// In this state: usable, or waiting for their owner.
     pub active: Option<bool>,
 }
@@ -47,7 +55,7 @@ struct Walk {
 
 impl Filter {
     fn is_empty(&self) -> bool {
-        self.app.is_none() && self.tenant.is_none() && self.user.is_none()
+        self.app.is_none() && self.tenant.is_none() && self.user.is_none() && self.owner.is_none()
     }
 
     fn fits(&self, kept: &Kept) -> bool {
@@ -62,11 +70,22 @@ impl Filter {
                 .user
                 .as_ref()
                 .is_none_or(|user| address.owner.user() == Some(user))
+            && self
+                .owner
+                .as_ref()
+                .is_none_or(|owner| *owner == address.owner)
+            && (!self.of_users || address.owner.user().is_some())
             && self.active.is_none_or(|active| active == is_active)
     }
 
     /// The narrowest range that holds everything that fits.
     fn walk(&self, indexer: &Indexer<'_>) -> Walk {
+        if let (None, Some(owner)) = (&self.app, &self.owner) {
+            return Walk {
+                over_owners: true,
+                prefix: indexer.owner(owner).to_vec(),
+            };
+        }
         match (&self.app, &self.tenant, &self.user) {
             (Some(app), Some(tenant), Some(user)) => {
                 let owner = Owner::TenantUser(tenant.clone(), user.clone());
@@ -128,6 +147,40 @@ impl Vault {
         })?;
         permit.record(&format!("ok, {} listed", tokens.len()), None)?;
         Ok(TokenPage { tokens, cursor })
+    }
+
+    /// The apps that this very owner has a token of which can be handed out, if need be after a
+    /// refresh.
+    ///
+    /// # Errors
+    /// [`Error::Denied`].
+    pub fn connected_apps(&self, caller: &Caller, owner: &Owner) -> Result<BTreeSet<AppId>> {
+        let permit = self
+            .gate()
+            .permit(caller, Action::List, &Target::default())?;
+        let filter = Filter {
+            owner: Some(owner.clone()),
+            ..Filter::default()
+        };
+        let (now, doubt) = (self.clock().now(), self.doubt());
+        let mut apps = BTreeSet::new();
+        let mut visit = |kept: &Kept| {
+            let judged_at = doubt.judged_at(&kept.record, kept.sealed.version(), now);
+            if fit(&kept.record, None, judged_at, Duration::ZERO) < Fit::Dead {
+                apps.insert(kept.record.address.app.clone());
+            }
+            Scan::Go
+        };
+        let mut cursor: Option<String> = None;
+        loop {
+            let from = cursor.as_deref();
+            cursor = self.walk(&permit, caller, Action::List, &filter, from, &mut visit)?;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        permit.record(&format!("ok, {} apps listed", apps.len()), None)?;
+        Ok(apps)
     }
 
     /// Removes the tokens that fit, at most a page of them, from `cursor` on. Where there may be

@@ -1,83 +1,21 @@
-//! Tokens: stored, listed, shown, removed.
+//! Tokens: shown and removed.
 //!
-//! It promises: "not there" and "not yours" are one answer; connecting again keeps the token's id
-//! and never puts none in the place of a good refresh token.
-//! It never: hands a token out (that is `fetch`), refreshes (that is `renew`) or revokes (that is a
-//! flow).
+//! It promises: "not there" and "not yours" are one answer.
+//! It never: stores (that is `uploads`), hands out (that is `fetch`), refreshes (that is `renew`) or
+//! revokes (that is a flow).
 
 use super::Vault;
 use super::access::Permit;
 use super::apps::{self, AppSecrets};
-use super::index::{Indexer, PART};
-use super::intents;
-use super::kept::{Doomed, Kept, NewToken, build, doom, find, open_cold, put_due, read};
+use super::index::Indexer;
+use super::kept::{Doomed, Kept, doom, find, open_cold};
 use super::receipt::Receipt;
 use crate::error::{Error, Result};
-use crate::limits;
 use crate::model::TokenId;
 use crate::model::access::{Action, Caller, Target};
-use crate::model::plan;
 use crate::model::token::{Cold, Record, Summary};
-use crate::secret::chance;
-use crate::store::Records;
 
 impl Vault {
-    /// Stores a token, or a newer one in its place.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] for an unknown app, [`Error::Invalid`] where the credential does not
-    /// suit it, [`Error::Denied`].
-    pub fn store_token(&self, caller: &Caller, new: NewToken) -> Result<Receipt<Summary>> {
-        self.store_token_over(caller, new, |_| Ok(()))
-    }
-
-    /// [`Vault::store_token`], where what it takes the place of may go.
-    pub(super) fn store_token_over(
-        &self,
-        caller: &Caller,
-        new: NewToken,
-        may_go: impl FnOnce(&Record) -> Result<()> + Send + 'static,
-    ) -> Result<Receipt<Summary>> {
-        let target = Target {
-            scopes: Some(&new.address.scopes),
-            ..Target::of(&new.address.app, &new.address.owner)
-        };
-        let permit = self.gate().permit(caller, Action::Store, &target)?;
-        new.credential.check()?;
-        let (by, now) = (caller.name(), self.clock().now());
-        permit.write(None, move |tx| {
-            let app_place = Indexer(tx.keys()).app(&new.address.app);
-            let app = apps::read_to_stay(tx, &app_place)?;
-            let place = Indexer(tx.keys()).token(&new.address);
-            let old = read(tx, &place)?;
-            old.as_ref().map_or(Ok(()), |old| may_go(&old.record))?;
-            if old.is_none() {
-                let owner = &place[..3 * PART];
-                let most = limits::TOKENS_PER_OWNER_AND_APP_MAX;
-                if tx.count(Records::Tokens, owner, most)? >= most {
-                    return Err(Error::invalid(format!(
-                        "one owner has at most {most} tokens of one app; remove some first"
-                    )));
-                }
-            }
-            let old_cold = old
-                .as_ref()
-                .map(|old| open_cold(tx.keys(), &place, &old.sealed))
-                .transpose()?;
-            let before = old.as_ref().map(|old| &old.record).zip(old_cold);
-            let is_of_unknown_age = new.credential.is_of_unknown_age();
-            let (record, cold) = build(&app.app, new, before, &by, now)?;
-            let due = plan::due_at(&record, chance()).map(|due| match is_of_unknown_age {
-                true => now.plus(limits::REDATE_SPREAD.mul_f64(chance())),
-                false => due,
-            });
-            let old_due = old.and_then(|old| old.due);
-            let version = put_due(tx, &place, (&record, &cold), old_due, due)?;
-            intents::follow(tx, &place, &cold, version)?;
-            Ok(record.summary())
-        })
-    }
-
     /// One token's summary.
     ///
     /// # Errors

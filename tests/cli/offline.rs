@@ -27,6 +27,8 @@ fn a_new_vault_is_its_owners_alone() {
     let made = made.json();
     assert!(made["access_key"].as_str().unwrap().starts_with("sr_"));
     assert!(made["recovery_code"].as_str().unwrap().starts_with("SR-"));
+    let project = made["project_id"].as_str().unwrap();
+    assert!(project.starts_with('P') && project.len() == 28, "{project}");
     let mode = |name: &str| std::fs::metadata(data.join(name)).unwrap().mode() & 0o777;
     assert_eq!(mode(""), 0o700);
     assert_eq!(mode("audit"), 0o700);
@@ -70,6 +72,7 @@ fn init_labels_what_it_prints_and_says_what_is_next() {
     for part in [
         "Recovery code:  SR-",
         "Access key:     sr_",
+        "Project id:     P",
         "strongroom serve --data",
     ] {
         assert!(text.contains(part), "{part} is missing in: {text}");

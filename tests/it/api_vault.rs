@@ -32,6 +32,7 @@ async fn health_is_open_and_status_needs_any_key() {
         "key_term",
         "keys_in_locked_memory",
         "locked",
+        "project_id",
         "refresh_paused",
         "refresh_paused_because",
         "rotation",

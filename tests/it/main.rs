@@ -26,6 +26,7 @@
 //! | DESIGN 5: apps, tokens, lists, removal and revocation (O9) | `api_apps`, `api_tokens`, `api_removal`, `long_lists` |
 //! | a backup, a compaction by the wire (T5) | `api_backup`, `api_compact` |
 //! | DESIGN 8, 9: access keys, unlocking, audit (V10, V11) | `api_keys`, `api_vault` |
+//! | Descope's clients: every endpoint, in each SDK's form (issue 5) | `descope` |
 //! | authorization as the pure rule has it; "not yours" is "not there" (A1, T26, T34) | `authorization`, `authorization_bytes` |
 //! | no secret in log, error, page, panic, audit or file (issue item 6, M3) | `canary`, `canary_story` |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
@@ -51,6 +52,7 @@ mod connect_pages;
 mod connect_proof;
 mod connect_provider;
 mod connect_state;
+mod descope;
 mod edges;
 mod forced;
 mod guessing;

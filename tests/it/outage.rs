@@ -16,7 +16,7 @@ use strongroom::model::access::Caller;
 use strongroom::model::token::TokenState;
 use strongroom::model::{Address, AppId, Owner, Scopes, UserId};
 use strongroom::sandbox::Misbehaviour;
-use strongroom::vault::{NewCredential, NewToken};
+use strongroom::vault::{NewCredential, NewToken, Upload};
 
 use crate::rig::{Rig, Setup, give_way, until};
 use crate::seeded::Seeded;
@@ -170,11 +170,12 @@ async fn store_many(rig: &Rig, count: u64) {
                     account: None,
                     scopes: Scopes::default(),
                 },
-                credential: NewCredential::Uploaded {
+                credential: NewCredential::Uploaded(Upload {
                     access_token: Some(issued.access_token),
                     refresh_token: Some(issued.refresh_token),
                     expires_at: Some(rig.now().plus(Duration::from_secs(seconds))),
-                },
+                    ..Upload::default()
+                }),
             };
             receipts.push(rig.inside.vault.store_token(&me, new).unwrap());
         }

@@ -8,7 +8,7 @@ use strongroom::model::access::Caller;
 use strongroom::model::{Address, AppId, Owner, Scopes, UserId};
 use strongroom::refresh::{Outcome, Refresher, TokenAsk};
 use strongroom::sandbox::Misbehaviour;
-use strongroom::vault::{Ask, NewCredential, NewToken};
+use strongroom::vault::{Ask, NewCredential, NewToken, Upload};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -55,11 +55,12 @@ async fn store_expired(rig: &Rig, user: &str) {
             account: None,
             scopes: Scopes::default(),
         },
-        credential: NewCredential::Uploaded {
+        credential: NewCredential::Uploaded(Upload {
             access_token: Some(issued.access_token),
             refresh_token: Some(issued.refresh_token),
             expires_at: Some(rig.now().minus(Duration::from_secs(1))),
-        },
+            ..Upload::default()
+        }),
     };
     let me = Caller::local();
     rig.inside.refresher.store(&me, new, false).await.unwrap();

@@ -6,7 +6,7 @@ use strongroom::error::Error;
 use strongroom::model::access::Caller;
 use strongroom::model::token::{Grant, ReconnectReason, RefreshError};
 use strongroom::model::{Address, Owner};
-use strongroom::vault::{Ask, Filter, Found, NewCredential, NewToken, RefreshAsk, Vault};
+use strongroom::vault::{Ask, Filter, Found, NewCredential, NewToken, RefreshAsk, Upload, Vault};
 
 use crate::support::*;
 
@@ -72,7 +72,7 @@ fn m1_filters_find_what_they_name_and_nothing_else() {
                     app,
                     tenant: named.tenant().cloned(),
                     user: named.user().cloned(),
-                    active: None,
+                    ..Filter::default()
                 };
                 let page = vault.list(&me, &filter, 100, None).unwrap();
                 let found: BTreeSet<Owner> = page
@@ -156,10 +156,13 @@ fn v8_connecting_again_keeps_the_id_and_a_good_refresh_token() {
             ..grant("new", refresh)
         })
     };
-    let upload = |access: Option<&str>, refresh: Option<&str>| NewCredential::Uploaded {
-        access_token: access.map(secret),
-        refresh_token: refresh.map(secret),
-        expires_at: None,
+    let upload = |access: Option<&str>, refresh: Option<&str>| {
+        NewCredential::Uploaded(Upload {
+            access_token: access.map(secret),
+            refresh_token: refresh.map(secret),
+            expires_at: None,
+            ..Upload::default()
+        })
     };
     let cases = [
         (
@@ -226,10 +229,13 @@ fn v8_a_dead_refresh_token_is_not_kept() {
 fn m1_a_credential_that_does_not_suit_its_app_is_refused() {
     let (vault, _) = memory();
     let whose = owner("", "u");
-    let upload = |access: Option<&str>| NewCredential::Uploaded {
-        access_token: access.map(secret),
-        refresh_token: None,
-        expires_at: None,
+    let upload = |access: Option<&str>| {
+        NewCredential::Uploaded(Upload {
+            access_token: access.map(secret),
+            refresh_token: None,
+            expires_at: None,
+            ..Upload::default()
+        })
     };
     let long = "x".repeat(64 * 1024 + 1);
     let cases = [

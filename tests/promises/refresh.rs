@@ -10,7 +10,7 @@ use strongroom::model::token::{ReconnectReason, RefreshError, TokenState};
 use strongroom::model::{Address, TokenId};
 use strongroom::secret::Secret;
 use strongroom::vault::{
-    Begin, Finish, Need, NewCredential, RefreshAsk, RefreshJob, Settings, Vault,
+    Begin, Finish, Need, NewCredential, RefreshAsk, RefreshJob, Settings, Upload, Vault,
 };
 
 use crate::support::*;
@@ -202,10 +202,13 @@ fn v8_what_happened_meanwhile_stands() {
 /// finish; the access token that came stays, and the next refresh spends the newest.
 #[test]
 fn v8_what_lives_on_a_spent_refresh_token_gets_the_one_that_came_for_it() {
-    let uploaded = || NewCredential::Uploaded {
-        access_token: Some(Secret::new("b1".to_owned())),
-        refresh_token: None,
-        expires_at: Some(NOW.plus(Duration::from_secs(3600))),
+    let uploaded = || {
+        NewCredential::Uploaded(Upload {
+            access_token: Some(Secret::new("b1".to_owned())),
+            refresh_token: None,
+            expires_at: Some(NOW.plus(Duration::from_secs(3600))),
+            ..Upload::default()
+        })
     };
     for credential in [granted("b1", None), uploaded()] {
         let (vault, _, place, id) = with_token();

@@ -266,6 +266,7 @@ pub const DOORS: &[Door] = &[
             // The answer that shows a new access key once.
             "http/api/system.rs",
             "http/wire*",
+            "http/descope/wire*",
             "http/pages*",
             "cli*",
             "sandbox*",

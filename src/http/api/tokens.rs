@@ -35,6 +35,7 @@ pub(super) async fn token(app: &App, call: Call) -> Result<Answer> {
         Ok(Outcome::Unavailable {
             retry_after,
             message,
+            ..
         }) => {
             return Ok(unavailable(retry_after, &message));
         }
@@ -92,6 +93,7 @@ fn filter(call: &Call) -> Result<Filter> {
         tenant: call.optional("tenant").map(TenantId::parse).transpose()?,
         user: call.optional("user").map(UserId::parse).transpose()?,
         active,
+        ..Filter::default()
     })
 }
 

@@ -40,6 +40,7 @@ impl HealthShape {
 pub struct StatusShape {
     locked: bool,
     version: &'static str,
+    project_id: Option<String>,
     checking: Option<Checking>,
     epoch: Option<u64>,
     audit_seq: Option<u64>,
@@ -66,6 +67,7 @@ impl StatusShape {
         Self {
             locked: status.locked,
             version: env!("CARGO_PKG_VERSION"),
+            project_id: status.project_id,
             checking: status.checking,
             epoch: status.epoch,
             audit_seq: status.audit_seq,

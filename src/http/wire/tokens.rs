@@ -21,7 +21,7 @@ use crate::model::token::{
 use crate::model::{Account, Address, AppId, Owner, Scopes, TenantId, TokenId, UserId};
 use crate::refresh::{Landing, Revoked, Tally, TokenAsk};
 use crate::secret::Secret;
-use crate::vault::{Ask, Handed, NewCredential, NewToken};
+use crate::vault::{Ask, Handed, NewCredential, NewToken, Upload};
 
 /// `POST /v1/token`.
 #[derive(Deserialize)]
@@ -289,11 +289,12 @@ impl StoreRequest {
                     return Err(Error::invalid("`verify_refresh` needs a `refresh_token`"));
                 }
                 let expires_at = self.expires_at;
-                NewCredential::Uploaded {
+                NewCredential::Uploaded(Upload {
                     access_token,
                     refresh_token,
                     expires_at,
-                }
+                    ..Upload::default()
+                })
             }
             (Some(_), _, _) => {
                 return Err(Error::invalid(

@@ -67,6 +67,7 @@ fn is_put_off(outcome: Result<Outcome>) {
         Ok(Outcome::Unavailable {
             retry_after,
             message,
+            ..
         }) => {
             assert!(retry_after >= limits::CHECK_RETRY_MIN);
             assert!(message.contains("still being checked"), "{message}");

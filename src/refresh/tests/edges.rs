@@ -14,11 +14,12 @@ fn upload(user: &str, refresh_token: &str) -> NewToken {
             account: None,
             scopes: Scopes::default(),
         },
-        credential: NewCredential::Uploaded {
+        credential: NewCredential::Uploaded(Upload {
             access_token: None,
             refresh_token: Some(Secret::new(refresh_token.into())),
             expires_at: None,
-        },
+            ..Upload::default()
+        }),
     }
 }
 

@@ -35,7 +35,7 @@ use crate::seeded;
 use crate::store::faulty::Faulty;
 use crate::store::{Index, Records, Scan, Store, View};
 use crate::vault::ledger::Ledger;
-use crate::vault::{Filter, NewCredential, NewLink, NewToken, RefreshAsk, Settings, Vault};
+use crate::vault::{Filter, NewCredential, NewLink, NewToken, RefreshAsk, Settings, Upload, Vault};
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 /// Tokens of the image: with apps, links, intents and a key it has about a hundred records.

@@ -174,11 +174,12 @@ impl Load {
                     account: None,
                     scopes: Scopes::default(),
                 },
-                credential: NewCredential::Uploaded {
+                credential: NewCredential::Uploaded(Upload {
                     access_token: Some(Secret::new(access.clone())),
                     refresh_token: Some(Secret::new(format!("r{text}"))),
                     expires_at: Some(clock().now().plus(Duration::from_secs(3600))),
-                },
+                    ..Upload::default()
+                }),
             };
             let edits = vec![
                 Edit::put(format!("token mail/{user}"), format!("{access}|r{text}")),

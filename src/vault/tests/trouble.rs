@@ -8,8 +8,6 @@
 
 mod compaction;
 
-use std::collections::BTreeSet;
-
 use super::super::audit::{AuditMode, Head};
 use super::super::*;
 use super::contents::{Contents, Edit, difference, edited, take_inventory};
@@ -58,7 +56,7 @@ fn told_clearly(steps: &[Step], is_locked: bool) -> Told<()> {
         let is_met = earlier.any(|one| one.outcome.is_err() && meets(step, one));
         if let Err(error) = &step.outcome
             && !is_clear(error)
-            && !(is_met && matches!(error, Error::NotFound(_) | Error::Conflict(_)))
+            && !(is_met && tells_of_another_state(error))
             && !(is_locked && *error == Error::Locked)
         {
             return Err(format!("{}: {error:?}", step.what));
@@ -67,13 +65,21 @@ fn told_clearly(steps: &[Step], is_locked: bool) -> Told<()> {
     Ok(())
 }
 
+/// True for an error of who asks for what is there no more, or not as it was.
+fn tells_of_another_state(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NotFound(_) | Error::Conflict(_) | Error::UnlockFailed
+    )
+}
+
 /// True where two steps are about the same thing.
 fn meets(step: &Step, earlier: &Step) -> bool {
-    let things = |step: &Step| -> BTreeSet<String> {
-        let names = step.edits.iter().map(Edit::thing);
-        names.map(str::to_owned).collect()
-    };
-    step.what == earlier.what || !things(step).is_disjoint(&things(earlier))
+    step.what == earlier.what
+        || earlier.edits.iter().map(Edit::thing).any(|thing| {
+            let is_named = step.what.ends_with(&format!(" {thing}"));
+            is_named || step.edits.iter().any(|edit| edit.thing() == thing)
+        })
 }
 
 /// Refuses steps that were acknowledged while all of them failed on the disk.

@@ -47,11 +47,12 @@ fn vault_of_neighbours() -> (Faulty, Image) {
         added.wait().unwrap();
     }
     for address in neighbours() {
-        let credential = NewCredential::Uploaded {
+        let credential = NewCredential::Uploaded(Upload {
             access_token: Some(Secret::new("access".into())),
             refresh_token: Some(Secret::new("refresh".into())),
             expires_at: None,
-        };
+            ..Upload::default()
+        });
         let new = NewToken {
             address,
             credential,

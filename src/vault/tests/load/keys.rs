@@ -73,7 +73,8 @@ impl Load {
         let label = self.any("slot ").expect("the last one stays");
         let locked = self.vault.lock(&Caller::local());
         let outcome = locked.and_then(|()| self.vault.unlock(&key_file(&label), "test"));
-        vec![self.done("lock and unlock".into(), at, vec![], outcome)]
+        let what = format!("lock, and unlock by slot {label}");
+        vec![self.done(what, at, vec![], outcome)]
     }
 
     /// Begins a key rotation, or locks and unlocks while one is under way.

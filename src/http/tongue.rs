@@ -1,0 +1,83 @@
+//! In whose words a request is answered: ours, a page's, or those of Descope's clients.
+//!
+//! It promises: whatever goes wrong on the way to a handler is told in the words of the door that
+//! was knocked at.
+//! It never: decides what went wrong.
+
+use http::Method;
+
+use crate::error::Error;
+use crate::http::answer::Answer;
+use crate::http::descope::failure::Failure;
+use crate::http::guard::{Door, Refusal};
+use crate::http::routes::{Entrance, Lookup, Route, descope};
+use crate::http::{pages, wire};
+
+/// The kinds of words.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Tongue {
+    /// Those of the native API.
+    Native,
+    /// A page, for a person.
+    Page,
+    /// Those of Descope's clients.
+    Descope,
+}
+
+impl Tongue {
+    /// The words for a request to this path, of which this was found.
+    pub fn of(found: &Lookup, path: &str) -> Self {
+        match found {
+            Lookup::Found(row, _) => match (row.entrance, row.route) {
+                (Entrance::Page, _) => Self::Page,
+                (_, Route::Descope(_)) => Self::Descope,
+                (Entrance::Open | Entrance::Key, _) => Self::Native,
+            },
+            Lookup::WrongMethod(_) | Lookup::Unknown => match descope::is_theirs(path) {
+                true => Self::Descope,
+                false => Self::Native,
+            },
+        }
+    }
+
+    /// The door that a browser's word about a request's origin is held against.
+    pub fn door(self) -> Door {
+        match self {
+            Self::Page => Door::Page,
+            Self::Native | Self::Descope => Door::Api,
+        }
+    }
+
+    /// An error.
+    pub fn error(self, error: &Error) -> Answer {
+        match self {
+            Self::Native => wire::error(error),
+            Self::Page => pages::trouble(error),
+            Self::Descope => Failure::from(error.clone()).answer(),
+        }
+    }
+
+    /// A request that is not let in.
+    pub fn refusal(self, refusal: Refusal) -> Answer {
+        match self {
+            Self::Native | Self::Page => refusal.answer(),
+            Self::Descope => Failure::not_let_in(refusal).answer(),
+        }
+    }
+
+    /// The path is there, the method is not.
+    pub fn wrong_method(self, allowed: Vec<&'static Method>) -> Answer {
+        match self {
+            Self::Native | Self::Page => wire::wrong_method(allowed),
+            Self::Descope => Failure::wrong_method(&allowed).answer(),
+        }
+    }
+
+    /// There is no such path.
+    pub fn unknown_route(self) -> Answer {
+        match self {
+            Self::Native | Self::Page => wire::unknown_route(),
+            Self::Descope => Failure::unknown_route().answer(),
+        }
+    }
+}
