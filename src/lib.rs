@@ -54,6 +54,8 @@
 //!
 //! # Embedding
 //!
+//! Without the command line and what it depends on: `default-features = false`.
+//!
 //! ```
 //! use std::time::Duration;
 //!
@@ -109,6 +111,7 @@
 //! It promises: what each room's head says, numbered, each number borne by a test.
 //! It never: phones home.
 
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;
 pub mod connect;
