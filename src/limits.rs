@@ -62,8 +62,8 @@ pub const APPS_MAX: usize = 4096;
 pub const ACCESS_KEYS_MAX: usize = 4096;
 /// Most connect links that wait at one time; the oldest lapse by themselves after ten minutes.
 pub const LINKS_OPEN_MAX: usize = 10_000;
-/// History entries kept in a token's cold part.
-pub const HISTORY_MAX: usize = 20;
+/// History entries kept in a token's cold part: so that three usual records share a page.
+pub const HISTORY_MAX: usize = 10;
 /// Entries of one page of a list, at most.
 pub const PAGE_MAX: usize = 1000;
 /// Entries of one page of a list, unless asked for.

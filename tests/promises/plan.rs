@@ -290,6 +290,6 @@ fn m4_history_keeps_the_newest_lines() {
         remember(&mut cold, NOW, number.to_string(), "local");
     }
     let lines: Vec<&str> = cold.history.iter().map(|line| line.what.as_str()).collect();
-    let wanted: Vec<String> = (30..50).map(|number| number.to_string()).collect();
+    let wanted: Vec<String> = (40..50).map(|number| number.to_string()).collect();
     assert_eq!(lines, wanted);
 }
