@@ -322,6 +322,10 @@ async function trouble() {
       await own.refused('502', down, name, ...fetching(name, 'demo', 'stale'));
     }
   }
+  for (const [level, { id }] of Object.entries(LEVELS)) {
+    const tried = { appId: 'demo', [id]: 'x', refreshToken: 'any', verifyRefresh: true };
+    await sdk.refused('502', down, `upload${level}Token`, tried);
+  }
   await ask('up');
   await ask('advance', { seconds: 7200 });
   for (const name of Object.keys(FETCHES)) {

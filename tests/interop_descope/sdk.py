@@ -336,6 +336,9 @@ class Run:
         for sdk in [self.sdk, self.by_token]:
             for name in FETCHES:
                 await sdk.refused("502", down, name, *fetch(name, "demo", "stale"))
+        for upload in ["upload_user_token", "upload_tenant_token"]:
+            tried = {"refresh_token": "any", "verify_refresh": True}
+            await self.sdk.refused("502", down, upload, "demo", "x", **tried)
         ask("up")
         ask("advance", seconds=7200)
         for name in FETCHES:
