@@ -1,8 +1,8 @@
 //! Tokens: shown and removed.
 //!
 //! It promises: "not there" and "not yours" are one answer.
-//! It never: stores (that is `uploads`), hands out (that is `fetch`), refreshes (that is `renew`) or
-//! revokes (that is a flow).
+//! It never: stores (that is `uploads`), hands out (that is `fetch`), refreshes (that is `renew`)
+//! or revokes (that is a flow).
 
 use super::Vault;
 use super::access::Permit;

@@ -2,8 +2,8 @@
 //! could not be tried.
 //!
 //! It promises: while a token is good, none that was never tried comes in its place; what is taken
-//! out again is what was to be tried, and nothing that came since, nor what an attempt that is still
-//! under way may spend.
+//! out again is what was to be tried, and nothing that came since, nor what an attempt that is
+//! still under way may spend.
 //! It never: tries anything itself (that is a flow).
 
 use std::time::Duration;
