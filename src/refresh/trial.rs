@@ -1,8 +1,12 @@
 //! A token that is stored on the condition that its refresh token works.
 //!
 //! It promises: it is tried by a refresh of its own, not by one that was under way before it came;
-//! one that is refused is not kept, and nothing that came in its place meanwhile is touched.
+//! one that is refused, or that the provider's trouble kept from being tried, is not kept, and
+//! nothing that came in its place meanwhile is touched. One whose trial has not ended when patience
+//! has is kept: what comes of it late is the only one there is.
 //! It never: puts one that was not tried in the place of a good one.
+
+use std::time::Duration;
 
 use super::fly::Trip;
 use super::{Landing, Refresher, detached};
@@ -38,6 +42,12 @@ impl Refresher {
                     return Err(refused(reason));
                 }
             }
+            (Landing::Later(wait, why), Some(tried)) => {
+                let taken = self.vault().take_out_untried(caller, &summary, tried)?;
+                if taken.await? {
+                    return Err(untried(&why, wait));
+                }
+            }
             (Landing::Failed(error), _) => return Err(error),
             _ => {}
         }
@@ -70,6 +80,13 @@ impl Refresher {
         tried: Secret<String>,
     ) -> Result<Option<ReconnectReason>> {
         self.vault().take_out_refused(caller, id, tried)?.await
+    }
+}
+
+fn untried(why: &str, wait: Duration) -> Error {
+    Error::ProviderUnavailable {
+        what: format!("the refresh token could not be tried, and was not kept: {why}"),
+        retry_after: Some(wait),
     }
 }
 

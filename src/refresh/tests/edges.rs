@@ -86,6 +86,63 @@ async fn a_trial_never_costs_a_good_token() {
     assert_eq!(removals.count(), 1);
 }
 
+/// Goal: what could not be tried is not taken for tried: whoever stored it is told, and has it
+/// still. Method: a provider that fails in each way; then one that answers again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trial_that_the_provider_prevents_stores_nothing() {
+    let bench = Bench::new().await;
+    let me = Caller::local();
+    let fresh = bench.sandbox.grant("demo", "u", &[]).refresh_token;
+    for fails in [
+        Misbehaviour::Html500,
+        Misbehaviour::Empty400,
+        Misbehaviour::CloseBefore,
+    ] {
+        bench.sandbox.misbehave(Endpoint::Token, fails, None);
+        let tried = bench
+            .refresher
+            .store(&me, upload("u", fresh.expose()), true);
+        match tried.await {
+            Err(Error::ProviderUnavailable { retry_after, .. }) => assert!(retry_after.is_some()),
+            other => panic!("{other:?}"),
+        }
+        let missing = bench.try_to_fetch("u").await;
+        assert!(matches!(missing, Ok(Outcome::Missing)));
+    }
+    let trail = bench.refresher.vault().audit(&me, None, 100).unwrap();
+    let words = "could not be tried: not kept, unless it changed since";
+    let removals = trail.entries.iter().filter(|entry| entry.outcome == words);
+    assert_eq!(removals.count(), 3);
+
+    bench.sandbox.behave();
+    bench.clock.advance(Duration::from_secs(3600));
+    let again = bench
+        .refresher
+        .store(&me, upload("u", fresh.expose()), true);
+    assert_eq!(again.await.unwrap().state, TokenState::Active);
+    bench.handed("u").await;
+}
+
+/// Goal: what comes late of a trial is not lost. Method: the provider hangs when the token is to be
+/// taken out as untried, and answers then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trial_that_has_not_ended_keeps_its_token() {
+    let bench = Arc::new(Bench::new().await);
+    let (id, _) = bench.store("u", 0).await;
+    let (me, vault) = (Caller::local(), bench.refresher.vault());
+    let stored = vault.token(&me, id).unwrap();
+    let tried = Secret::new(bench.stored(id).1);
+    let fetching = bench.in_flight("u").await;
+    let taken = vault.take_out_untried(&me, &stored, tried.clone()).unwrap();
+    assert!(!taken.await.unwrap());
+    bench.sandbox.behave();
+    handed(fetching.await.unwrap());
+    // Nor is one that was renewed since.
+    let taken = vault.take_out_untried(&me, &stored, tried).unwrap();
+    assert!(!taken.await.unwrap());
+    bench.handed("u").await;
+}
+
 /// Goal: what was removed is revoked, though whoever removed it hangs up before the disk has it.
 /// Method: the removal is begun, and dropped at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! Tokens and keys that are uploaded, one and many.
 
 use serde_json::{Value, json};
+use strongroom::sandbox::{Endpoint, Misbehaviour};
 
 use super::{CREATE, Client, TENANT_LATEST, UPLOAD, UPLOAD_TENANT, USER, USER_LATEST, set_up};
 use crate::scene::Scene;
@@ -154,7 +155,7 @@ async fn an_upload_is_handed_out_with_all_that_was_said_of_it() {
 }
 
 /// Goal: a refresh token that is to be tried is stored if it works, and not otherwise. Method: one
-/// of the sandbox, and one that it never saw.
+/// of the sandbox, one that it never saw, and one that it is too ill to try.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_is_tried_first_where_that_is_asked_for() {
     let (scene, client) = set_up().await;
@@ -185,6 +186,18 @@ async fn an_upload_is_tried_first_where_that_is_asked_for() {
     client
         .no_token(USER_LATEST, json!({ "appId": "demo", "userId": "u2" }))
         .await;
+    let sandbox = &scene.outside.sandbox;
+    sandbox.misbehave(Endpoint::Token, Misbehaviour::Html500, None);
+    let untried = sandbox.grant("demo", "u3", &[]).refresh_token;
+    let answer = client.raw("POST", UPLOAD, Some(tried("u3", untried.expose())));
+    let answer = answer.await;
+    assert_eq!(
+        (answer.status, &answer.json()["errorCode"]),
+        (502, &json!("S000502")),
+        "{answer:?}"
+    );
+    assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    assert_eq!(stored(&scene).await, 1);
     scene.end().await;
 }
 
