@@ -150,8 +150,10 @@ const INTERNAL_SUFFIXES: [&str; 11] = [
 ];
 
 fn is_public_name(name: &str) -> bool {
-    // Names of one label are completed by the search list of whoever resolves them.
+    // Names of one label are completed by the search list of whoever resolves them. A label has a
+    // letter or more (RFC 1034 3.1): what a resolver makes of `localhost..` is for it to say.
     name.contains('.')
+        && !name.split('.').any(str::is_empty)
         && !INTERNAL_SUFFIXES.iter().any(|suffix| {
             name.strip_suffix(suffix)
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -290,6 +292,7 @@ mod tests {
             https://[::ffff:7f00:1]/ https://[0:0:0:0:0:ffff:a9fe:a9fe]/ https://[fd00:ec2::254]/
             https://[64:ff9b::7f00:1]/ https://[2002:7f00:1::]/ https://[fec0::1]/
             https://[::127.0.0.1]/ https://localhost/ https://LOCALHOST/ https://localhost./
+            https://localhost../ https://localhost%2E%2E/ https://a..example.com/
             https://a.localhost/ https://localhost.localdomain/ https://metadata/
             https://metadata.google.internal/ https://metadata.google.internal./
             https://printer.local/ https://router.lan/ https://nas.home.arpa/ https://db/
