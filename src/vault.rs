@@ -222,7 +222,7 @@ impl Vault {
         let checking = self.checking();
         Status {
             locked: open.is_none(),
-            project_id: self.project_id().ok(),
+            project_id: self.project_id().ok().map(|id| id.to_string()),
             epoch: open.map(|(epoch, _, _, _)| epoch),
             checking,
             audit_seq: open.map(|(_, seq, _, _)| seq),

@@ -28,6 +28,7 @@ use self::strangers::Strangers;
 use super::anchor::{Anchor, AnchorStatus};
 use super::audit::{Audit, Entry};
 use super::behind::{Board, Checking};
+use super::project;
 use super::writer::Writer;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
@@ -45,6 +46,8 @@ pub(super) struct Open {
     hand: Hand,
     anchor: Option<Arc<Anchor>>,
     access_keys: KnownKeys,
+    /// Asked for with every request of a client that names it.
+    project_id: Arc<str>,
 }
 
 /// Whom changes go through.
@@ -126,6 +129,7 @@ impl Gate {
             None => self.writer(store, &keys, &audit, &access_keys, anchor.clone())?,
         };
         let open = Open {
+            project_id: project::of(keys.vault_id()).into(),
             keys,
             audit,
             hand,
@@ -278,9 +282,12 @@ impl Gate {
         ))
     }
 
-    /// The vault's id, while it is unlocked.
-    pub(super) fn vault_id(&self) -> Option<[u8; 16]> {
-        self.opened().ok().map(|open| *open.keys.vault_id())
+    /// The project id, while the vault is unlocked.
+    ///
+    /// # Errors
+    /// [`Error::Locked`].
+    pub(super) fn project_id(&self) -> Result<Arc<str>> {
+        self.opened().map(|open| Arc::clone(&open.project_id))
     }
 
     /// How the anchor stands, where there is one.

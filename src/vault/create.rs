@@ -109,7 +109,7 @@ impl Vault {
         let site = (&file_system(), directory);
         let (vault, access_key) = Self::make(site, &slots, kdf, settings, clock)?;
         Ok(NewVault {
-            project_id: vault.project_id()?,
+            project_id: vault.project_id()?.to_string(),
             vault,
             recovery_code,
             access_key,

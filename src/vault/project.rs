@@ -10,8 +10,10 @@
 //! It promises: the same vault, the same id; 160 of its bits are as good as random.
 //! It never: opens anything. It is a name, and no secret.
 
+use std::sync::Arc;
+
 use super::Vault;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::seal::digest;
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -21,15 +23,14 @@ impl Vault {
     /// The project id.
     ///
     /// # Errors
-    /// [`Error::Locked`]: until then nobody vouches for the header.
-    pub fn project_id(&self) -> Result<String> {
-        let vault_id = self.gate().vault_id().ok_or(Error::Locked)?;
-        Ok(of(&vault_id))
+    /// [`crate::error::Error::Locked`]: until then nobody vouches for the header.
+    pub fn project_id(&self) -> Result<Arc<str>> {
+        self.gate().project_id()
     }
 }
 
 /// The project id of the vault of this id.
-fn of(vault_id: &[u8; 16]) -> String {
+pub(super) fn of(vault_id: &[u8; 16]) -> String {
     let mut number = digest(&[b"strongroom 1 project", vault_id]);
     let digit = |_| char::from(DIGITS[divide(&mut number)]);
     let digits: String = (0..DIGITS_SHOWN).map(digit).collect();
