@@ -21,6 +21,7 @@ mod dev;
 mod failure;
 mod follow;
 mod harden;
+mod import;
 mod init;
 mod key;
 mod lock;
@@ -88,6 +89,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::App(command) => wait(app::run(command)),
         Command::Connect(args) => wait(connect::run(args)),
         Command::Token(command) => wait(token::run(command)),
+        Command::Import(command) => wait(import::run(command)),
         Command::Key(command) => wait(key::run(command)),
         Command::Audit(args) => wait(audit::run(args)),
     }

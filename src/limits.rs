@@ -4,6 +4,7 @@
 //! It never: holds a setting (settings are arguments, these are ceilings nobody turns off).
 
 mod cli;
+mod order;
 mod sandbox;
 
 use std::time::Duration;
@@ -12,7 +13,8 @@ pub use self::cli::{
     CLIENT_ANSWER_BYTES_MAX, CLIENT_BACKUP_POLL_EVERY, CLIENT_BACKUP_WAIT_MAX,
     CLIENT_CONNECT_TIMEOUT, CLIENT_CONNECT_WAIT_MAX, CLIENT_FOLLOW_EVERY,
     CLIENT_GRANTS_FILE_BYTES_MAX, CLIENT_POLL_FAILURES_MAX, CLIENT_POLL_PAUSE,
-    CLIENT_ROTATION_EVERY, CLIENT_TIMEOUT,
+    CLIENT_ROTATION_EVERY, CLIENT_TIMEOUT, IMPORT_HEAD_BYTES_MAX, IMPORT_TOKEN_BYTES_MAX,
+    IMPORT_WINDOW,
 };
 pub use self::sandbox::{
     SANDBOX_ACCEPT_RETRY, SANDBOX_API_KEYS_MAX, SANDBOX_CODE_LIFE, SANDBOX_DRAIN_MAX,
@@ -429,22 +431,3 @@ pub const DESCRIPTORS_OURS: usize = 24;
 pub const DESCRIPTORS_PER_CALL: usize = 3;
 /// The fewest file descriptors a server starts with: ours, a few calls and a few connections.
 pub const DESCRIPTORS_MIN: usize = DESCRIPTORS_OURS + 16;
-
-const _: () = assert!(KDF_MEMORY_KIB_MIN <= KDF_MEMORY_KIB_DEFAULT);
-const _: () = assert!(KDF_MEMORY_KIB_DEFAULT <= KDF_MEMORY_KIB_MAX);
-const _: () =
-    assert!((KDF_MEMORY_KIB_DEFAULT as u64) * (KDF_PASSES_MIN as u64) <= KDF_WORK_KIB_PASSES_MAX);
-const _: () = assert!(RECORD_BYTES_MAX > 4 * CREDENTIAL_BYTES_MAX);
-const _: () = assert!(UPLOAD_BODY_BYTES_MAX > 3 * CREDENTIAL_BYTES_MAX);
-const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= LIST_SCAN_MAX);
-const _: () = assert!(FLIGHT_MAX.as_secs() > 2 * (PROVIDER_TIMEOUT.as_secs() * 2) + 30);
-const _: () = assert!(PROVIDER_CALLS_PER_HOST_MAX < PROVIDER_CALLS_MAX);
-const _: () = assert!(DESCRIPTORS_MIN >= DESCRIPTORS_OURS + 4 * DESCRIPTORS_PER_CALL);
-const _: () = assert!(LANE_REFRESHES_MAX < REFRESHES_MAX && REFRESHES_MAX < FLIGHTS_MAX);
-const _: () = assert!(PROVIDER_TIMEOUT.as_secs() < DRAIN_MAX.as_secs());
-const _: () = assert!(PROVIDER_CONNECT_TIMEOUT.as_secs() < PROVIDER_TIMEOUT.as_secs());
-const _: () = assert!(UNLOCK_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
-const _: () = assert!(LINK_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
-const _: () = assert!(REFRESH_WAIT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
-const _: () = assert!(REFRESH_PAUSE_MAX.as_secs() >= BACKOFF_MAX.as_secs());
-const _: () = assert!(REFRESH_PAUSE_MAX.as_secs() >= RETRY_AFTER_MAX.as_secs() * 21 / 20);

@@ -321,6 +321,16 @@ impl Refresher {
         Ok(summary)
     }
 
+    /// Stores a token where none is, and tells the scheduler.
+    ///
+    /// # Errors
+    /// Those of [`Vault::store_token_if_absent`].
+    pub async fn store_if_absent(&self, caller: &Caller, new: NewToken) -> Result<Summary> {
+        let summary = self.vault().store_token_if_absent(caller, new)?.await?;
+        self.notice();
+        Ok(summary)
+    }
+
     /// Stores many tokens in one step, or none of them: which are refused, and why, comes back.
     ///
     /// # Errors

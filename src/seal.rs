@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 #[cfg(test)]
 pub(crate) use self::header::Rebuilt;
 pub use self::header::{FORMAT, Header, Term};
+pub use self::primitives::Hasher;
 pub use self::sealed::Sealed;
 pub use self::slot::{KdfParams, RecoveryCode, Slot, SlotKind, Unlocker, check_passphrase};
 pub use self::terms::Terms;
@@ -406,6 +407,11 @@ impl Keyring {
     /// A keyed hash of `parts` for a purpose.
     pub fn hash(&self, purpose: Purpose, parts: &[&[u8]]) -> [u8; 32] {
         primitives::hmac(self.page.key(purpose as usize), parts)
+    }
+
+    /// [`Self::hash`], for who hashes a lot in one go.
+    pub fn hasher(&self, purpose: Purpose) -> Hasher {
+        Hasher::new(self.page.key(purpose as usize))
     }
 
     /// The vault these keys belong to.

@@ -57,7 +57,7 @@ Exit codes:
   10  a connect link ended and not every app on it is connected
   11  the vault's files are in use by another process
   12  a vault or backup is damaged
-  13  done, and not with everything: a salvage that lost something
+  13  done, and not with everything: a salvage that lost something, an import that was refused some
   14  the vault is older than its anchor, or does not fit it (rolled_back)";
 
 /// Why a command did not do what it was asked.

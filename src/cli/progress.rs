@@ -78,6 +78,14 @@ impl Watch {
         }
     }
 
+    /// Writes something that stays, while a bar may stand there.
+    pub fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.to {
+            To::Bar(bar) => bar.suspend(write),
+            To::Lines(_) | To::Nobody => write(),
+        }
+    }
+
     /// Tells that `done` of `total` is done.
     pub fn set(&mut self, done: u64, total: u64) {
         match &mut self.to {

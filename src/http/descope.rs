@@ -11,7 +11,7 @@ mod apps;
 pub mod failure;
 mod tokens;
 pub mod who;
-mod wire;
+pub mod wire;
 
 use std::time::Duration;
 

@@ -9,6 +9,7 @@ pub mod keys;
 pub mod links;
 pub mod slots;
 pub mod status;
+pub mod store;
 pub mod tokens;
 
 use std::time::Duration;

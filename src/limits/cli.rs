@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{BODY_BYTES_MAX, LINK_LIFE_MAX, REQUEST_TIMEOUT};
+use super::{BODY_BYTES_MAX, LINK_LIFE_MAX, REQUEST_TIMEOUT, UPLOAD_BODY_BYTES_MAX};
 
 /// The command line's longest wait for a connection to the server, which is mostly this machine.
 pub const CLIENT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,3 +32,9 @@ pub const CLIENT_GRANTS_FILE_BYTES_MAX: usize = BODY_BYTES_MAX;
 
 const _: () = assert!(CLIENT_TIMEOUT.as_secs() > REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(CLIENT_CONNECT_WAIT_MAX.as_secs() > LINK_LIFE_MAX.as_secs());
+/// Longest token that is taken from a file to be imported, as it is written there: an upload's.
+pub const IMPORT_TOKEN_BYTES_MAX: u64 = UPLOAD_BODY_BYTES_MAX as u64;
+/// How much of a file is looked at to see what is in it.
+pub const IMPORT_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Tokens of an import that are on their way to the server at one time.
+pub const IMPORT_WINDOW: usize = 32;

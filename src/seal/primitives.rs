@@ -70,12 +70,27 @@ pub fn hkdf<const N: usize>(key: &[u8], salt: &[u8], info: &[u8]) -> Zeroizing<[
 /// `hmac[key, parts]` over SHA-256, each part preceded by its length, so that no two lists of parts
 /// make the same message.
 pub fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes any key");
-    for part in parts {
-        mac.update(&(part.len() as u64).to_le_bytes());
-        mac.update(part);
+    Hasher::new(key).hash(parts)
+}
+
+/// [`hmac`] with one key, many times. What it keeps of the key is as good as the key for this, so
+/// that it is for one job and wiped behind it.
+pub struct Hasher(Hmac<Sha256>);
+
+impl Hasher {
+    pub(super) fn new(key: &[u8; 32]) -> Self {
+        Self(Hmac::new_from_slice(key).expect("HMAC takes any key"))
     }
-    mac.finalize().into_bytes().into()
+
+    /// A keyed hash of `parts`.
+    pub fn hash(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
 }
 
 /// `sha256[parts]`, each part preceded by its length.

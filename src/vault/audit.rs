@@ -11,6 +11,7 @@
 //!
 //! It never: holds a secret, changes an entry, or is switched off.
 
+mod frames;
 mod medium;
 mod reading;
 mod segment;

@@ -19,7 +19,7 @@ use super::audit::Head;
 use super::host::NOTES;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::seal::{Context, Keyring, Purpose, Sealed, digest};
+use crate::seal::{Context, Hasher, Keyring, Purpose, Sealed, digest};
 use crate::secret::{base64url, from_base64url};
 use crate::store::{Index, Read, Records, View};
 
@@ -35,16 +35,16 @@ pub(super) enum Counted<'a> {
 }
 
 impl Counted<'_> {
-    fn element(self, keys: &Keyring) -> [u64; 4] {
+    fn element(self, hasher: &Hasher) -> [u64; 4] {
         let hash = match self {
             Self::Record(table, key, version) => {
                 let version = version.to_le_bytes();
                 let parts: [&[u8]; 4] = [b"record", table.name().as_bytes(), key, &version];
-                keys.hash(Purpose::Ledger, &parts)
+                hasher.hash(&parts)
             }
             Self::Entry(index, key, value) => {
                 let parts: [&[u8]; 4] = [b"entry", index.name().as_bytes(), key, value];
-                keys.hash(Purpose::Ledger, &parts)
+                hasher.hash(&parts)
             }
         };
         let mut limbs = [0; 4];
@@ -108,7 +108,12 @@ impl Ledger {
 
     /// Counts something in.
     pub(super) fn add(&mut self, keys: &Keyring, one: Counted<'_>) {
-        self.add_element(one.element(keys));
+        self.add_by(&keys.hasher(Purpose::Ledger), one);
+    }
+
+    /// [`Self::add`], with the ledger's hasher.
+    fn add_by(&mut self, hasher: &Hasher, one: Counted<'_>) {
+        self.add_element(one.element(hasher));
         self.count += 1;
     }
 
@@ -131,7 +136,8 @@ impl Ledger {
     /// Counts something out.
     pub(super) fn take(&mut self, keys: &Keyring, one: Counted<'_>) {
         let mut borrow = false;
-        for (limb, less) in self.sum.iter_mut().zip(one.element(keys)) {
+        let element = one.element(&keys.hasher(Purpose::Ledger));
+        for (limb, less) in self.sum.iter_mut().zip(element) {
             let (rest, first) = limb.overflowing_sub(less);
             let (rest, second) = rest.overflowing_sub(u64::from(borrow));
             *limb = rest;

@@ -46,6 +46,22 @@ impl Vault {
         self.store_token_over(caller, new, |_| Ok(()))
     }
 
+    /// Stores a token where none of the same app, owner, account and scopes is: what was brought in
+    /// before, and has been refreshed since, is not put back to what it was.
+    ///
+    /// # Errors
+    /// Those of [`Vault::store_token`]; [`Error::Conflict`] where one is there.
+    pub fn store_token_if_absent(
+        &self,
+        caller: &Caller,
+        new: NewToken,
+    ) -> Result<Receipt<Summary>> {
+        self.store_token_over(caller, new, |_| {
+            let what = "a token of this app, owner, account and scopes is stored already";
+            Err(Error::Conflict(what.into()))
+        })
+    }
+
     /// [`Vault::store_token`], where what it takes the place of may go.
     pub(super) fn store_token_over(
         &self,

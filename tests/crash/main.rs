@@ -8,6 +8,7 @@
 //! | V14 a rotation of the keys goes on after kill -9, and slots change while it serves | `rotation` |
 //! | a killed process loses no commit of its anchor; an older file is noticed (F4) | `anchor` |
 //! | V19 a server that checks its file behind the first answers may be killed or ended | `behind` |
+//! | an import that broke off is run again and brings in each token once | `import` |
 //! | the command line does the main job against a served vault | `commands` |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -21,6 +22,7 @@ mod behind;
 )]
 mod browser;
 mod commands;
+mod import;
 mod keep;
 mod process;
 mod refresh;

@@ -140,9 +140,9 @@ impl Served {
         self.child.wait().unwrap().code()
     }
 
-    /// Runs a command against this server.
-    pub fn run(&self, arguments: &[&str], input: &str) -> Output {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_strongroom"))
+    /// Starts a command against this server.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_strongroom"))
             .env_clear()
             .env("STRONGROOM_URL", &self.url)
             .env("STRONGROOM_KEY", &self.key)
@@ -151,7 +151,12 @@ impl Served {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
+            .unwrap()
+    }
+
+    /// Runs a command against this server.
+    pub fn run(&self, arguments: &[&str], input: &str) -> Output {
+        let mut child = self.spawn(arguments);
         // A command that reads nothing may have ended already.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()

@@ -133,6 +133,8 @@ const WRONG_UPLOADS: &str = r#"
     400 {"app": "keyed", "user": "u", "api_key": "k", "verify_refresh": true}
     400 {"app": "demo", "user": "u", "access_token": "a", "verify_refresh": true}
     400 {"app": "demo", "user": "u", "access_token": "a", "expires_at": "soon"}
+    400 {"app": "keyed", "user": "u", "api_key": "k", "id_token": "i"}
+    400 {"app": "keyed", "user": "u", "api_key": "k", "granted_by": "ann"}
     404 {"app": "none", "user": "u", "access_token": "a"}
     400 {"app": "../x", "user": "u", "access_token": "a"}
 "#;
@@ -150,6 +152,10 @@ async fn an_upload_is_checked() {
         400,
         json!({ "app": "demo", "user": "u", "access_token": long }),
     ));
+    let tried_if_absent = json!({
+        "app": "demo", "user": "u", "refresh_token": "r", "verify_refresh": true, "if_absent": true,
+    });
+    table.push((400, tried_if_absent));
     check_rows(api, "PUT", "/v1/tokens", table).await;
     let bad = json!({
         "app": "demo", "user": "u", "refresh_token": "spent-long-ago", "verify_refresh": true,
@@ -163,6 +169,40 @@ async fn an_upload_is_checked() {
     assert!(users(api, "").await.is_empty(), "nothing was kept");
     let long = json!({ "app": "keyed", "user": "u", "api_key": "x".repeat(65_536) });
     assert_eq!(api.put("/v1/tokens", long).await.0, 200);
+    scene.end().await;
+}
+
+/// Goal: what another service knows of a token comes in whole, and is not put back to what it was
+/// by a second time. Method: an upload with every field, again, and again with other scopes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_may_be_for_where_nothing_is() {
+    let scene = Scene::new().await;
+    let api = &scene.admin;
+    let mut wish = json!({
+        "app": "demo", "user": "u", "access_token": "first", "id_token": "i", "token_type": "DPoP",
+        "granted_by": "ann", "expires_at": "2100-01-01T00:00:00Z", "if_absent": true,
+    });
+    let (status, said) = api.put("/v1/tokens", wish.clone()).await;
+    assert_eq!(status, 200, "{said}");
+    assert_eq!(
+        (&said["type"], &said["granted_by"]),
+        (&json!("DPoP"), &json!("ann"))
+    );
+    let reveal = format!("/v1/tokens/{}/reveal", said["id"].as_str().unwrap());
+    wish["access_token"] = json!("second");
+    let (status, said) = api.put("/v1/tokens", wish.clone()).await;
+    assert_eq!((status, &said["error"]["code"]), (409, &json!("conflict")));
+    let (_, shown) = api.post(&reveal, json!({})).await;
+    assert_eq!(
+        (&shown["access_token"], &shown["id_token"]),
+        (&json!("first"), &json!("i"))
+    );
+    wish["scopes"] = json!(["other"]);
+    assert_eq!(
+        api.put("/v1/tokens", wish).await.0,
+        200,
+        "another scope set is another token"
+    );
     scene.end().await;
 }
 

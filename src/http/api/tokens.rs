@@ -8,9 +8,10 @@ use crate::connect::{Wish, WishedApp};
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
+use crate::http::wire::store::StoreRequest;
 use crate::http::wire::tokens::{
-    ConnectWish, StoreRequest, SummaryShape, TokenRequest, denied, handed, not_handed, refreshed,
-    removed, revealed, revocations, unavailable,
+    ConnectWish, SummaryShape, TokenRequest, denied, handed, not_handed, refreshed, removed,
+    revealed, revocations, unavailable,
 };
 use crate::http::wire::{links, ok, read, read_or_default};
 use crate::model::{AppId, TenantId, UserId};
@@ -69,11 +70,12 @@ fn wish(connect: ConnectWish, wanted: &TokenAsk) -> Result<Wish> {
 
 pub(super) async fn store(app: &App, call: &Call) -> Result<Answer> {
     let request = read::<StoreRequest>(&call.body)?;
-    let verify = request.verify_refresh;
-    let summary = app
-        .refresher
-        .store(call.caller()?, request.into_token()?, verify)
-        .await?;
+    let (verify, if_absent) = (request.verify_refresh, request.if_absent);
+    let (caller, new) = (call.caller()?, request.into_token()?);
+    let summary = match if_absent {
+        true => app.refresher.store_if_absent(caller, new).await?,
+        false => app.refresher.store(caller, new, verify).await?,
+    };
     Ok(ok(&SummaryShape::of(&summary)))
 }
 

@@ -5,6 +5,8 @@
 //! It never: answers with an empty body.
 
 pub mod apps;
+#[cfg(feature = "cli")]
+pub mod imports;
 pub mod tokens;
 pub mod uploads;
 

@@ -18,10 +18,10 @@ use crate::limits;
 use crate::model::token::{
     Cold, HistoryEntry, ReconnectReason, Record, RefreshError, Summary, TokenKind, TokenState,
 };
-use crate::model::{Account, Address, AppId, Owner, Scopes, TenantId, TokenId, UserId};
+use crate::model::{Account, AppId, Owner, Scopes, TenantId, TokenId, UserId};
 use crate::refresh::{Landing, Revoked, Tally, TokenAsk};
 use crate::secret::Secret;
-use crate::vault::{Ask, Handed, NewCredential, NewToken, Upload};
+use crate::vault::{Ask, Handed};
 
 /// `POST /v1/token`.
 #[derive(Deserialize)]
@@ -240,79 +240,6 @@ pub fn denied() -> Answer {
         ..NOT_HANDED
     };
     json(StatusCode::FORBIDDEN, &shape)
-}
-
-/// `PUT /v1/tokens`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StoreRequest {
-    app: AppId,
-    #[serde(default, deserialize_with = "text")]
-    user: Option<UserId>,
-    #[serde(default, deserialize_with = "text")]
-    tenant: Option<TenantId>,
-    #[serde(default, deserialize_with = "text")]
-    account: Option<Account>,
-    #[serde(default)]
-    scopes: Option<Scopes>,
-    #[serde(default, deserialize_with = "secret")]
-    api_key: Option<Secret<String>>,
-    #[serde(default, deserialize_with = "secret")]
-    access_token: Option<Secret<String>>,
-    #[serde(default, deserialize_with = "secret")]
-    refresh_token: Option<Secret<String>>,
-    #[serde(default)]
-    expires_at: Option<Timestamp>,
-    /// Refresh it at once, and keep it only if that is not refused.
-    #[serde(default)]
-    pub verify_refresh: bool,
-}
-
-impl StoreRequest {
-    /// Reads it as what the vault takes.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`].
-    pub fn into_token(self) -> Result<NewToken> {
-        let credential = match (self.api_key, self.access_token, self.refresh_token) {
-            (Some(_), None, None) if self.verify_refresh || self.expires_at.is_some() => {
-                let what = "an `api_key` takes neither `verify_refresh` nor `expires_at`";
-                return Err(Error::invalid(what));
-            }
-            (Some(key), None, None) => NewCredential::ApiKey(key),
-            (None, None, None) => {
-                let what = "give `api_key`, or `access_token` or `refresh_token` or both";
-                return Err(Error::invalid(what));
-            }
-            (None, access_token, refresh_token) => {
-                if self.verify_refresh && refresh_token.is_none() {
-                    return Err(Error::invalid("`verify_refresh` needs a `refresh_token`"));
-                }
-                let expires_at = self.expires_at;
-                NewCredential::Uploaded(Upload {
-                    access_token,
-                    refresh_token,
-                    expires_at,
-                    ..Upload::default()
-                })
-            }
-            (Some(_), _, _) => {
-                return Err(Error::invalid(
-                    "give either `api_key` or OAuth tokens, not both",
-                ));
-            }
-        };
-        let address = Address {
-            app: self.app,
-            owner: Owner::new(self.tenant, self.user)?,
-            account: self.account,
-            scopes: self.scopes.unwrap_or_default(),
-        };
-        Ok(NewToken {
-            address,
-            credential,
-        })
-    }
 }
 
 /// A token without its secrets.

@@ -4,11 +4,9 @@
 //! an entry; a page takes the memory of its entries.
 //! It never: writes.
 
+use super::frames::{Frames, frame_bytes};
 use super::medium::{Directory, Handle};
-use super::segment::{
-    HEAD_BYTES, Position, cut_or_changed, frame_bytes, numbers, open, read_frame, read_head,
-    unavailable,
-};
+use super::segment::{HEAD_BYTES, Position, cut_or_changed, numbers, open, read_head, unavailable};
 use super::{Entry, Head, Verified, open_entry};
 use crate::error::{Error, Result};
 use crate::seal::{Keyring, digest};
@@ -80,15 +78,13 @@ impl Backward<'_> {
             .offset
             .checked_sub(bytes)
             .filter(|start| *start >= HEAD_BYTES);
-        let frame = start
-            .map(|start| read_frame(self.file, start, self.offset))
-            .transpose()?;
-        let sealed = frame.flatten().ok_or_else(|| {
-            Error::Damaged(format!(
-                "the audit trail is damaged before byte {}",
-                self.offset
-            ))
-        })?;
+        let damaged = || {
+            let offset = self.offset;
+            Error::Damaged(format!("the audit trail is damaged before byte {offset}"))
+        };
+        let mut frame = Frames::one_by_one(self.file, self.offset);
+        let sealed = frame.at(start.ok_or_else(damaged)?)?;
+        let sealed = sealed.ok_or_else(damaged)?.to_vec();
         self.offset -= bytes;
         Ok(Some(sealed))
     }
@@ -111,18 +107,19 @@ pub(super) fn verify(directory: &Directory, keys: &Keyring, ledger: Head) -> Res
             head = first;
         }
         let mut offset = HEAD_BYTES;
-        while let Some(sealed) = read_frame(&file, offset, size)? {
-            match open_entry(keys, &head.hash, &sealed) {
+        let mut frames = Frames::in_order(&file, size);
+        while let Some(sealed) = frames.at(offset)? {
+            match open_entry(keys, &head.hash, sealed) {
                 Ok(entry) if entry.seq == head.seq + 1 => found.entries += 1,
                 Ok(entry) => found.problem(format!("entry {} is out of order", entry.seq)),
                 Err(error) => found.problem(format!("entry {}: {error}", head.seq + 1)),
             }
             head = Head {
                 seq: head.seq + 1,
-                hash: digest(&[&sealed]),
+                hash: digest(&[sealed]),
             };
             ledger_seen |= head == ledger;
-            offset += frame_bytes(&sealed);
+            offset += frame_bytes(sealed);
         }
         if offset < size {
             found.problem(format!(

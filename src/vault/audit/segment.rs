@@ -3,7 +3,7 @@
 //! ```text
 //! audit/0000000001.seg := head frame*
 //! head  := "SRAUDIT1" vault_id:16 number:u64 before_seq:u64 before_hash:32
-//! frame := length:u32 sealed:(24 nonce, entry as JSON, 16 tag) length:u32
+//! frame := length:u32 sealed:(24 nonce, entry as JSON, 16 tag) length:u32      (`frames`)
 //! ```
 //! Numbers are little-endian. The length stands on both sides so that the trail is read from either
 //! end. `before` is the last entry of the segment before; an entry's associated data names the
@@ -16,6 +16,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::frames::{Frames, frame_bytes};
 use super::medium::{Directory, Handle};
 use super::{Entry, Head, open_entry, seal_entry};
 use crate::error::{Error, Result};
@@ -25,8 +26,6 @@ use crate::secret::{Secret, base64url, from_base64url};
 
 const MAGIC: &[u8; 8] = b"SRAUDIT1";
 pub(super) const HEAD_BYTES: u64 = 8 + 16 + 8 + 8 + 32;
-/// Nonce and tag; an entry has some text besides.
-const ENTRY_BYTES_MIN: usize = 24 + 16;
 
 /// A place in the trail: behind a frame of a segment.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -261,31 +260,6 @@ impl Segment {
     }
 }
 
-pub(super) fn frame_bytes(sealed: &[u8]) -> u64 {
-    sealed.len() as u64 + 8
-}
-
-/// Reads the frame at `offset`; `None` where there is no whole one before `end`.
-pub(super) fn read_frame(file: &Handle, offset: u64, end: u64) -> Result<Option<Vec<u8>>> {
-    if end < offset + 8 {
-        return Ok(None);
-    }
-    let mut length = [0; 4];
-    file.read_exact_at(&mut length, offset)
-        .map_err(unavailable)?;
-    let bytes = u32::from_le_bytes(length) as usize;
-    // Shorter than any entry are the zeros of a file that has its length and not its bytes.
-    let fits = (ENTRY_BYTES_MIN..=limits::AUDIT_ENTRY_BYTES_MAX).contains(&bytes);
-    if !fits || end < offset + 8 + bytes as u64 {
-        return Ok(None);
-    }
-    let mut rest = vec![0; bytes + 4];
-    file.read_exact_at(&mut rest, offset + 4)
-        .map_err(unavailable)?;
-    let tail = rest.split_off(bytes);
-    Ok((tail == length).then_some(rest))
-}
-
 pub(super) fn read_head(file: &Handle, keys: &Keyring, number: u64) -> Result<Head> {
     let mut bytes = [0; HEAD_BYTES as usize];
     let damaged = || Error::Damaged(format!("audit segment {number} is not one of this vault's"));
@@ -376,15 +350,16 @@ fn last_whole(
     let size = file.len().map_err(unavailable)?;
     let (mut head, mut offset) = (first, HEAD_BYTES);
     show(head);
-    while let Some(sealed) = read_frame(file, offset, size)? {
+    let mut frames = Frames::in_order(file, size);
+    while let Some(sealed) = frames.at(offset)? {
         let follows = |entry: Entry| entry.seq == head.seq + 1;
-        if head.seq >= vouched && !open_entry(keys, &head.hash, &sealed).is_ok_and(follows) {
+        if head.seq >= vouched && !open_entry(keys, &head.hash, sealed).is_ok_and(follows) {
             return Ok((head, offset, End::Changed));
         }
-        offset += frame_bytes(&sealed);
+        offset += frame_bytes(sealed);
         head = Head {
             seq: head.seq + 1,
-            hash: digest(&[&sealed]),
+            hash: digest(&[sealed]),
         };
         show(head);
     }

@@ -12,7 +12,7 @@ use std::thread;
 use super::{Counted, Ledger};
 use crate::error::Result;
 use crate::limits;
-use crate::seal::{Keyring, Sealed};
+use crate::seal::{Hasher, Keyring, Purpose, Sealed};
 use crate::store::{Index, Read, Records, Scan, View};
 
 /// A table, or the part of it whose keys begin with this byte.
@@ -102,13 +102,15 @@ impl Work<'_> {
     /// Takes one part after another, until there is none left.
     fn take_part(&self, tick: &mut dyn FnMut(u64) -> Result<()>) -> Result<Ledger> {
         let mut found = Ledger::default();
+        let hasher = self.keys.hasher(Purpose::Ledger);
         while let Some(part) = self.parts.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             if self.is_over.load(Ordering::Relaxed) {
                 break;
             }
-            self.count(*part, &mut found, tick).inspect_err(|_| {
-                self.is_over.store(true, Ordering::Relaxed);
-            })?;
+            self.count(*part, &hasher, &mut found, tick)
+                .inspect_err(|_| {
+                    self.is_over.store(true, Ordering::Relaxed);
+                })?;
         }
         Ok(found)
     }
@@ -116,11 +118,12 @@ impl Work<'_> {
     fn count(
         &self,
         part: Part,
+        hasher: &Hasher,
         found: &mut Ledger,
         tick: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<()> {
         let mut add = |one: Counted<'_>| {
-            found.add(self.keys, one);
+            found.add_by(hasher, one);
             if found.count.is_multiple_of(limits::LEDGER_TELL_EVERY) {
                 let more = limits::LEDGER_TELL_EVERY;
                 tick(self.counted.fetch_add(more, Ordering::Relaxed) + more)?;

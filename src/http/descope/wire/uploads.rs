@@ -33,7 +33,7 @@ pub struct KeyUpload {
     #[serde(default, deserialize_with = "text")]
     external_identifier: Option<String>,
     #[serde(default, deserialize_with = "secret")]
-    api_key: Option<Secret<String>>,
+    pub(super) api_key: Option<Secret<String>>,
 }
 
 impl KeyUpload {
