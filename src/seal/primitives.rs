@@ -70,7 +70,15 @@ pub fn hkdf<const N: usize>(key: &[u8], salt: &[u8], info: &[u8]) -> Zeroizing<[
 /// `hmac[key, parts]` over SHA-256, each part preceded by its length, so that no two lists of parts
 /// make the same message.
 pub fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-    Hasher::new(key).hash(parts)
+    finish(Hasher::new(key).0, parts)
+}
+
+fn finish(mut mac: Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
+    for part in parts {
+        mac.update(&(part.len() as u64).to_le_bytes());
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
 }
 
 /// [`hmac`] with one key, many times. What it keeps of the key is as good as the key for this, so
@@ -84,12 +92,7 @@ impl Hasher {
 
     /// A keyed hash of `parts`.
     pub fn hash(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac = self.0.clone();
-        for part in parts {
-            mac.update(&(part.len() as u64).to_le_bytes());
-            mac.update(part);
-        }
-        mac.finalize().into_bytes().into()
+        finish(self.0.clone(), parts)
     }
 }
 
