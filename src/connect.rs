@@ -386,7 +386,7 @@ impl Connect {
 /// first.
 fn choose_proof(caller: &Caller, asked: Option<Proof>) -> Result<Proof> {
     let allowed = match &caller.who {
-        Who::Key(key) => &key.connect_verify,
+        Who::Key(key) | Who::Person { key, .. } => &key.connect_verify,
         Who::Local => return Ok(asked.unwrap_or(Proof::Code)),
         Who::Link { .. } | Who::Scheduler => return Err(Error::Denied),
     };

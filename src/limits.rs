@@ -3,18 +3,25 @@
 //! It promises: a queue, body, loop, wait or list that has no bound here does not exist.
 //! It never: holds a setting (settings are arguments, these are ceilings nobody turns off).
 
+mod bearer;
 mod cli;
 mod order;
 mod sandbox;
 
 use std::time::Duration;
 
+pub use self::bearer::{
+    JWKS_ASK_EVERY, JWKS_BYTES_MAX, JWKS_FRESH_DEFAULT, JWKS_FRESH_MAX, JWKS_FRESH_MIN,
+    JWKS_KEYS_MAX, JWKS_PLACE_LIFE, JWKS_STALE_MAX, JWKS_STALE_WAIT_MAX, JWKS_WAIT_MAX,
+    JWKS_WAITERS_MAX, JWT_AUDIENCES_MAX, JWT_BYTES_MAX, JWT_CLOCK_SKEW, JWT_KEYS_TRIED_MAX,
+    JWT_KID_BYTES_MAX,
+};
 pub use self::cli::{
     CLIENT_ANSWER_BYTES_MAX, CLIENT_BACKUP_POLL_EVERY, CLIENT_BACKUP_WAIT_MAX,
     CLIENT_CONNECT_TIMEOUT, CLIENT_CONNECT_WAIT_MAX, CLIENT_FOLLOW_EVERY,
     CLIENT_GRANTS_FILE_BYTES_MAX, CLIENT_POLL_FAILURES_MAX, CLIENT_POLL_PAUSE,
-    CLIENT_ROTATION_EVERY, CLIENT_TIMEOUT, IMPORT_HEAD_BYTES_MAX, IMPORT_TOKEN_BYTES_MAX,
-    IMPORT_WINDOW,
+    CLIENT_ROTATION_EVERY, CLIENT_TIMEOUT, DESCRIPTORS_MIN, DESCRIPTORS_OURS, DESCRIPTORS_PER_CALL,
+    IMPORT_HEAD_BYTES_MAX, IMPORT_TOKEN_BYTES_MAX, IMPORT_WINDOW,
 };
 pub use self::sandbox::{
     SANDBOX_ACCEPT_RETRY, SANDBOX_API_KEYS_MAX, SANDBOX_CODE_LIFE, SANDBOX_DRAIN_MAX,
@@ -420,14 +427,3 @@ pub const COOKIES_MAX: usize = 128;
 pub const PEM_BYTES_MAX: usize = 1024 * 1024;
 /// Longest wait for open requests and refreshes in flight at shutdown.
 pub const DRAIN_MAX: Duration = Duration::from_secs(45);
-
-// ---- descriptors ------------------------------------------------------------------------------
-
-/// File descriptors kept for ourselves: the store, the audit trail (one segment, the next, its
-/// directory, those being read), the runtime, signals and the standard streams.
-pub const DESCRIPTORS_OURS: usize = 24;
-/// File descriptors a call to a provider may take: a connection tried over IPv6 and IPv4 at one
-/// time, or the look-up of its name, and one more.
-pub const DESCRIPTORS_PER_CALL: usize = 3;
-/// The fewest file descriptors a server starts with: ours, a few calls and a few connections.
-pub const DESCRIPTORS_MIN: usize = DESCRIPTORS_OURS + 16;

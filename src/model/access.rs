@@ -10,9 +10,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use super::grant::{Action, Grant, Match, Role, Target};
+use super::jwt::JwtRule;
 use super::link::Proof;
 use super::url::WebUrl;
-use super::{AppId, LinkId, Owner, Scopes};
+use super::{AppId, LinkId, Owner, Scopes, TenantId, UserId};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -33,6 +34,13 @@ pub struct Caller {
 pub enum Who {
     /// A client of ours that presented an access key.
     Key(Arc<AccessKey>),
+    /// Somebody whom a configured issuer names in a JWT.
+    Person {
+        /// The access key that the issuer was given, narrowed to this person.
+        key: Arc<AccessKey>,
+        /// Who it is.
+        person: Arc<Person>,
+    },
     /// A person in a browser, on a connect link: may store for that link's owner and apps alone.
     Link {
         /// The link.
@@ -46,6 +54,25 @@ pub enum Who {
     Scheduler,
     /// Whoever holds the data directory and the passphrase: the command line, an embedding program.
     Local,
+}
+
+/// Whom a JWT is of, as its issuer says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Person {
+    /// The user.
+    pub user: UserId,
+    /// The tenants the user belongs to.
+    pub tenants: BTreeSet<TenantId>,
+}
+
+impl Person {
+    /// True where `owner` is this person: by itself, within one of its tenants, or that tenant.
+    pub fn stands_for(&self, owner: &Owner) -> bool {
+        owner.user().is_none_or(|user| *user == self.user)
+            && owner
+                .tenant()
+                .is_none_or(|tenant| self.tenants.contains(tenant))
+    }
 }
 
 impl Caller {
@@ -71,16 +98,25 @@ impl Caller {
     pub fn name(&self) -> String {
         match &self.who {
             Who::Key(key) => format!("key:{}", key.id),
+            Who::Person { key, person } => format!("jwt:{}:{}", key.id, person.user),
             Who::Link { id, .. } => format!("link:{id}"),
             Who::Scheduler => "scheduler".into(),
             Who::Local => "local".into(),
         }
     }
 
-    /// The access key, where one was presented.
+    /// The access key, where one was presented; that of the issuer where a JWT was.
     pub fn key(&self) -> Option<&AccessKey> {
         match &self.who {
-            Who::Key(key) => Some(key),
+            Who::Key(key) | Who::Person { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Whom the JWT is of, where one was presented.
+    pub fn person(&self) -> Option<&Person> {
+        match &self.who {
+            Who::Person { person, .. } => Some(person),
             _ => None,
         }
     }
@@ -93,12 +129,12 @@ impl Caller {
             Who::Key(key) => grants
                 .iter()
                 .all(|wanted| key.grants.iter().any(|mine| mine.covers(wanted))),
-            Who::Link { .. } | Who::Scheduler => false,
+            Who::Person { .. } | Who::Link { .. } | Who::Scheduler => false,
         }
     }
 }
 
-/// An access key as it is kept, without its secret.
+/// An access key as it is kept, without its secret: the standing of an asking application.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct AccessKey {
     /// The public id: the middle part of the key.
@@ -122,6 +158,9 @@ pub struct AccessKey {
     /// The ways of proof its connect links may use.
     #[serde(default)]
     pub connect_verify: BTreeSet<Proof>,
+    /// Whose JWTs stand for it. Such a key has no secret, and each token opens its own user's part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<JwtRule>,
     /// When it was made.
     pub created_at: Timestamp,
     /// By whom.
@@ -152,7 +191,10 @@ impl AccessKey {
                 "`connect_verify` with \"vouch\" needs a `verify_url`",
             ));
         }
-        Ok(())
+        match &self.jwt {
+            Some(rule) => rule.check().and_then(|()| rule.check_grants(&self.grants)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -190,10 +232,10 @@ pub fn decide(caller: &Caller, action: Action, target: &Target<'_>, now: Timesta
                 Decision::Refused("a connect link stores for its own owner and apps alone")
             }
         }
-        Who::Key(key) if key.expires_at.is_some_and(|end| end <= now) => {
+        Who::Key(key) | Who::Person { key, .. } if key.expires_at.is_some_and(|end| end <= now) => {
             Decision::Refused("the access key has expired")
         }
-        Who::Key(key) => decide_by_grants(&key.grants, action, target),
+        Who::Key(key) | Who::Person { key, .. } => decide_by_grants(&key.grants, action, target),
     }
 }
 

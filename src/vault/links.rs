@@ -291,6 +291,8 @@ fn replace_newest(tx: &mut Tx<'_>, link: &Link, app: &AppId, now: Timestamp) -> 
 fn is_asker(caller: &Caller, link: &Link) -> bool {
     match &caller.who {
         Who::Key(key) => key.id == link.key_id,
+        // Everybody of one issuer shares its key: somebody else's link is no business of theirs.
+        Who::Person { key, person } => key.id == link.key_id && person.stands_for(&link.owner),
         Who::Local => true,
         Who::Link { id, .. } => *id == link.id,
         Who::Scheduler => false,

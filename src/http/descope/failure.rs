@@ -238,7 +238,7 @@ impl From<Error> for Failure {
             // A destination that may not be reached, or credentials that a provider will not have:
             // asking again mends neither.
             Error::Forbidden(_) | Error::ProviderRefused { .. } => ARGUMENT,
-            Error::ProviderUnavailable { .. } => PROVIDER,
+            Error::ProviderUnavailable { .. } | Error::IssuerUnavailable { .. } => PROVIDER,
             Error::Busy(_)
             | Error::Locked
             | Error::Checking { .. }
@@ -311,6 +311,7 @@ mod tests {
             Error::AuditUnavailable(what()),
             refused,
             unavailable,
+            Error::IssuerUnavailable { retry_after: wait },
             Error::Forbidden(what()),
             Error::Settings(what()),
             Error::ShuttingDown,

@@ -64,6 +64,13 @@ pub enum Operation {
     Keys,
 }
 
+impl Operation {
+    /// True where a page asks for it in the name of who is signed in there.
+    pub fn is_for_pages(self) -> bool {
+        matches!(self, Self::LoadApps | Self::ConnectedApps)
+    }
+}
+
 const fn row(
     method: Method,
     path: &'static str,
