@@ -28,6 +28,7 @@ use crate::limits;
 use crate::model::link::LinkStatus;
 use crate::model::{AppId, LinkId};
 use crate::secret::Secret;
+use crate::vault::Landing;
 
 /// `form-action` is left out: browsers hold it against every redirect that follows a form, and
 /// these forms lead to providers. Nothing on these pages comes from elsewhere, so that nothing but
@@ -47,7 +48,11 @@ pub async fn answer(app: &App, route: Route, call: Call) -> Answer {
         Route::Go => go(app, &call).await,
         Route::ApiKey => api_key(app, &call).await,
         Route::Decline => decline(app, &call).await,
-        Route::Callback => callback(app, call).await,
+        Route::Callback => match app_id(&call, 0) {
+            Ok(which) => callback(app, call, Landing::Own(which)).await,
+            Err(error) => Err(error),
+        },
+        Route::SharedCallback => callback(app, call, Landing::Shared).await,
         _ => Err(Error::NotFound("page")),
     };
     outcome.unwrap_or_else(|error| trouble(&error))
@@ -179,8 +184,7 @@ async fn decline(app: &App, call: &Call) -> Result<Answer> {
     ))
 }
 
-async fn callback(app: &App, call: Call) -> Result<Answer> {
-    let which = app_id(&call, 0)?;
+async fn callback(app: &App, call: Call, landing: Landing) -> Result<Answer> {
     let mut came = Came::default();
     let mut seen = std::collections::BTreeSet::new();
     for (name, value) in &call.query {
@@ -204,7 +208,7 @@ async fn callback(app: &App, call: Call) -> Result<Answer> {
     let cookies: Vec<Secret<String>> = cookie.into_iter().collect();
     Ok(follow(
         app.connect
-            .come_back(&which, came, &cookies, &call.peer.address)
+            .come_back(landing, came, &cookies, &call.peer.address)
             .await?,
     ))
 }
@@ -267,7 +271,8 @@ fn app_id(call: &Call, place: usize) -> Result<AppId> {
     AppId::parse(call.capture(place)).map_err(|_| Error::NotFound("app"))
 }
 
-fn link_cookie(app: &App, id: LinkId) -> Cookie {
+/// The cookie of the browser that a link is bound to.
+pub fn link_cookie(app: &App, id: LinkId) -> Cookie {
     Cookie::new(&format!("sr_{id}"), app.connect.is_secure())
 }
 

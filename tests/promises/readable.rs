@@ -92,6 +92,7 @@ fn fill() -> (Disk, Vec<String>) {
             app: app_id(apps[0]),
             scopes: scopes(&["needle-scope-link"]),
             account: None,
+            hints: Default::default(),
             state: LinkAppState::Waiting,
         }],
         owner: whose,
