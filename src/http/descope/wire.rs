@@ -5,6 +5,7 @@
 //! It never: answers with an empty body.
 
 pub mod apps;
+pub mod links;
 pub mod tokens;
 pub mod uploads;
 

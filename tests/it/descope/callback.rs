@@ -1,6 +1,6 @@
 //! The callback for all apps: which apps come back on it, and what may be redeemed there.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{CREATE, Client, USER_LATEST, set_up};
 use crate::scene::{Link, Scene};
@@ -90,9 +90,7 @@ async fn an_answer_at_the_wrong_callback_redeems_nothing() {
         assert_eq!(open(&mut browser, &back).await, 303, "{app}");
         assert_eq!(scene.outside.sandbox.counts().token_requests, before + 1);
     }
-    let words: Vec<Value> = scene.record().await;
-    let refused = words.iter().filter(|entry| entry["allowed"] == false);
-    assert!(refused.count() >= 1, "it is on record");
+    assert!(scene.on_record("on connect links").await >= 1);
     scene.end().await;
 }
 
