@@ -2,8 +2,8 @@
 //!
 //! It promises: every cookie is `HttpOnly` and of this host alone; where the browser is on https it
 //! is `Secure` and carries the `__Host-` prefix, so that no neighbour can plant it. It is
-//! `SameSite=Lax`, but for one that answers another site's page on https: a browser would not take a
-//! lax one from there. Who forges a request with that one is met by the guard, as without it.
+//! `SameSite=Lax`, but for one that answers another site's page on https: a browser would not take
+//! a lax one from there. Who forges a request with that one is met by the guard, as without it.
 //! It never: believes a cookie that came twice.
 
 use std::time::Duration;

@@ -5,8 +5,8 @@
 //!
 //! It promises: an answer is a JSON object, also where a handler panics or takes too long, and
 //! never a redirect, a 204 or a 503; what such a client may do is what its access key's grants say.
-//! It never: does what the native API could not (but for a link that is bound to the browser of who
-//! asks, which a native route, closed to browsers, has no use for), or lets a word of theirs into it.
+//! It never: does what the native API could not, but for a link that is bound to the browser of who
+//! asks (a native route, closed to pages, has no use for it); or lets a word of theirs into it.
 
 mod apps;
 mod connect;

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use maud::Markup;
 
-use crate::connect::{Came, Next, Visit};
+use crate::connect::{Came, Next, Started, Visit};
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
@@ -271,8 +271,21 @@ fn app_id(call: &Call, place: usize) -> Result<AppId> {
     AppId::parse(call.capture(place)).map_err(|_| Error::NotFound("app"))
 }
 
-/// The cookie of the browser that a link is bound to.
-pub fn link_cookie(app: &App, id: LinkId) -> Cookie {
+/// Gives the browser behind a page elsewhere what binds it to its link, no longer than that lives:
+/// a page may ask for many.
+///
+/// # Errors
+/// [`Error::Invalid`] where it cannot stand in a cookie.
+pub fn bind_for_page(app: &App, started: &Started, mut answer: Answer) -> Result<Answer> {
+    if let Some(bound) = &started.cookie {
+        let named = link_cookie(app, bound.link);
+        let value = named.set_for_page(bound.value.expose(), limits::LINK_LIFE_DEFAULT)?;
+        answer.headers_mut().append(SET_COOKIE, value);
+    }
+    Ok(answer)
+}
+
+fn link_cookie(app: &App, id: LinkId) -> Cookie {
     Cookie::new(&format!("sr_{id}"), app.connect.is_secure())
 }
 

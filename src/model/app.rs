@@ -69,8 +69,9 @@ pub enum ClientAuth {
 /// Which of our redirect URIs an app's provider is told.
 ///
 /// With one for each app, an answer that another provider was tricked into giving (mix-up, RFC 9700
-/// 4.4) comes back where the trip did not begin, and is refused. With the shared one the state alone
-/// says which app an answer is for, and only a provider that sends `iss` (RFC 9207) is told apart.
+/// 4.4) comes back where the trip did not begin, and is refused. With the shared one the state
+/// alone says which app an answer is for, and only a provider that sends `iss` (RFC 9207) is told
+/// apart.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Callback {

@@ -11,7 +11,8 @@
 //!                 dead: expired, withdrawn, or the wrong person
 //! ```
 //!
-//! One that its owner asks for, in the browser that gets it, begins as proven: bound to that browser.
+//! One that its owner asks for, in the browser that gets it, begins as proven, bound to that
+//! browser.
 //!
 //! It promises: the one-way steps above are decided here, by pure functions.
 //! It never: holds the link's own secret, a state or a cookie; only their hashes.

@@ -1,19 +1,16 @@
 //! Connect links, for who asks for them in person, from a browser or not, and for who speaks for
 //! others.
 //!
-//! It promises: what the module above does; a page that asks for the person in its browser gets that
-//! browser's cookie with the link.
+//! It promises: what the module above does; a page that asks for the person in its browser gets
+//! that browser's cookie with the link.
 //! It never: answers with a provider's URL: the person is proven first, or is by having asked.
-
-use http::header::SET_COOKIE;
 
 use super::failure::Result;
 use super::wire::links::{ConnectRequest, linked};
 use super::wire::read;
 use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
-use crate::http::pages::link_cookie;
-use crate::limits;
+use crate::http::pages::bind_for_page;
 use crate::model::access::Action;
 
 pub(super) async fn connect(app: &App, call: &Call) -> Result<Answer> {
@@ -23,11 +20,5 @@ pub(super) async fn connect(app: &App, call: &Call) -> Result<Answer> {
         .app_settings(caller, Action::Connect, &request.app()?)?;
     let wish = request.into_wish(caller, &settings, call.from_page)?;
     let started = app.connect.start(caller, wish).await?;
-    let mut answer = linked(&started);
-    if let Some(bound) = &started.cookie {
-        let cookie = link_cookie(app, bound.link);
-        let value = cookie.set_for_page(bound.value.expose(), limits::LINK_LIFE_MAX)?;
-        answer.headers_mut().append(SET_COOKIE, value);
-    }
-    Ok(answer)
+    Ok(bind_for_page(app, &started, linked(&started))?)
 }

@@ -124,9 +124,9 @@ impl Failure {
 
     /// The key of the caller names no way to prove who opens a link.
     pub fn no_proof() -> Self {
-        let what = "this access key has no `connect_verify`, so that its connect links could not be \
-                    proven to be opened by who is meant: make one with `--connect-verify`, or ask \
-                    from the person's browser";
+        let what = "this access key has no `connect_verify`, so that nobody could tell who opens \
+                    its connect links: make one with `--connect-verify`, or ask from the \
+                    person's browser";
         Self::new(DENIED, what)
     }
 

@@ -240,8 +240,8 @@ async fn what_an_app_says_itself_holds_where_the_wish_says_nothing_else() {
     scene.end().await;
 }
 
-/// Goal: an app for API keys is connected on its form, and a link that was taken back leads nowhere.
-/// Method: each, to its end.
+/// Goal: an app for API keys is connected on its form, and a link that was taken back leads
+/// nowhere. Method: each, to its end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_api_key_is_typed_on_a_link_and_a_withdrawn_link_is_over() {
     let (scene, admin) = set_up().await;

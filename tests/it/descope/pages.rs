@@ -93,8 +93,8 @@ async fn a_preflight_tells_a_page_on_the_list_what_it_may_send() {
     scene.end().await;
 }
 
-/// Goal: nothing but what is made for pages is open to one, whatever its origin. Method: each row of
-/// both tables, preflighted and asked, with a key that may do everything.
+/// Goal: nothing but what is made for pages is open to one, whatever its origin. Method: each row
+/// of both tables, preflighted and asked, with a key that may do everything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_other_route_is_open_to_a_page() {
     let (scene, _) = set_up().await;

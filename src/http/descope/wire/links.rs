@@ -1,7 +1,7 @@
 //! Connect links, as Descope's clients ask for them.
 //!
-//! It promises: an owner is who the request says, or the person who asks; a level is never widened by
-//! what is left out; a wish that cannot be kept is refused.
+//! It promises: an owner is who the request says, or the person who asks; a level is never widened
+//! by what is left out; a wish that cannot be kept is refused.
 //! It never: takes a place to return to that is on no list.
 
 use serde::{Deserialize, Serialize};
