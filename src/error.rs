@@ -69,6 +69,12 @@ pub enum Error {
         /// How long the provider asked us to wait.
         retry_after: Option<Duration>,
     },
+    /// The keys that an issuer signs its JWTs with cannot be had just now, so that nobody can tell
+    /// whether this one is good.
+    IssuerUnavailable {
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// A destination that the rules of the way out refuse.
     Forbidden(String),
     /// A setting or file of the operator's is wrong.
@@ -106,6 +112,7 @@ impl Error {
             Self::AuditUnavailable(_) => "audit_unavailable",
             Self::ProviderRefused { .. } => "provider_refused",
             Self::ProviderUnavailable { .. } => "provider_unavailable",
+            Self::IssuerUnavailable { .. } => "unavailable",
             Self::Forbidden(_) => "destination_forbidden",
             Self::Settings(_) => "settings",
             Self::ShuttingDown => "shutting_down",
@@ -162,6 +169,9 @@ impl Error {
             }
             Self::ProviderRefused { .. } => "look at the app's settings, or connect again",
             Self::ProviderUnavailable { .. } => "nothing was lost; ask again later",
+            Self::IssuerUnavailable { .. } => {
+                "ask again later; the server's log says what keeps it from the issuer's keys"
+            }
             Self::Forbidden(_) => {
                 "an operator may allow a named internal host: `strongroom serve --allow-host HOST`"
             }
@@ -219,6 +229,9 @@ impl fmt::Display for Error {
             }
             Self::ProviderUnavailable { what, .. } => {
                 write!(f, "the provider is not available: {what}")
+            }
+            Self::IssuerUnavailable { .. } => {
+                f.write_str("the issuer of this JWT cannot be asked for its keys")
             }
             Self::ShuttingDown => f.write_str("the server is shutting down"),
         }

@@ -10,6 +10,7 @@
 //! ```text
 //! main  cli
 //!       http        words in, words out: routes, wire shapes, pages
+//!       bearer      a JWT becomes a caller
 //!       connect     a person connects an app       refresh   a token stays fresh
 //!       provider    the OAuth client, and the one way out
 //!       vault       the only meeting place of policy, seal, store and audit
@@ -48,6 +49,7 @@
 //! * [`store`]: sees plaintext.
 //! * [`vault`]: waits for a network.
 //! * [`provider`]: learns more than the one credential it is handed.
+//! * [`bearer`]: believes what a token says before its issuer's key has said so.
 //! * [`connect`], [`refresh`]: reach a record otherwise than by the vault.
 //! * [`http`]: decides who may do what.
 //! * [`cli`]: takes a secret from an argument.
@@ -111,6 +113,7 @@
 //! It promises: what each room's head says, numbered, each number borne by a test.
 //! It never: phones home.
 
+pub mod bearer;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;

@@ -3,17 +3,24 @@
 //! It promises: a queue, body, loop, wait or list that has no bound here does not exist.
 //! It never: holds a setting (settings are arguments, these are ceilings nobody turns off).
 
+mod bearer;
 mod cli;
 mod connect;
 mod sandbox;
 
 use std::time::Duration;
 
+pub use self::bearer::{
+    JWKS_ASK_EVERY, JWKS_BYTES_MAX, JWKS_FRESH_DEFAULT, JWKS_FRESH_MAX, JWKS_FRESH_MIN,
+    JWKS_KEYS_MAX, JWKS_PLACE_LIFE, JWKS_STALE_MAX, JWKS_STALE_WAIT_MAX, JWKS_WAIT_MAX,
+    JWKS_WAITERS_MAX, JWT_AUDIENCES_MAX, JWT_BYTES_MAX, JWT_CLOCK_SKEW, JWT_KEYS_TRIED_MAX,
+    JWT_KID_BYTES_MAX,
+};
 pub use self::cli::{
     CLIENT_ANSWER_BYTES_MAX, CLIENT_BACKUP_POLL_EVERY, CLIENT_BACKUP_WAIT_MAX,
     CLIENT_CONNECT_TIMEOUT, CLIENT_CONNECT_WAIT_MAX, CLIENT_FOLLOW_EVERY,
     CLIENT_GRANTS_FILE_BYTES_MAX, CLIENT_POLL_FAILURES_MAX, CLIENT_POLL_PAUSE,
-    CLIENT_ROTATION_EVERY, CLIENT_TIMEOUT,
+    CLIENT_ROTATION_EVERY, CLIENT_TIMEOUT, DESCRIPTORS_MIN, DESCRIPTORS_OURS, DESCRIPTORS_PER_CALL,
 };
 pub use self::connect::{
     CODE_TRIES_MAX, LINK_LIFE_DEFAULT, LINK_LIFE_MAX, LINK_MEMORY, LINK_WAIT_MAX, LINK_WAITERS_MAX,
@@ -406,17 +413,6 @@ pub const PEM_BYTES_MAX: usize = 1024 * 1024;
 /// Longest wait for open requests and refreshes in flight at shutdown.
 pub const DRAIN_MAX: Duration = Duration::from_secs(45);
 
-// ---- descriptors ------------------------------------------------------------------------------
-
-/// File descriptors kept for ourselves: the store, the audit trail (one segment, the next, its
-/// directory, those being read), the runtime, signals and the standard streams.
-pub const DESCRIPTORS_OURS: usize = 24;
-/// File descriptors a call to a provider may take: a connection tried over IPv6 and IPv4 at one
-/// time, or the look-up of its name, and one more.
-pub const DESCRIPTORS_PER_CALL: usize = 3;
-/// The fewest file descriptors a server starts with: ours, a few calls and a few connections.
-pub const DESCRIPTORS_MIN: usize = DESCRIPTORS_OURS + 16;
-
 const _: () = assert!(KDF_MEMORY_KIB_MIN <= KDF_MEMORY_KIB_DEFAULT);
 const _: () = assert!(KDF_MEMORY_KIB_DEFAULT <= KDF_MEMORY_KIB_MAX);
 const _: () =
@@ -426,7 +422,6 @@ const _: () = assert!(UPLOAD_BODY_BYTES_MAX > 3 * CREDENTIAL_BYTES_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= LIST_SCAN_MAX);
 const _: () = assert!(FLIGHT_MAX.as_secs() > 2 * (PROVIDER_TIMEOUT.as_secs() * 2) + 30);
 const _: () = assert!(PROVIDER_CALLS_PER_HOST_MAX < PROVIDER_CALLS_MAX);
-const _: () = assert!(DESCRIPTORS_MIN >= DESCRIPTORS_OURS + 4 * DESCRIPTORS_PER_CALL);
 const _: () = assert!(LANE_REFRESHES_MAX < REFRESHES_MAX && REFRESHES_MAX < FLIGHTS_MAX);
 const _: () = assert!(PROVIDER_TIMEOUT.as_secs() < DRAIN_MAX.as_secs());
 const _: () = assert!(PROVIDER_CONNECT_TIMEOUT.as_secs() < PROVIDER_TIMEOUT.as_secs());

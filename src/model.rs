@@ -8,6 +8,7 @@ pub mod access;
 pub mod app;
 pub mod grant;
 mod id;
+pub mod jwt;
 pub mod link;
 pub mod plan;
 mod scopes;

@@ -17,6 +17,7 @@ pub mod answer;
 pub mod classify;
 mod discovery;
 pub mod egress;
+mod key_document;
 pub mod metadata;
 pub mod proxy;
 mod seats;
@@ -49,6 +50,7 @@ use crate::secret::{Secret, base64url, random};
 use answer::Answer;
 use classify::{Failure, FailureKind, read_retry_after};
 use egress::{Egress, EgressSettings, Request};
+pub use key_document::KeyDocument;
 use seats::{Seat, Seats};
 
 /// The OAuth client. Cheap to clone.

@@ -4,6 +4,8 @@
 //! tenants or users becomes a grant of just that.
 //! It never: makes a key that may do more than the one presented (the server refuses).
 
+mod jwt;
+
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
+use self::jwt::JwtArgs;
 use super::args::{Remote, span, web_url};
 use super::client::Client;
 use super::failure::Failure;
@@ -35,6 +38,9 @@ pub enum KeyCommand {
     /// Give a role, actions, or both. `--app`, `--tenant`, `--user` and `--scope` confine them;
     /// several different grants come as JSON with `--grants-file`. On a connect page the key's name
     /// says who asks.
+    ///
+    /// With `--jwt-issuer` there is no key to be shown: whoever presents a JWT of that issuer acts
+    /// by these grants, for the JWT's own user and tenants.
     Add(Box<AddArgs>),
     /// List access keys and what they may do.
     ///
@@ -52,7 +58,9 @@ pub enum KeyCommand {
   strongroom key add my-server --role server --connect-verify code
   strongroom key add ci --action fetch --app github --user ci-bot --scope repo --expires-in 90d
   strongroom key add shop --role server --tenant acme --connect-verify vouch \\
-      --verify-url https://shop.example.com/vouch --return-url https://shop.example.com/done")]
+      --verify-url https://shop.example.com/vouch --return-url https://shop.example.com/done
+  strongroom key add agents --role server --jwt-issuer https://idp.example.com \\
+      --jwt-audience https://mcp.example.com --jwt-scope outbound.token.fetch")]
 pub struct AddArgs {
     /// What people call it. On a connect page it says who asks.
     #[arg(value_name = "NAME")]
@@ -99,6 +107,9 @@ pub struct AddArgs {
     /// A way of proof that its connect links may use (repeatable).
     #[arg(long, value_name = "HOW")]
     pub connect_verify: Vec<super::connect::Verify>,
+    /// Who presents it.
+    #[command(flatten)]
+    pub jwt: JwtArgs,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -186,6 +197,13 @@ async fn add(args: AddArgs) -> Result<(), Failure> {
     if args.connect_verify.is_empty() && matches!(args.role, Some(RoleChoice::Server)) {
         output::note("This one makes no connect links; a key with `--connect-verify code` does.");
     }
+    if let Some(issuer) = &args.jwt.jwt_issuer {
+        let id = output::cell(&answer["id"]);
+        output::note(&format!(
+            "JWTs of {issuer} are taken by the rules of this access key:"
+        ));
+        return output::value(&id);
+    }
     output::note(&format!(
         "Access key {} for {}, shown this once:",
         output::cell(&answer["id"]),
@@ -231,6 +249,9 @@ fn body(args: &AddArgs) -> Result<Value, Failure> {
             .map(|way| (*way).word())
             .collect();
         body["connect_verify"] = json!(ways);
+    }
+    if let Some(rule) = args.jwt.rule() {
+        body["jwt"] = rule;
     }
     Ok(body)
 }
@@ -302,7 +323,16 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
     if args.json {
         return output::json(&keys);
     }
-    let mut grid = Grid::new(&["ID", "NAME", "ROLE", "MAY", "EXPIRES", "MADE", "BY"]);
+    let mut grid = Grid::new(&[
+        "ID",
+        "NAME",
+        "ROLE",
+        "MAY",
+        "PRESENTED BY",
+        "EXPIRES",
+        "MADE",
+        "BY",
+    ]);
     for key in keys["keys"].as_array().into_iter().flatten() {
         let grants = key["grants"].as_array().into_iter().flatten();
         let may: Vec<String> = grants.map(in_words).collect();
@@ -313,6 +343,7 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
             output::cell(&key["name"]),
             output::cell(&key["role"]),
             may.join("; "),
+            jwt::in_words(&key["jwt"]),
             expires,
             made,
             by,

@@ -11,6 +11,7 @@ use std::pin::Pin;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::bearer::Issuers;
 use crate::connect::Connect;
 use crate::error::{Error, Result};
 use crate::http::app::{App, Parts};
@@ -108,10 +109,12 @@ impl Server {
         let provider = Provider::new(&wanted.egress, vault.clock().clone())?;
         let refresher = Refresher::new(vault.clone(), provider.clone());
         let notice = refresher.clone();
+        let issuers = Issuers::new(vault.clone(), provider.clone());
         let connect = Connect::new(vault.clone(), provider, &public_url, move || {
             notice.notice()
         });
         let app = App::new(Parts {
+            issuers,
             vault: vault.clone(),
             refresher: refresher.clone(),
             connect: connect.clone(),

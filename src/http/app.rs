@@ -1,7 +1,7 @@
 //! What serves a request: the vault, the flows, and the way from a request to an answer.
 //!
 //! ```text
-//!   origin -> route -> body (bounded) -> who is asking -> handler -> answer, or error in words
+//!   origin -> route -> who is asking -> body (bounded) -> handler -> answer, or error in words
 //! ```
 //!
 //! It promises: each request takes exactly this way; a handler gets a caller or is a route that
@@ -15,6 +15,7 @@ use http::request::Parts as Head;
 use http::{HeaderMap, Request, Uri};
 use hyper::body::Incoming;
 
+use crate::bearer::{self, Issuers};
 use crate::connect::Connect;
 use crate::error::{Error, Result};
 use crate::http::answer::{Answer, before_body};
@@ -43,6 +44,8 @@ pub struct Parts {
     pub refresher: Refresher,
     /// Takes people through connecting.
     pub connect: Connect,
+    /// Makes callers of JWTs.
+    pub issuers: Issuers,
     /// The names we answer under.
     pub hosts: HostRule,
     /// Unlocking is taken from other machines too.
@@ -120,6 +123,13 @@ impl Call {
     }
 }
 
+/// Who asks, as far as that is known at once.
+enum Asker {
+    Known(Option<Caller>),
+    /// Whoever this JWT is of, if it is good: its issuer may have to be asked for its keys.
+    OfJwt(Secret<String>),
+}
+
 impl App {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
@@ -155,14 +165,22 @@ impl App {
         }
         let knock = || {
             let query = read_query(&head.uri)?;
-            let caller = match route.entrance {
+            let asker = match route.entrance {
                 // Before the body: a stranger's is not read.
-                Entrance::Key => Some(self.who_asks(&head.headers, &peer, tongue)?),
-                Entrance::Open | Entrance::Page => None,
+                Entrance::Key => self.who_asks(&head.headers, &peer, route.route)?,
+                Entrance::Open | Entrance::Page => Asker::Known(None),
             };
-            Ok((query, caller))
+            Ok((query, asker))
         };
-        let (query, caller) = match knock() {
+        let known = match knock() {
+            Ok((query, Asker::Known(caller))) => Ok((query, caller)),
+            // In a place of its own: no other request has to carry the room for it.
+            Ok((query, Asker::OfJwt(jwt))) => Box::pin(self.caller_of(jwt, &peer))
+                .await
+                .map(|caller| (query, Some(caller))),
+            Err(error) => Err(error),
+        };
+        let (query, caller) = match known {
             Ok(known) => known,
             Err(error) => return before_body(tongue.error(&error)),
         };
@@ -196,22 +214,35 @@ impl App {
         }
     }
 
+    async fn caller_of(&self, jwt: Secret<String>, peer: &Peer) -> Result<Caller> {
+        self.issuers.caller(&jwt, Arc::clone(&peer.address)).await
+    }
+
     /// Makes a caller of the `Authorization` header (RFC 6750 2.1).
-    fn who_asks(&self, headers: &HeaderMap, peer: &Peer, tongue: Tongue) -> Result<Caller> {
+    fn who_asks(&self, headers: &HeaderMap, peer: &Peer, route: Route) -> Result<Asker> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let bearer = match (values.next(), values.next()) {
             (Some(value), None) => value.to_str().ok().and_then(bearer),
             _ => None,
         };
-        let key = match tongue {
-            Tongue::Descope => {
+        let credential = match route {
+            Route::Descope(operation) => {
                 let project = self.vault.project_id().ok();
-                bearer.and_then(|bearer| who::access_key(bearer, headers, project.as_deref()))
+                let presented =
+                    |bearer| who::credential(bearer, headers, project.as_deref(), operation);
+                bearer.and_then(presented)
             }
-            Tongue::Native | Tongue::Page => bearer.map(|bearer| Secret::new(bearer.to_owned())),
+            _ => bearer.map(|bearer| Secret::new(bearer.to_owned())),
         };
-        self.vault
-            .authenticate(key.as_ref(), Arc::clone(&peer.address))
+        match credential {
+            Some(jwt) if bearer::is_jwt(&jwt) => Ok(Asker::OfJwt(jwt)),
+            key => {
+                let caller = self
+                    .vault
+                    .authenticate(key.as_ref(), Arc::clone(&peer.address))?;
+                Ok(Asker::Known(Some(caller)))
+            }
+        }
     }
 }
 

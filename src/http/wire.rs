@@ -128,7 +128,9 @@ pub fn wait_of(error: &Error) -> Option<Duration> {
     match error {
         Error::Busy(wait) => Some(*wait),
         Error::ProviderUnavailable { retry_after, .. } => *retry_after,
-        Error::Checking { retry_after, .. } => Some(*retry_after),
+        Error::Checking { retry_after, .. } | Error::IssuerUnavailable { retry_after } => {
+            Some(*retry_after)
+        }
         Error::Locked | Error::ShuttingDown => Some(limits::BACKOFF_FIRST),
         Error::Storage(_) | Error::AuditUnavailable(_) => Some(limits::STORE_HEAL_EVERY_MAX),
         _ => None,
@@ -160,6 +162,7 @@ pub fn status_of(error: &Error) -> StatusCode {
         }
         Error::Locked
         | Error::Checking { .. }
+        | Error::IssuerUnavailable { .. }
         | Error::AuditUnavailable(_)
         | Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         Error::Storage(_) | Error::OutcomeUnknown(_) => StatusCode::INSUFFICIENT_STORAGE,

@@ -1,6 +1,7 @@
 //! The bounds of the command line.
 //!
-//! It promises: a wait for a server, and what is read of one, has a bound here.
+//! It promises: a wait for a server, what is read of one, and what one takes of the system to
+//! start, has a bound here.
 //! It never: is shorter than what the server allows itself.
 
 use std::time::Duration;
@@ -30,5 +31,15 @@ pub const CLIENT_ROTATION_EVERY: Duration = Duration::from_millis(200);
 /// Longest JSON file of grants given to `key add`, in bytes: what a request body may hold.
 pub const CLIENT_GRANTS_FILE_BYTES_MAX: usize = BODY_BYTES_MAX;
 
+/// File descriptors kept for ourselves: the store, the audit trail (one segment, the next, its
+/// directory, those being read), the runtime, signals and the standard streams.
+pub const DESCRIPTORS_OURS: usize = 24;
+/// File descriptors a call to a provider may take: a connection tried over IPv6 and IPv4 at one
+/// time, or the look-up of its name, and one more.
+pub const DESCRIPTORS_PER_CALL: usize = 3;
+/// The fewest file descriptors a server starts with: ours, a few calls and a few connections.
+pub const DESCRIPTORS_MIN: usize = DESCRIPTORS_OURS + 16;
+
+const _: () = assert!(DESCRIPTORS_MIN >= DESCRIPTORS_OURS + 4 * DESCRIPTORS_PER_CALL);
 const _: () = assert!(CLIENT_TIMEOUT.as_secs() > REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(CLIENT_CONNECT_WAIT_MAX.as_secs() > LINK_LIFE_MAX.as_secs());

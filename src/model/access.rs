@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use super::grant::{Action, Grant, Match, Role, Target};
+use super::jwt::JwtRule;
 use super::link::Proof;
 use super::url::WebUrl;
 use super::{AppId, LinkId, Owner, Scopes, TenantId, UserId};
@@ -133,7 +134,7 @@ impl Caller {
     }
 }
 
-/// An access key as it is kept, without its secret.
+/// An access key as it is kept, without its secret: the standing of an asking application.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct AccessKey {
     /// The public id: the middle part of the key.
@@ -157,6 +158,9 @@ pub struct AccessKey {
     /// The ways of proof its connect links may use.
     #[serde(default)]
     pub connect_verify: BTreeSet<Proof>,
+    /// Whose JWTs stand for it. Such a key has no secret, and each token opens its own user's part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<JwtRule>,
     /// When it was made.
     pub created_at: Timestamp,
     /// By whom.
@@ -187,7 +191,10 @@ impl AccessKey {
                 "`connect_verify` with \"vouch\" needs a `verify_url`",
             ));
         }
-        Ok(())
+        match &self.jwt {
+            Some(rule) => rule.check().and_then(|()| rule.check_grants(&self.grants)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -134,7 +134,7 @@ pub enum Match<T: Ord> {
 }
 
 impl<T: Ord> Match<T> {
-    fn fits(&self, id: Option<&T>) -> bool {
+    pub(super) fn fits(&self, id: Option<&T>) -> bool {
         match (self, id) {
             (Self::Any, _) => true,
             (Self::OneOf(ids), Some(id)) => ids.contains(id),

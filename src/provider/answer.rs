@@ -23,6 +23,8 @@ pub struct Answer {
     pub content_type: String,
     /// The `Retry-After` field; empty where there is none.
     pub retry_after: String,
+    /// The `Cache-Control` field; empty where there is none.
+    pub cache_control: String,
     /// The body, or why it cannot be read.
     pub body: Result<Secret<Vec<u8>>, Unread>,
 }
@@ -45,6 +47,7 @@ impl Answer {
             status: self.status,
             content_type: self.content_type.clone(),
             retry_after: self.retry_after.clone(),
+            cache_control: self.cache_control.clone(),
             body,
         }
     }
@@ -380,6 +383,7 @@ mod tests {
             status: 400,
             content_type: String::new(),
             retry_after: String::new(),
+            cache_control: String::new(),
             body: Ok(Secret::new(b"no: abcd, abcdabcd, abc".to_vec())),
         };
         let secrets = [Secret::new("abcd".to_owned()), Secret::new("no".to_owned())];

@@ -5,7 +5,7 @@
 //! It never: takes an endpoint that the rules of the way out would refuse later.
 
 use super::Provider;
-use super::answer::Unread;
+use super::answer::{Answer, Unread};
 use super::classify::{FORBIDDEN, Failure, FailureKind};
 use super::metadata::{self, Discovered};
 use crate::error::{Error, Result};
@@ -20,6 +20,39 @@ impl Provider {
     /// the way out refuse it or an endpoint it names; [`Error::ProviderRefused`] or
     /// [`Error::ProviderUnavailable`] where no document serves, saying what each place answered.
     pub async fn discover(&self, issuer: &WebUrl) -> Result<Discovered> {
+        let found = self.metadata(issuer).await?;
+        let endpoints = &found.endpoints;
+        if endpoints.authorization_url.is_none() || endpoints.token_url.is_none() {
+            return Err(incomplete(
+                "the issuer names no authorization or no token endpoint",
+            ));
+        }
+        let named = [
+            &endpoints.authorization_url,
+            &endpoints.token_url,
+            &endpoints.revocation_url,
+        ];
+        for endpoint in named.into_iter().flatten() {
+            self.0.egress.check(endpoint.as_url())?;
+        }
+        Ok(found)
+    }
+
+    /// Learns from an issuer's metadata where the keys are that it signs with, and how it writes
+    /// itself.
+    ///
+    /// # Errors
+    /// As [`Provider::discover`].
+    pub async fn place_of_keys(&self, issuer: &WebUrl) -> Result<(WebUrl, String)> {
+        let found = self.metadata(issuer).await?;
+        let place = found
+            .jwks_url
+            .ok_or_else(|| incomplete("the issuer names no `jwks_uri`"))?;
+        Ok((place, found.issuer))
+    }
+
+    /// Every document of an issuer that there is, joined.
+    async fn metadata(&self, issuer: &WebUrl) -> Result<Discovered> {
         self.0.egress.check(issuer.as_url())?;
         let mut documents = Vec::new();
         let mut answers = Vec::new();
@@ -39,23 +72,20 @@ impl Provider {
                 }
             }
         }
-        let found = metadata::merge(documents).ok_or_else(|| no_document(&answers))?;
-        let endpoints = &found.endpoints;
-        if endpoints.authorization_url.is_none() || endpoints.token_url.is_none() {
-            return Err(Error::ProviderRefused {
-                code: "metadata_incomplete".into(),
-                description: "the issuer names no authorization or no token endpoint".into(),
-            });
-        }
-        let named = [
-            &endpoints.authorization_url,
-            &endpoints.token_url,
-            &endpoints.revocation_url,
-        ];
-        for endpoint in named.into_iter().flatten() {
-            self.0.egress.check(endpoint.as_url())?;
-        }
-        Ok(found)
+        metadata::merge(documents).ok_or_else(|| no_document(&answers))
+    }
+
+    /// Asks for a public JSON document.
+    pub(super) async fn get(
+        &self,
+        place: &WebUrl,
+        body_max: usize,
+    ) -> std::result::Result<Answer, Failure> {
+        let request = http::Request::get(place.as_str())
+            .header(http::header::ACCEPT, "application/json")
+            .body(Vec::new())
+            .map_err(|_| Failure::ours(FailureKind::ClientRefused, "metadata", "not a URL"))?;
+        self.send(&place.authority(), request, body_max).await
     }
 
     async fn document(
@@ -64,13 +94,7 @@ impl Provider {
         place: &WebUrl,
     ) -> std::result::Result<Discovered, Failure> {
         let unusable = |what: String| Failure::ours(FailureKind::ClientRefused, "metadata", what);
-        let request = http::Request::get(place.as_str())
-            .header(http::header::ACCEPT, "application/json")
-            .body(Vec::new())
-            .map_err(|_| unusable("not a URL".into()))?;
-        let answer = self
-            .send(&place.authority(), request, limits::METADATA_BYTES_MAX)
-            .await?;
+        let answer = self.get(place, limits::METADATA_BYTES_MAX).await?;
         match (answer.status, &answer.body) {
             (200, Ok(body)) => metadata::read(issuer, body.expose()).map_err(unusable),
             (200, Err(Unread::TooLong)) => Err(unusable("the document is too long".into())),
@@ -87,6 +111,13 @@ impl Provider {
                 Err(Failure::ours(kind, "metadata", format!("status {status}")))
             }
         }
+    }
+}
+
+fn incomplete(what: &str) -> Error {
+    Error::ProviderRefused {
+        code: "metadata_incomplete".into(),
+        description: what.into(),
     }
 }
 

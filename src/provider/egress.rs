@@ -275,6 +275,7 @@ fn head(response: &reqwest::Response) -> Answer {
         status: response.status().as_u16(),
         content_type: field(http::header::CONTENT_TYPE),
         retry_after: retry_after.join("\n"),
+        cache_control: field(http::header::CACHE_CONTROL),
         body: Err(Unread::Broken),
     }
 }

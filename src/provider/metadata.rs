@@ -15,8 +15,10 @@ use crate::model::url::WebUrl;
 pub struct Discovered {
     /// The issuer as it writes itself: what `iss` of a callback is compared with (RFC 9207 2.4).
     pub issuer: String,
-    /// Its endpoints. The authorization and token endpoints are there.
+    /// Its endpoints.
     pub endpoints: Endpoints,
+    /// Where the keys are that it signs with.
+    pub jwks_url: Option<WebUrl>,
     /// It sends `iss` with every callback (RFC 9207 3): then a callback without is refused.
     pub iss_advertised: bool,
     /// Whether it lists PKCE S256; `None` where it lists no methods at all.
@@ -101,6 +103,8 @@ pub fn read(issuer: &WebUrl, body: &[u8]) -> std::result::Result<Discovered, Str
             token_url: endpoint("token_endpoint")?,
             revocation_url: endpoint("revocation_endpoint")?,
         },
+        // Only who takes JWTs of this issuer needs it: a bad one spoils nothing else.
+        jwks_url: endpoint("jwks_uri").unwrap_or_default(),
         iss_advertised: fields.get("authorization_response_iss_parameter_supported")
             == Some(&Value::Bool(true)),
         pkce_s256: pkce
@@ -129,6 +133,7 @@ pub fn merge(documents: Vec<Discovered>) -> Option<Discovered> {
                     .revocation_url
                     .or(next.endpoints.revocation_url),
             },
+            jwks_url: first.jwks_url.or(next.jwks_url),
             iss_advertised: first.iss_advertised || next.iss_advertised,
             pkce_s256: match (first.pkce_s256, next.pkce_s256) {
                 (Some(ours), Some(theirs)) => Some(ours || theirs),
@@ -205,6 +210,7 @@ mod tests {
             "code_challenge_methods_supported":["plain"],"revocation_endpoint":null}"#;
         let second = br#"{"issuer":"https://a.example/","token_endpoint":"https://a.example/t2",
             "authorization_endpoint":"https://a.example/a","scopes_supported":["openid",7],
+            "jwks_uri":"https://a.example/k",
             "revocation_endpoint":"https://a.example/r",
             "token_endpoint_auth_methods_supported":["client_secret_post"],
             "authorization_response_iss_parameter_supported":true,
@@ -218,12 +224,22 @@ mod tests {
         assert_eq!(merged.endpoints.token_url, endpoint("t1"));
         assert_eq!(merged.endpoints.authorization_url, endpoint("a"));
         assert_eq!(merged.endpoints.revocation_url, endpoint("r"));
+        assert_eq!(merged.jwks_url, endpoint("k"));
         assert_eq!(merged.issuer, "https://a.example");
         assert!(merged.iss_advertised);
         assert_eq!(merged.pkce_s256, Some(true));
         assert_eq!(merged.scopes_supported, ["openid"]);
         assert_eq!(merged.token_endpoint_auth_methods, ["client_secret_post"]);
         assert_eq!(merge(Vec::new()), None);
+    }
+
+    #[test]
+    fn a_place_of_keys_that_is_no_url_spoils_nothing_else() {
+        let text = br#"{"issuer":"https://a.example","jwks_uri":"javascript:1"}"#;
+        assert_eq!(
+            read(&url("https://a.example"), text).unwrap().jwks_url,
+            None
+        );
     }
 
     #[test]

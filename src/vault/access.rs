@@ -12,6 +12,7 @@
 //! It never: lets a decision depend on what is stored.
 
 mod known;
+mod people;
 mod permit;
 mod strangers;
 #[cfg(test)]
@@ -317,7 +318,7 @@ impl Gate {
                 reason: None,
             }),
             None => {
-                self.record_stranger(&open, &from, now)?;
+                self.record_stranger(&open, &from, now, None)?;
                 match &open.hand {
                     Hand::Check(board) if bearer.is_some() => Err(board.refusal()),
                     _ => Err(Error::Unauthenticated),
@@ -326,15 +327,23 @@ impl Gate {
         }
     }
 
-    fn record_stranger(&self, open: &Open, from: &str, now: Timestamp) -> Result<()> {
+    /// `why` is what was wrong with what the last of them presented, where we can tell.
+    fn record_stranger(
+        &self,
+        open: &Open,
+        from: &str,
+        now: Timestamp,
+        why: Option<&'static str>,
+    ) -> Result<()> {
         let Some(count) = self.strangers.count(now) else {
             return Ok(());
         };
+        let last = why.map_or(String::new(), |why| format!("; the last one's JWT: {why}"));
         open.audit.append(Entry {
             at: now,
             caller: "unknown",
             action: "authenticate",
-            outcome: &format!("refused {count} without a valid access key"),
+            outcome: &format!("refused {count} without a valid access key{last}"),
             from,
             ..Entry::default()
         })

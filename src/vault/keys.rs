@@ -1,6 +1,7 @@
 //! Access keys: made, listed, removed.
 //!
-//! It promises: a key's secret is shown once and kept as a hash; nobody makes a key that may do
+//! It promises: a key's secret is shown once and kept as a hash; one that JWTs stand for has none,
+//! and no two of them take the same token; nobody makes a key that may do
 //! more than its maker, or live longer; the last key that may make keys can be removed only from
 //! the command line; a key whose removal was asked for opens nothing while the process runs, even
 //! where the disk would not take it, and is listed until its record is gone.
@@ -20,6 +21,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{AccessKey, Action, Caller, Grant, Role, Target, Who};
+use crate::model::jwt::JwtRule;
 use crate::model::link::Proof;
 use crate::model::url::WebUrl;
 use crate::seal::{Keyring, Sealed};
@@ -61,8 +63,34 @@ impl Vault {
         caller: &Caller,
         new: NewKey,
     ) -> Result<(AccessKey, Secret<String>)> {
+        let (key, secret) = self.make_key(caller, new, None).await?;
+        let text = Secret::new(format!("sr_{}_{}", key.id, secret.expose()));
+        Ok((key, text))
+    }
+
+    /// Makes an access key that JWTs of an issuer stand for.
+    ///
+    /// # Errors
+    /// As [`Self::add_key`]; [`Error::Conflict`] where another key takes the same tokens.
+    pub async fn add_issuer(
+        &self,
+        caller: &Caller,
+        new: NewKey,
+        rule: JwtRule,
+    ) -> Result<AccessKey> {
+        // Its secret is known to nobody from here on.
+        let (key, _) = self.make_key(caller, new, Some(rule)).await?;
+        Ok(key)
+    }
+
+    async fn make_key(
+        &self,
+        caller: &Caller,
+        new: NewKey,
+        jwt: Option<JwtRule>,
+    ) -> Result<(AccessKey, Secret<String>)> {
         let permit = self.gate().permit(caller, Action::Keys, &Target::vault())?;
-        let (key, secret) = self.plan_key(caller, new)?;
+        let (key, secret) = self.plan_key(caller, new, jwt)?;
         // Nobody outlives itself by way of a key it makes.
         let maker_ends = caller.key().and_then(|maker| maker.expires_at);
         let outlives = maker_ends.is_some_and(|end| key.expires_at.is_none_or(|own| own > end));
@@ -70,12 +98,16 @@ impl Vault {
             permit.record("refused: it would exceed its maker", None)?;
             return Err(Error::Denied);
         }
-        let text = Secret::new(format!("sr_{}_{}", key.id, secret.expose()));
         self.put_key(&permit, key.clone(), &secret)?.await?;
-        Ok((key, text))
+        Ok((key, secret))
     }
 
-    fn plan_key(&self, caller: &Caller, new: NewKey) -> Result<(AccessKey, Secret<String>)> {
+    fn plan_key(
+        &self,
+        caller: &Caller,
+        new: NewKey,
+        jwt: Option<JwtRule>,
+    ) -> Result<(AccessKey, Secret<String>)> {
         let mut grants = new.grants;
         grants.extend(new.role.map(|role| Grant::everywhere(role.actions())));
         let key = AccessKey {
@@ -87,6 +119,7 @@ impl Vault {
             return_urls: new.return_urls,
             verify_url: new.verify_url,
             connect_verify: new.connect_verify.into_iter().collect(),
+            jwt,
             created_at: self.clock().now(),
             created_by: caller.name(),
         };
@@ -114,6 +147,9 @@ impl Vault {
                 return Err(Error::invalid(
                     "there are too many access keys; remove some",
                 ));
+            }
+            if let Some(rule) = &key.jwt {
+                refuse_clash(tx, rule)?;
             }
             let place = Indexer(tx.keys()).access_key(&key.id);
             let row = KeyRow {
@@ -172,6 +208,10 @@ impl Vault {
     /// that can make keys now: one that has expired, or is confined to a part, cannot.
     fn may_go(&self, caller: &Caller, doomed: &AccessKey, others: &[Arc<AccessKey>]) -> Result<()> {
         let makes_keys = |key: &AccessKey| {
+            // Whatever its grants say: no JWT makes keys.
+            if key.jwt.is_some() {
+                return false;
+            }
             let holder = Caller {
                 who: Who::Key(Arc::new(key.clone())),
                 ..Caller::local()
@@ -201,10 +241,33 @@ impl Vault {
         let permit = self
             .gate()
             .permit(&caller, Action::Keys, &Target::vault())?;
-        let (key, secret) = self.plan_key(&caller, new)?;
+        let (key, secret) = self.plan_key(&caller, new, None)?;
         let text = Secret::new(format!("sr_{}_{}", key.id, secret.expose()));
         self.put_key(&permit, key, &secret)?.wait()?;
         Ok(text)
+    }
+}
+
+/// Refuses a rule that would take tokens which another key takes already: whose they are must not
+/// be a matter of chance.
+fn refuse_clash(tx: &Tx<'_>, rule: &JwtRule) -> Result<()> {
+    let mut clash = None;
+    tx.view()
+        .scan_records(Records::Keys, b"", None, &mut |place, sealed| {
+            let other = open(tx.keys(), place, &sealed)?.key;
+            let said = other.jwt.as_ref().and_then(|other| rule.clash(other));
+            clash = said.map(|said| (other, said));
+            Ok(match clash {
+                Some(_) => Scan::Stop,
+                None => Scan::Go,
+            })
+        })?;
+    match clash {
+        None => Ok(()),
+        Some((other, said)) => Err(Error::Conflict(format!(
+            "there is a key {said} already: {} (`{}`)",
+            other.id, other.name
+        ))),
     }
 }
 

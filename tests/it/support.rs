@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::Request;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
+use strongroom::bearer::Issuers;
 use strongroom::clock::{Clock, Timestamp};
 use strongroom::connect::Connect;
 use strongroom::http::app::{App, Parts};
@@ -135,11 +136,13 @@ impl Inside {
         let refresher = Refresher::new(vault.clone(), provider.clone());
         let notice = refresher.clone();
         let public_url = WebUrl::parse("url", public_url.unwrap_or(&url)).unwrap();
+        let issuers = Issuers::new(vault.clone(), provider.clone());
         let connect = Connect::new(vault.clone(), provider, &public_url, move || {
             notice.notice()
         });
         let hosts = HostRule::new(&[bound], false).with_page(page).unwrap();
         let app = App::new(Parts {
+            issuers,
             vault: vault.clone(),
             refresher: refresher.clone(),
             connect,

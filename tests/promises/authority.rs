@@ -30,6 +30,7 @@ fn key(grants: Vec<Grant>) -> AccessKey {
         return_urls: vec![],
         verify_url: None,
         connect_verify: BTreeSet::new(),
+        jwt: None,
         created_at: NOW,
         created_by: "local".into(),
     }

@@ -111,6 +111,7 @@ fn caller_with(grants: Vec<Grant>) -> Caller {
         return_urls: vec![],
         verify_url: None,
         connect_verify: BTreeSet::new(),
+        jwt: None,
         created_at: NOW,
         created_by: "local".into(),
     };

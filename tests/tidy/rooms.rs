@@ -26,14 +26,18 @@ pub const LADDER: &[(&str, &[&str])] = &[
     ("store", &[BASE, "seal::Sealed"]),
     ("provider", &[BASE, "model"]),
     ("vault", &[BASE, "model", "seal", "store"]),
+    ("bearer", &[BASE, "model", "vault", "provider"]),
     ("connect", &[BASE, "model", "vault", "provider"]),
     ("refresh", &[BASE, "model", "vault", "provider"]),
-    ("http", &[BASE, "model", "vault", "connect", "refresh"]),
+    (
+        "http",
+        &[BASE, "model", "vault", "bearer", "connect", "refresh"],
+    ),
     ("sandbox", &[BASE]),
     (
         "cli",
         &[
-            BASE, "model", "vault", "provider", "connect", "refresh", "http", "sandbox",
+            BASE, "model", "vault", "provider", "bearer", "connect", "refresh", "http", "sandbox",
         ],
     ),
     ("main", &["cli", "error"]),

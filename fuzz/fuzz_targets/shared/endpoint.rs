@@ -12,6 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
+use strongroom::bearer::Issuers;
 use strongroom::clock::{Clock, Timestamp};
 use strongroom::connect::Connect;
 use strongroom::http::app::{App, Parts};
@@ -83,6 +84,7 @@ impl Endpoint {
             let public_url = WebUrl::parse("url", &format!("http://{HOST}")).unwrap();
             let refresher = Refresher::new(vault.clone(), provider.clone());
             App::new(Parts {
+                issuers: Issuers::new(vault.clone(), provider.clone()),
                 vault: vault.clone(),
                 refresher,
                 connect: Connect::new(vault, provider, &public_url, || {}),

@@ -38,6 +38,7 @@ pub(super) fn health(app: &App) -> Answer {
 
 pub(super) fn status(app: &App, call: &Call) -> Result<Answer> {
     let caller = call.caller()?;
+    app.vault.may_see_status(caller)?;
     let backup = app.vault.latest_backup(caller)?;
     let compaction = app.vault.latest_compaction(caller)?;
     let slots = app.vault.slots()?;
@@ -90,9 +91,14 @@ pub(super) fn keys(app: &App, call: &Call) -> Result<Answer> {
 }
 
 pub(super) async fn add_key(app: &App, call: &Call) -> Result<Answer> {
-    let new = read::<KeyRequest>(&call.body)?.into_key()?;
-    let (key, text) = app.vault.add_key(call.caller()?, new).await?;
-    Ok(ok(&KeyShape::of(&key, Some(&text))))
+    let (new, jwt) = read::<KeyRequest>(&call.body)?.into_key()?;
+    let caller = call.caller()?;
+    let Some(rule) = jwt else {
+        let (key, text) = app.vault.add_key(caller, new).await?;
+        return Ok(ok(&KeyShape::of(&key, Some(&text))));
+    };
+    let key = app.vault.add_issuer(caller, new, rule).await?;
+    Ok(ok(&KeyShape::of(&key, None)))
 }
 
 pub(super) async fn remove_key(app: &App, call: &Call) -> Result<Answer> {

@@ -249,7 +249,7 @@ impl From<Error> for Failure {
             // A destination that may not be reached, or credentials that a provider will not have:
             // asking again mends neither.
             Error::Forbidden(_) | Error::ProviderRefused { .. } => ARGUMENT,
-            Error::ProviderUnavailable { .. } => PROVIDER,
+            Error::ProviderUnavailable { .. } | Error::IssuerUnavailable { .. } => PROVIDER,
             Error::Busy(_)
             | Error::Locked
             | Error::Checking { .. }
@@ -322,6 +322,7 @@ mod tests {
             Error::AuditUnavailable(what()),
             refused,
             unavailable,
+            Error::IssuerUnavailable { retry_after: wait },
             Error::Forbidden(what()),
             Error::Settings(what()),
             Error::ShuttingDown,

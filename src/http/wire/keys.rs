@@ -1,6 +1,7 @@
 //! The shapes of access keys on the wire.
 //!
-//! It promises: a key's text leaves once, in the answer to whoever made it.
+//! It promises: a key's text leaves once, in the answer to whoever made it; one that JWTs stand for
+//! has none.
 //! It never: shows a hash.
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::model::access::{AccessKey, Grant, Role};
+use crate::model::jwt::JwtRule;
 use crate::model::link::Proof;
 use crate::model::url::WebUrl;
 use crate::secret::Secret;
@@ -30,16 +32,18 @@ pub struct KeyRequest {
     verify_url: Option<String>,
     #[serde(default)]
     connect_verify: Vec<Proof>,
+    #[serde(default)]
+    jwt: Option<JwtRule>,
 }
 
 impl KeyRequest {
-    /// Reads it as what the vault takes.
+    /// Reads it as what the vault takes; with the rule for JWTs, where it has one.
     ///
     /// # Errors
     /// [`crate::error::Error::Invalid`].
-    pub fn into_key(self) -> Result<NewKey> {
+    pub fn into_key(self) -> Result<(NewKey, Option<JwtRule>)> {
         let parse = |what| move |url: &String| WebUrl::parse(what, url);
-        Ok(NewKey {
+        let new = NewKey {
             name: self.name,
             role: self.role,
             grants: self.grants,
@@ -57,7 +61,8 @@ impl KeyRequest {
                 .next()
                 .transpose()?,
             connect_verify: self.connect_verify,
-        })
+        };
+        Ok((new, self.jwt))
     }
 }
 

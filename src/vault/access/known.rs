@@ -42,6 +42,21 @@ impl KnownKeys {
         (!known.going.contains(id)).then(|| Arc::clone(kept))
     }
 
+    /// The keys that may be used and whose rule is for this issuer, in one order.
+    pub(super) fn of_issuer(&self, issuer: &str) -> Vec<Arc<AccessKey>> {
+        let known = self.0.read().expect("no holder panics");
+        let is_issuers =
+            |key: &AccessKey| key.jwt.as_ref().is_some_and(|rule| rule.issuer == issuer);
+        let mut found: Vec<Arc<AccessKey>> = known
+            .keys
+            .values()
+            .filter(|kept| is_issuers(&kept.key) && !known.going.contains(&kept.key.id))
+            .map(|kept| Arc::clone(&kept.key))
+            .collect();
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        found
+    }
+
     /// Every key that the store holds.
     pub(in crate::vault) fn all(&self) -> Vec<Arc<AccessKey>> {
         let known = self.0.read().expect("no holder panics");
