@@ -9,6 +9,8 @@
 //!   asker: state <---- connected          stored; back to the page, then to the return URL
 //! ```
 //!
+//! An owner who asks in person, from a browser, gets the cookie with the link ([`Wish::browser`]).
+//!
 //! It promises:
 //! * C1 Nobody is sent to a provider before the person is proven to be the one who was asked, and
 //!   no code is redeemed in another browser than that person's.
@@ -39,8 +41,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Who};
-use crate::model::app::{App, AppKind, Endpoints};
-use crate::model::link::{Link, LinkApp, LinkAppState, LinkStatus, Proof};
+use crate::model::app::{App, AppKind, Callback, Endpoints};
+use crate::model::link::{Hints, Link, LinkApp, LinkAppState, LinkStatus, Proof};
 use crate::model::url::WebUrl;
 use crate::model::{Account, AppId, LinkId, Owner, Scopes};
 use crate::provider::Provider;
@@ -78,6 +80,9 @@ pub struct Wish {
     pub return_url: Option<WebUrl>,
     /// The way of proof; the key's own where none is named.
     pub proof: Option<Proof>,
+    /// The answer goes to the browser of the owner, who asks in person: the link is bound to that
+    /// browser from its birth, and no other proof is asked for.
+    pub browser: bool,
     /// How long the link lives.
     pub life: Option<Duration>,
 }
@@ -90,6 +95,8 @@ pub struct WishedApp {
     pub scopes: Option<Scopes>,
     /// Which account the token is stored as.
     pub account: Option<Account>,
+    /// What its provider is told of the person.
+    pub hints: Hints,
 }
 
 /// A link that was made.
@@ -100,6 +107,8 @@ pub struct Started {
     pub url: Secret<String>,
     /// The code the person types, where proof is by code.
     pub code: Option<Secret<String>>,
+    /// The cookie to set, where the link is bound to the browser that asked.
+    pub cookie: Option<Cookie>,
     /// When it lapses.
     pub expires_at: Timestamp,
 }
@@ -153,11 +162,14 @@ impl Connect {
         &self.0.vault
     }
 
-    /// The redirect URI of an app: one for each, so that an answer meant for one app's provider
-    /// cannot be redeemed at another's (RFC 9700 4.4).
-    pub fn redirect_uri(&self, app: &AppId) -> String {
-        // An app id is made of characters that stand in a URL as they are.
-        format!("{}/callback/{app}", self.0.public_url)
+    /// The redirect URI of an app, of its own or shared.
+    pub fn redirect_uri(&self, app: &AppId, callback: Callback) -> String {
+        let public_url = &self.0.public_url;
+        match callback {
+            // An app id is made of characters that stand in a URL as they are.
+            Callback::Own => format!("{public_url}/callback/{app}"),
+            Callback::Shared => format!("{public_url}/v1/outbound/oauth/callback"),
+        }
     }
 
     /// The domain that browsers reach us under.
@@ -179,31 +191,11 @@ impl Connect {
             let most = limits::LINK_APPS_MAX;
             return Err(Error::invalid(format!("`apps` names 1 to {most} apps")));
         }
-        let proof = choose_proof(caller, wish.proof)?;
-        let mut apps: Vec<LinkApp> = Vec::new();
-        let mut return_urls: Vec<WebUrl> = caller
-            .key()
-            .map(|key| key.return_urls.clone())
-            .unwrap_or_default();
-        for wished in wish.apps {
-            let app = self
-                .vault()
-                .app_settings(caller, Action::Connect, &wished.app)?;
-            if apps.iter().any(|other| other.app == app.id) {
-                return Err(Error::invalid(format!("`{}` is named twice", app.id)));
-            }
-            let own = app
-                .oauth()
-                .map(|oauth| oauth.scopes.clone())
-                .unwrap_or_default();
-            return_urls.extend(app.return_urls);
-            apps.push(LinkApp {
-                app: app.id,
-                scopes: wished.scopes.unwrap_or(own),
-                account: wished.account,
-                state: LinkAppState::Waiting,
-            });
-        }
+        let proof = match wish.browser {
+            true => Proof::None,
+            false => choose_proof(caller, wish.proof)?,
+        };
+        let (apps, return_urls) = self.wished(caller, wish.apps)?;
         if let Some(url) = &wish.return_url
             && !return_urls.contains(url)
         {
@@ -222,14 +214,53 @@ impl Connect {
             return_url: wish.return_url,
             life,
         };
-        let made = self.vault().make_link(caller, new)?.await?;
+        let made = match wish.browser {
+            true => self.vault().make_bound_link(caller, new)?.await?,
+            false => self.vault().make_link(caller, new)?.await?,
+        };
         self.changed();
+        let id = made.link.id;
         Ok(Started {
-            id: made.link.id,
+            id,
             url: Secret::new(format!("{}/c/{}", self.0.public_url, made.ticket.expose())),
             code: made.code,
+            cookie: made.cookie.map(|value| Cookie { link: id, value }),
             expires_at: made.link.expires_at,
         })
+    }
+
+    /// The apps of a link as they are kept, and where their people may be sent back to.
+    fn wished(
+        &self,
+        caller: &Caller,
+        wished: Vec<WishedApp>,
+    ) -> Result<(Vec<LinkApp>, Vec<WebUrl>)> {
+        let mut apps: Vec<LinkApp> = Vec::new();
+        let mut return_urls: Vec<WebUrl> = caller
+            .key()
+            .map(|key| key.return_urls.clone())
+            .unwrap_or_default();
+        for wished in wished {
+            let app = self
+                .vault()
+                .app_settings(caller, Action::Connect, &wished.app)?;
+            if apps.iter().any(|other| other.app == app.id) {
+                return Err(Error::invalid(format!("`{}` is named twice", app.id)));
+            }
+            let own = app
+                .oauth()
+                .map(|oauth| oauth.scopes.clone())
+                .unwrap_or_default();
+            return_urls.extend(app.return_urls);
+            apps.push(LinkApp {
+                app: app.id,
+                scopes: wished.scopes.unwrap_or(own),
+                account: wished.account,
+                hints: wished.hints,
+                state: LinkAppState::Waiting,
+            });
+        }
+        Ok((apps, return_urls))
     }
 
     /// What a caller without a token is told: a person is at it, said no, or here is a link.

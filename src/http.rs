@@ -2,7 +2,8 @@
 //!
 //! It promises: a connection, head, body, handshake, answer and wait each have a limit; a request
 //! reaches a handler only under a host name that is ours; a handler that panics costs one answer.
-//! It never: sends a CORS header or names the software, and never reads a body longer than asked.
+//! It never: sends a CORS header but where `cors` says, names the software, or reads a body longer
+//! than asked.
 
 mod accept;
 pub mod answer;
@@ -10,6 +11,7 @@ mod api;
 pub mod app;
 pub mod body;
 pub mod cookie;
+mod cors;
 pub mod descope;
 pub mod guard;
 pub mod listen;

@@ -5,6 +5,7 @@
 
 mod bearer;
 mod cli;
+mod connect;
 mod order;
 mod sandbox;
 
@@ -22,6 +23,10 @@ pub use self::cli::{
     CLIENT_GRANTS_FILE_BYTES_MAX, CLIENT_POLL_FAILURES_MAX, CLIENT_POLL_PAUSE,
     CLIENT_ROTATION_EVERY, CLIENT_TIMEOUT, DESCRIPTORS_MIN, DESCRIPTORS_OURS, DESCRIPTORS_PER_CALL,
     IMPORT_HEAD_BYTES_MAX, IMPORT_TOKEN_BYTES_MAX, IMPORT_WINDOW,
+};
+pub use self::connect::{
+    CODE_TRIES_MAX, LINK_LIFE_DEFAULT, LINK_LIFE_MAX, LINK_MEMORY, LINK_WAIT_MAX, LINK_WAITERS_MAX,
+    PREFLIGHT_HEADERS_MAX, PREFLIGHT_LIFE, STATE_LIFE,
 };
 pub use self::sandbox::{
     SANDBOX_ACCEPT_RETRY, SANDBOX_API_KEYS_MAX, SANDBOX_CODE_LIFE, SANDBOX_DRAIN_MAX,
@@ -360,24 +365,6 @@ pub const REDATE_SPREAD: Duration = Duration::from_secs(60);
 /// Longest a record may tell anybody to wait: a back-off, or a `Retry-After` and its jitter. Told
 /// to wait longer, it was told by another clock.
 pub const REFRESH_PAUSE_MAX: Duration = Duration::from_secs(3600 + 180);
-
-// ---- connect ----------------------------------------------------------------------------------
-
-/// Life of a connect link, unless asked for less.
-pub const LINK_LIFE_DEFAULT: Duration = Duration::from_secs(600);
-/// Longest life of a connect link.
-pub const LINK_LIFE_MAX: Duration = Duration::from_secs(3600);
-/// Life of one trip to a provider (`state`), RFC 9700 4.7.
-pub const STATE_LIFE: Duration = Duration::from_secs(600);
-/// A link's end is remembered this long, so that whoever asked can learn of it.
-pub const LINK_MEMORY: Duration = Duration::from_secs(86_400);
-/// Wrong codes typed on one link before it is dead (a code has six digits).
-pub const CODE_TRIES_MAX: u32 = 5;
-/// Longest long poll of a link's state: under the 60 s of common request time-outs.
-pub const LINK_WAIT_MAX: Duration = Duration::from_secs(55);
-/// Long polls at one time where nothing sets it lower. A server lets a quarter of its connections
-/// wait so.
-pub const LINK_WAITERS_MAX: usize = 16_384;
 
 // ---- the endpoint -----------------------------------------------------------------------------
 

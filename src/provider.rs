@@ -23,6 +23,7 @@ pub mod proxy;
 mod seats;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{Ready, ready};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +44,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::Scopes;
 use crate::model::app::{ClientAuth, OAuth};
+use crate::model::link::Hints;
 use crate::model::token::Grant;
 use crate::secret::{Secret, base64url, random};
 use answer::Answer;
@@ -80,6 +82,8 @@ pub struct AuthorizeRequest<'a> {
     pub state: &'a Secret<String>,
     /// The scopes asked for; none where empty.
     pub scopes: &'a Scopes,
+    /// What is said of the person.
+    pub hints: &'a Hints,
 }
 
 /// Where to send a person's browser.
@@ -156,7 +160,15 @@ impl Provider {
             // Joined by us: the crate joins by spaces alone.
             trip = trip.add_scope(Scope::new(request.scopes.joined(&app.scope_separator)));
         }
-        for (name, value) in &app.authorization_params {
+        let mut params: BTreeMap<&str, &str> = app
+            .authorization_params
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        for (name, hint) in request.hints.named() {
+            params.insert(name, hint);
+        }
+        for (name, value) in params {
             trip = trip.add_extra_param(name, value);
         }
         let mut pkce_verifier = None;

@@ -86,6 +86,7 @@ fn furnish(vault: &Vault) {
                 app: maps.clone(),
                 scopes: Scopes::default(),
                 account: None,
+                hints: Default::default(),
                 state: LinkAppState::Waiting,
             }],
             owner: owner(n),

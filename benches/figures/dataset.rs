@@ -218,6 +218,7 @@ pub fn app(clock: &Clock, id: &str, token_url: &str) -> Outcome<App> {
             token_params: BTreeMap::new(),
             pkce: true,
             client_auth: ClientAuth::None,
+            callback: Default::default(),
             default_lifetime_s: None,
         })),
         created_at: clock.now(),

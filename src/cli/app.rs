@@ -259,6 +259,7 @@ fn print(app: &Value, json: bool) -> Result<(), Failure> {
         "name",
         "kind",
         "redirect_uri",
+        "callback",
         "client_id",
         "has_client_secret",
     ];

@@ -1,5 +1,4 @@
-//! The arguments of `strongroom` and of its commands that run a server; the other commands' stand
-//! beside their code.
+//! The arguments of `strongroom` and of `serve`; the other commands' stand beside their code.
 //!
 //! It promises: every command has a summary, an explanation and an example; what can be checked
 //! without looking at anything is checked here.
@@ -17,6 +16,7 @@ use super::check::CheckArgs;
 use super::compact::CompactArgs;
 use super::completions::CompletionsArgs;
 use super::connect::ConnectArgs;
+use super::dev::DevArgs;
 use super::failure::EXIT_CODES;
 use super::import::ImportCommand;
 use super::init::InitArgs;
@@ -26,7 +26,9 @@ use super::passphrase::PassphraseCommand;
 use super::restore::RestoreArgs;
 use super::rotate::RotateArgs;
 use super::salvage::SalvageArgs;
+use super::sandbox::SandboxArgs;
 use super::token::TokenCommand;
+use crate::http::guard::page_origin;
 use crate::http::listen::ListenAddress;
 use crate::limits;
 use crate::model::url::WebUrl;
@@ -230,24 +232,6 @@ pub struct Remote {
     pub key_file: Option<PathBuf>,
 }
 
-/// Arguments of `dev`.
-#[derive(Args, Clone, Debug)]
-#[command(after_help = "Example:\n  strongroom dev\n  strongroom dev --listen 127.0.0.1:0")]
-pub struct DevArgs {
-    /// Loopback address to listen on; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value = DEFAULT_LISTEN, value_parser = listen)]
-    pub listen: ListenAddress,
-}
-
-/// Arguments of `sandbox`.
-#[derive(Args, Clone, Debug)]
-#[command(after_help = "Example:\n  strongroom sandbox --listen 127.0.0.1:7421")]
-pub struct SandboxArgs {
-    /// Loopback address to listen on; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7421", value_parser = listen)]
-    pub listen: ListenAddress,
-}
-
 /// Arguments of `serve`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
@@ -285,6 +269,12 @@ pub struct ServeArgs {
     /// Name under which this server answers, HOST or HOST:PORT, beside its addresses (repeatable).
     #[arg(long, value_name = "HOST")]
     pub host: Vec<String>,
+    /// Origin of pages that may call from browsers, such as https://app.example.com (repeatable).
+    ///
+    /// For what a page with an SDK of Descope's asks for: a connect link, the apps, the connected
+    /// apps of a person. Nothing else is ever open to pages.
+    #[arg(long, value_name = "ORIGIN", value_parser = page_origin)]
+    pub allow_origin: Vec<String>,
     /// Internal provider that may be reached, HOST or HOST:PORT, though private (repeatable).
     #[arg(long, value_name = "HOST")]
     pub allow_host: Vec<String>,
@@ -336,7 +326,11 @@ pub enum AuditChoice {
     Strict,
 }
 
-fn listen(text: &str) -> crate::error::Result<ListenAddress> {
+/// Reads an address to listen on.
+///
+/// # Errors
+/// [`crate::error::Error::Invalid`] where it is none.
+pub fn listen(text: &str) -> crate::error::Result<ListenAddress> {
     ListenAddress::parse(text)
 }
 

@@ -6,7 +6,9 @@
 
 use std::net::SocketAddr;
 
-use super::args::DevArgs;
+use clap::Args;
+
+use super::args::{DEFAULT_LISTEN, listen};
 use super::descriptors::Shares;
 use super::failure::Failure;
 use super::output;
@@ -14,6 +16,7 @@ use super::sandbox::{Bound, CLIENT_ID, CLIENT_SECRET, loopback};
 use super::server::{Server, Settings, block_on};
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::http::guard::page_origin;
 use crate::http::listen::ListenAddress;
 use crate::limits;
 use crate::model::access::{Caller, Role};
@@ -25,6 +28,18 @@ use crate::model::{Address, AppId, Owner, Scopes, UserId};
 use crate::provider::egress::EgressSettings;
 use crate::secret::{Secret, base64url, random};
 use crate::vault::{NewCredential, NewKey, NewToken, Vault};
+
+/// Arguments of `dev`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example:\n  strongroom dev\n  strongroom dev --listen 127.0.0.1:0")]
+pub struct DevArgs {
+    /// Loopback address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_LISTEN, value_parser = listen)]
+    pub listen: ListenAddress,
+    /// Origin of pages that may call from browsers, such as http://localhost:3000 (repeatable).
+    #[arg(long, value_name = "ORIGIN", value_parser = page_origin)]
+    pub allow_origin: Vec<String>,
+}
 
 /// Runs until the process is told to end.
 ///
@@ -45,6 +60,7 @@ pub fn run(args: DevArgs) -> std::result::Result<(), Failure> {
             behind_proxy: false,
             public_url: None,
             hosts: Vec::new(),
+            pages: args.allow_origin,
             egress: EgressSettings {
                 allowed_hosts: vec![provider.authority()],
                 calls_max: shares.calls,
@@ -54,8 +70,10 @@ pub fn run(args: DevArgs) -> std::result::Result<(), Failure> {
             remote_unlock: false,
         };
         let server = Server::bind(vault.clone(), settings).await?;
-        let redirect_uri = format!("{}/callback/demo", server.local_url);
-        bound.sandbox.add_redirect_uri(CLIENT_ID, redirect_uri)?;
+        for path in ["/callback/demo", "/v1/outbound/oauth/callback"] {
+            let redirect_uri = format!("{}{path}", server.local_url);
+            bound.sandbox.add_redirect_uri(CLIENT_ID, redirect_uri)?;
+        }
         let key = furnish(&vault, &bound).await?;
         greet(&server.local_url, &bound.issuer, &key, &vault.project_id()?)?;
         let sandbox = tokio::spawn(bound.serve(std::future::pending()));
@@ -148,6 +166,7 @@ fn demo(issuer: &str) -> Result<AppKind> {
         token_params: Default::default(),
         pkce: true,
         client_auth: ClientAuth::Basic,
+        callback: Default::default(),
         default_lifetime_s: None,
     })))
 }

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use super::args::SandboxArgs;
+use clap::Args;
+
+use super::args::listen;
 use super::failure::Failure;
 use super::output;
 use super::server::block_on;
@@ -14,6 +16,15 @@ use crate::error::{Error, Result};
 use crate::http::listen::ListenAddress;
 use crate::sandbox::{Client, ClientAuth, Sandbox, Settings, User};
 use crate::secret::Secret;
+
+/// Arguments of `sandbox`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example:\n  strongroom sandbox --listen 127.0.0.1:7421")]
+pub struct SandboxArgs {
+    /// Loopback address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7421", value_parser = listen)]
+    pub listen: ListenAddress,
+}
 
 /// The demo client. Known to everybody, and good for nothing but the sandbox.
 pub const CLIENT_ID: &str = "demo-client";

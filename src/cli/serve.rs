@@ -103,6 +103,7 @@ fn server_settings(args: ServeArgs, shares: Shares) -> Result<Settings, Failure>
         behind_proxy: args.behind_proxy,
         public_url: args.public_url,
         hosts: args.host,
+        pages: args.allow_origin,
         egress: EgressSettings {
             allowed_hosts: args.allow_host,
             extra_roots: args.ca_file,

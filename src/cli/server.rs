@@ -36,6 +36,8 @@ pub struct Settings {
     pub public_url: Option<WebUrl>,
     /// More names to answer under.
     pub hosts: Vec<String>,
+    /// Origins of pages elsewhere that may call from browsers.
+    pub pages: Vec<String>,
     /// What may be reached.
     pub egress: EgressSettings,
     /// Connections at one time.
@@ -100,6 +102,9 @@ impl Server {
             HostRule::new(&bound, wanted.tls.is_some()).with_public_url(public_url.as_url())?;
         for host in &wanted.hosts {
             hosts = hosts.with_host(host)?;
+        }
+        for origin in &wanted.pages {
+            hosts = hosts.with_page(origin)?;
         }
         let provider = Provider::new(&wanted.egress, vault.clock().clone())?;
         let refresher = Refresher::new(vault.clone(), provider.clone());

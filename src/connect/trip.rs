@@ -7,15 +7,15 @@
 use super::Connect;
 use super::person::Next;
 use crate::error::{Error, Result};
-use crate::model::access::Action;
+use crate::model::access::{Action, Caller};
 use crate::model::app::OAuth;
-use crate::model::link::LinkAppState;
+use crate::model::link::{Link, LinkAppState};
 use crate::model::token::Grant;
 use crate::model::{Address, AppId, LinkId, Scopes};
 use crate::provider::classify::{filter_code, filter_text};
 use crate::provider::{AuthorizeRequest, TokenHint};
 use crate::secret::Secret;
-use crate::vault::{NewCredential, NewToken, NoWay, Returned, Vault};
+use crate::vault::{Landing, NewCredential, NewToken, NoWay, Returned, Vault};
 
 /// What a provider's redirect brought along (RFC 6749 4.1.2, RFC 9207).
 #[derive(Default)]
@@ -54,15 +54,17 @@ impl Connect {
         let settings = self.vault().app_settings(&caller, Action::Store, app)?;
         let oauth = settings.oauth().ok_or(Error::Denied)?;
         let state = Vault::new_state(&link);
-        let redirect_uri = self.redirect_uri(app);
+        let way = (app, oauth.callback);
+        let redirect_uri = self.redirect_uri(app, oauth.callback);
         let request = AuthorizeRequest {
             redirect_uri: &redirect_uri,
             state: &state,
             scopes: &entry.scopes,
+            hints: &entry.hints,
         };
         let authorize = self.0.provider.authorize_url(oauth, &request)?;
         self.vault()
-            .begin_trip(&caller, &link, app, authorize.pkce_verifier, &state)?
+            .begin_trip(&caller, &link, way, authorize.pkce_verifier, &state)?
             .await?;
         Ok(Next::Away(authorize.url))
     }
@@ -74,20 +76,20 @@ impl Connect {
     /// [`Error::Locked`], [`Error::Storage`]; what the provider refused stands on the link.
     pub async fn come_back(
         &self,
-        app: &AppId,
+        landing: Landing,
         came: Came,
         cookies: &[Secret<String>],
         from: &str,
     ) -> Result<Next> {
-        let (this, app) = (self.clone(), app.clone());
+        let this = self.clone();
         let (cookies, from) = (cookies.to_vec(), from.to_owned());
-        let arrival = async move { this.arrive(&app, came, &cookies, &from).await };
+        let arrival = async move { this.arrive(&landing, came, &cookies, &from).await };
         self.0.arrivals.run(arrival).await
     }
 
     async fn arrive(
         &self,
-        app: &AppId,
+        landing: &Landing,
         came: Came,
         cookies: &[Secret<String>],
         from: &str,
@@ -95,19 +97,23 @@ impl Connect {
         let Some(state) = &came.state else {
             return Ok(Next::Nowhere(NoWay::Unknown));
         };
-        let returned = match self.vault().take_trip(state, cookies, app, from).await? {
+        let taken = self.vault().take_trip(state, cookies, landing, from);
+        let returned = match taken.await? {
             Ok(returned) => returned,
             Err(no_way) => return Ok(Next::Nowhere(no_way)),
         };
-        let outcome = self.redeem(app, came, &returned).await?;
-        self.vault()
-            .settle(&returned.caller, &returned.link, app, outcome)?
-            .await?;
+        let outcome = self.redeem(came, &returned).await?;
+        let Returned {
+            caller, link, trip, ..
+        } = &returned;
+        let settled = self.vault().settle(caller, link, &trip.app, outcome)?;
+        settled.await?;
         self.changed();
         Ok(Next::Page(returned.link.id))
     }
 
-    async fn redeem(&self, app: &AppId, came: Came, returned: &Returned) -> Result<LinkAppState> {
+    async fn redeem(&self, came: Came, returned: &Returned) -> Result<LinkAppState> {
+        let app = &returned.trip.app;
         let found = self
             .vault()
             .app_secrets(&returned.caller, Action::Store, app)?;
@@ -126,7 +132,8 @@ impl Connect {
                 "the provider sent neither a code nor an error",
             ));
         };
-        let redirect_uri = self.redirect_uri(app);
+        // That of the trip, whatever the app is set to by now: it must be the one that was sent.
+        let redirect_uri = self.redirect_uri(app, returned.trip.callback);
         let secret = found.client_secret.as_ref();
         let verifier = returned.verifier.as_ref();
         let exchanged = self
@@ -138,7 +145,7 @@ impl Connect {
             Ok(grant) => grant,
             Err(failure) => return Ok(failed(&failure.code, &failure.description)),
         };
-        let kept = self.take_in(returned, app, grant.clone()).await;
+        let kept = self.take_in(returned, grant.clone()).await;
         if !matches!(kept, Ok(LinkAppState::Connected { .. })) {
             self.give_back(oauth, secret, &grant).await;
         }
@@ -146,17 +153,15 @@ impl Connect {
     }
 
     /// Stores what was granted, unless the link was taken back while the provider was asked.
-    async fn take_in(
-        &self,
-        returned: &Returned,
-        app: &AppId,
-        grant: Grant,
-    ) -> Result<LinkAppState> {
-        if self.vault().is_dead(&returned.caller, &returned.link)? {
+    async fn take_in(&self, returned: &Returned, grant: Grant) -> Result<LinkAppState> {
+        let Returned {
+            caller, link, trip, ..
+        } = returned;
+        if self.vault().is_dead(caller, link)? {
             return Ok(failed("link_over", "the link was taken back meanwhile"));
         }
-        self.keep(returned, app, NewCredential::Granted(grant))
-            .await
+        let credential = NewCredential::Granted(grant);
+        self.keep(caller, link, &trip.app, credential).await
     }
 
     /// Revokes a grant that is not kept: it is nobody's.
@@ -190,32 +195,25 @@ impl Connect {
         if !link.proven || link.app(app).is_none() {
             return Err(Error::Denied);
         }
-        let returned = Returned {
-            caller,
-            link,
-            verifier: None,
-        };
         let outcome = match check_key(&key) {
             Ok(()) => {
-                self.keep(&returned, app, NewCredential::ApiKey(key))
-                    .await?
+                let credential = NewCredential::ApiKey(key);
+                self.keep(&caller, &link, app, credential).await?
             }
             Err(why) => failed("invalid_key", why),
         };
-        self.vault()
-            .settle(&returned.caller, &returned.link, app, outcome)?
-            .await?;
+        self.vault().settle(&caller, &link, app, outcome)?.await?;
         self.changed();
         Ok(Next::Page(id))
     }
 
     async fn keep(
         &self,
-        returned: &Returned,
+        caller: &Caller,
+        link: &Link,
         app: &AppId,
         credential: NewCredential,
     ) -> Result<LinkAppState> {
-        let Returned { caller, link, .. } = returned;
         let entry = link.app(app).ok_or(Error::NotFound("app"))?;
         let address = Address {
             app: app.clone(),

@@ -2,13 +2,15 @@
 //!
 //! It promises: an error is `{"error":{"code","message","hint"}}`, and no answer leaves without
 //! `nosniff`, a referrer policy and a cache rule.
-//! It never: lets a CORS header or a `Server` header out, and never puts a request's text in an
-//! answer.
+//! It never: lets a `Server` header out, or a CORS header that `cors` did not write, and never puts
+//! a request's text in an answer.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, SERVER, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
+
+use crate::http::cors::Page;
 
 /// An answer as this room makes it: whole, in memory, of known length.
 pub type Answer = Response<Full<Bytes>>;
@@ -40,6 +42,7 @@ pub fn error(status: StatusCode, code: &str, message: &str, hint: &str) -> Answe
 ///
 /// `Cache-Control` and `Referrer-Policy` stay as the handler set them, where it did.
 pub fn dress(answer: &mut Answer) {
+    let page = answer.extensions_mut().remove::<Page>();
     let headers = answer.headers_mut();
     if headers.keys().any(is_banned) {
         let banned: Vec<HeaderName> = headers
@@ -50,6 +53,9 @@ pub fn dress(answer: &mut Answer) {
         for name in banned {
             headers.remove(name);
         }
+    }
+    if let Some(page) = page {
+        page.dress(headers);
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers

@@ -73,6 +73,7 @@ async fn dispatch_others(app: &App, route: Route, call: Call) -> Result<Answer> 
         | Route::ApiKey
         | Route::Decline
         | Route::Callback
+        | Route::SharedCallback
         | Route::Descope(_) => Err(Error::NotFound("route")),
     }
 }

@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
+use http::request::Parts as Head;
 use http::{HeaderMap, Request, Uri};
 use hyper::body::Incoming;
 
@@ -19,6 +20,7 @@ use crate::connect::Connect;
 use crate::error::{Error, Result};
 use crate::http::answer::{Answer, before_body};
 use crate::http::body::{ContentType, content_type, parse_form, read_body};
+use crate::http::cors::Page;
 use crate::http::descope::who;
 use crate::http::guard::HostRule;
 use crate::http::routes::{self, Entrance, Lookup, Route};
@@ -71,6 +73,8 @@ pub struct Call {
     pub body: bytes::Bytes,
     /// Who is at the other end.
     pub peer: Peer,
+    /// It is a page's, of an origin that may call this route.
+    pub from_page: bool,
 }
 
 impl Call {
@@ -135,6 +139,19 @@ impl App {
     /// Answers a request.
     pub async fn handle(self, request: Request<Incoming>, peer: Peer) -> Answer {
         let (head, body) = request.into_parts();
+        let page = match Page::of(&head, &self.hosts).map(Box::new) {
+            Some(page) if page.is_preflight() => return before_body(page.preflighted()),
+            page => page,
+        };
+        let answer = self.answer(head, body, peer, page.is_some()).await;
+        match page {
+            Some(page) => page.lets_read(answer),
+            None => answer,
+        }
+    }
+
+    /// Answers a request; `from_page` says that it is a page's of an origin that may call here.
+    async fn answer(self, head: Head, body: Incoming, peer: Peer, from_page: bool) -> Answer {
         let found = routes::look_up(&head.method, head.uri.path());
         let tongue = Tongue::of(&found, head.uri.path());
         let (route, captures) = match found {
@@ -142,10 +159,8 @@ impl App {
             Lookup::WrongMethod(allowed) => return before_body(tongue.wrong_method(allowed)),
             Lookup::Unknown => return before_body(tongue.unknown_route()),
         };
-        let origin = self
-            .hosts
-            .check_origin(&head.headers, &head.method, tongue.door());
-        if let Err(refusal) = origin {
+        let check_origin = |door| self.hosts.check_origin(&head.headers, &head.method, door);
+        if !from_page && let Err(refusal) = check_origin(tongue.door()) {
             return before_body(tongue.refusal(refusal));
         }
         let knock = || {
@@ -186,6 +201,7 @@ impl App {
             headers: head.headers,
             body,
             peer,
+            from_page,
         };
         match (route.entrance, route.route) {
             (Entrance::Page, route) => Box::pin(pages::answer(&self, route, call)).await,

@@ -1,8 +1,9 @@
 //! The cookies that bind a browser to what it began.
 //!
-//! It promises: every cookie is `HttpOnly`, `SameSite=Lax` and of this host alone; where the
-//! browser is on https it is `Secure` and carries the `__Host-` prefix, so that no neighbour can
-//! plant it.
+//! It promises: every cookie is `HttpOnly` and of this host alone; where the browser is on https it
+//! is `Secure` and carries the `__Host-` prefix, so that no neighbour can plant it. It is
+//! `SameSite=Lax`, but for one that answers another site's page on https: a browser would not take
+//! a lax one from there. Who forges a request with that one is met by the guard, as without it.
 //! It never: believes a cookie that came twice.
 
 use std::time::Duration;
@@ -37,6 +38,20 @@ impl Cookie {
     /// # Errors
     /// [`Error::Invalid`] where name or value hold what a cookie cannot (RFC 6265 4.1.1).
     pub fn set(&self, value: &str, life: Duration) -> Result<HeaderValue> {
+        self.header(value, life, "Lax")
+    }
+
+    /// [`Cookie::set`], for the answer to a page elsewhere, which may be another site's.
+    ///
+    /// # Errors
+    /// Those of [`Cookie::set`].
+    pub fn set_for_page(&self, value: &str, life: Duration) -> Result<HeaderValue> {
+        // `None` is taken with `Secure` alone. Where there is no https the page is of this machine,
+        // on another port, and that is the same site.
+        self.header(value, life, if self.secure { "None" } else { "Lax" })
+    }
+
+    fn header(&self, value: &str, life: Duration, same_site: &str) -> Result<HeaderValue> {
         let refuse = || Error::invalid("this cannot be the value of a cookie");
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
         if !self.wire_name.bytes().chain(value.bytes()).all(token) {
@@ -44,7 +59,7 @@ impl Cookie {
         }
         let secure = if self.secure { "; Secure" } else { "" };
         let text = format!(
-            "{}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
+            "{}={value}; Path=/; Max-Age={}; HttpOnly; SameSite={same_site}{secure}",
             self.wire_name,
             life.as_secs()
         );
@@ -108,6 +123,11 @@ mod tests {
         let expected = "__Host-sr_link=abc; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure";
         assert_eq!(secure, expected);
         assert!(secure.is_sensitive());
+        let page = Cookie::new("sr_link", true).set_for_page("abc", minute);
+        let expected = "__Host-sr_link=abc; Path=/; Max-Age=60; HttpOnly; SameSite=None; Secure";
+        assert_eq!(page.unwrap(), expected);
+        let page = Cookie::new("sr_link", false).set_for_page("abc", minute);
+        assert_eq!(page.unwrap(), plain);
         let cleared = Cookie::new("sr_link", false).clear().unwrap();
         assert_eq!(
             cleared,

@@ -5,9 +5,11 @@
 //!
 //! It promises: an answer is a JSON object, also where a handler panics or takes too long, and
 //! never a redirect, a 204 or a 503; what such a client may do is what its access key's grants say.
-//! It never: does what the native API could not, or lets a word of theirs into it.
+//! It never: does what the native API could not, but for a link that is bound to the browser of who
+//! asks (a native route, closed to pages, has no use for it); or lets a word of theirs into it.
 
 mod apps;
+mod connect;
 pub mod failure;
 mod tokens;
 pub mod who;
@@ -44,6 +46,7 @@ async fn dispatch(app: &App, operation: Operation, call: &Call) -> Result<Answer
         Operation::DeleteApp => apps::delete(app, call).await,
         Operation::LoadApp => apps::load(app, call),
         Operation::LoadApps => apps::load_all(app, call),
+        Operation::Connect | Operation::AdaptiveConnect => connect::connect(app, call).await,
         Operation::ConnectedApps => tokens::connected_apps(app, call),
         Operation::DeleteTokens => tokens::delete_fitting(app, call).await,
         Operation::DeleteToken => tokens::delete(app, call).await,

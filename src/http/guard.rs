@@ -5,7 +5,7 @@
 //! 2. what a browser says about a request's origin is believed where it speaks against it;
 //! 3. a refusal repeats nothing of the request.
 //!
-//! It never: resolves a name, trusts a `Forwarded` header or sends a CORS header.
+//! It never: resolves a name, trusts a `Forwarded` header or sends a CORS header (`cors` does).
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -98,6 +98,8 @@ pub struct HostRule {
     hosts: BTreeSet<String>,
     origins: BTreeSet<String>,
     ports: BTreeSet<u16>,
+    /// The origins of pages elsewhere that may call the few routes made for pages.
+    pages: BTreeSet<String>,
     tls: bool,
 }
 
@@ -163,6 +165,25 @@ impl HostRule {
         };
         self.allow(&host, port);
         Ok(self)
+    }
+
+    /// Adds the origin of pages elsewhere that may call the few routes made for pages, as a browser
+    /// names it: `https://app.example.com`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it is not exactly that.
+    pub fn with_page(mut self, origin: &str) -> Result<Self> {
+        self.pages.insert(page_origin(origin)?);
+        Ok(self)
+    }
+
+    /// The origin of the page that made a request, where it is on the list of those.
+    pub fn page_of(&self, headers: &HeaderMap) -> Option<&str> {
+        if self.pages.is_empty() {
+            return None;
+        }
+        let origin = single(headers, &ORIGIN).ok().flatten()?;
+        self.pages.get(origin).map(String::as_str)
     }
 
     /// Checks for whom a request is.
@@ -258,6 +279,25 @@ impl HostRule {
             self.origins.insert(format!("{scheme}://{host}:{port}"));
         }
     }
+}
+
+/// Reads the origin of a page, exactly as browsers write it (RFC 6454 6.2).
+///
+/// # Errors
+/// [`Error::Invalid`] where it is no such origin, or not written like that.
+pub fn page_origin(text: &str) -> Result<String> {
+    let url = url::Url::parse(text).ok();
+    let is_web = |url: &url::Url| matches!(url.scheme(), "https" | "http");
+    let origin = url.filter(is_web).map(|url| url.origin());
+    let origin = origin.map(|origin| origin.ascii_serialization());
+    // A star would be taken for a name, and let nobody in.
+    let is_plain = |origin: &String| origin == text && !text.contains('*');
+    origin.filter(is_plain).ok_or_else(|| {
+        Error::invalid(format!(
+            "`{text}` is not an origin as browsers write it: https://app.example.com, with the \
+             port where it is not the usual one, in small letters, and nothing after it"
+        ))
+    })
 }
 
 /// A header that is absent or there once, as text.

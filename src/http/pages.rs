@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use maud::Markup;
 
-use crate::connect::{Came, Next, Visit};
+use crate::connect::{Came, Next, Started, Visit};
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
@@ -28,6 +28,7 @@ use crate::limits;
 use crate::model::link::LinkStatus;
 use crate::model::{AppId, LinkId};
 use crate::secret::Secret;
+use crate::vault::Landing;
 
 /// `form-action` is left out: browsers hold it against every redirect that follows a form, and
 /// these forms lead to providers. Nothing on these pages comes from elsewhere, so that nothing but
@@ -47,7 +48,11 @@ pub async fn answer(app: &App, route: Route, call: Call) -> Answer {
         Route::Go => go(app, &call).await,
         Route::ApiKey => api_key(app, &call).await,
         Route::Decline => decline(app, &call).await,
-        Route::Callback => callback(app, call).await,
+        Route::Callback => match app_id(&call, 0) {
+            Ok(which) => callback(app, call, Landing::Own(which)).await,
+            Err(error) => Err(error),
+        },
+        Route::SharedCallback => callback(app, call, Landing::Shared).await,
         _ => Err(Error::NotFound("page")),
     };
     outcome.unwrap_or_else(|error| trouble(&error))
@@ -179,8 +184,7 @@ async fn decline(app: &App, call: &Call) -> Result<Answer> {
     ))
 }
 
-async fn callback(app: &App, call: Call) -> Result<Answer> {
-    let which = app_id(&call, 0)?;
+async fn callback(app: &App, call: Call, landing: Landing) -> Result<Answer> {
     let mut came = Came::default();
     let mut seen = std::collections::BTreeSet::new();
     for (name, value) in &call.query {
@@ -204,7 +208,7 @@ async fn callback(app: &App, call: Call) -> Result<Answer> {
     let cookies: Vec<Secret<String>> = cookie.into_iter().collect();
     Ok(follow(
         app.connect
-            .come_back(&which, came, &cookies, &call.peer.address)
+            .come_back(landing, came, &cookies, &call.peer.address)
             .await?,
     ))
 }
@@ -265,6 +269,20 @@ fn link_id(call: &Call) -> Result<LinkId> {
 
 fn app_id(call: &Call, place: usize) -> Result<AppId> {
     AppId::parse(call.capture(place)).map_err(|_| Error::NotFound("app"))
+}
+
+/// Gives the browser behind a page elsewhere what binds it to its link, no longer than that lives:
+/// a page may ask for many.
+///
+/// # Errors
+/// [`Error::Invalid`] where it cannot stand in a cookie.
+pub fn bind_for_page(app: &App, started: &Started, mut answer: Answer) -> Result<Answer> {
+    if let Some(bound) = &started.cookie {
+        let named = link_cookie(app, bound.link);
+        let value = named.set_for_page(bound.value.expose(), limits::LINK_LIFE_DEFAULT)?;
+        answer.headers_mut().append(SET_COOKIE, value);
+    }
+    Ok(answer)
 }
 
 fn link_cookie(app: &App, id: LinkId) -> Cookie {

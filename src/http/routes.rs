@@ -106,8 +106,10 @@ pub enum Route {
     ApiKey,
     /// A person's no.
     Decline,
-    /// Back from a provider.
+    /// Back from the provider of an app.
     Callback,
+    /// Back from the provider of an app whose callback is the shared one.
+    SharedCallback,
     /// What a client of Descope's asks for.
     Descope(descope::Operation),
 }

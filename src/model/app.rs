@@ -66,6 +66,23 @@ pub enum ClientAuth {
     None,
 }
 
+/// Which of our redirect URIs an app's provider is told.
+///
+/// With one for each app, an answer that another provider was tricked into giving (mix-up, RFC 9700
+/// 4.4) comes back where the trip did not begin, and is refused. With the shared one the state
+/// alone says which app an answer is for, and only a provider that sends `iss` (RFC 9207) is told
+/// apart.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Callback {
+    /// `/callback/{app}`, the app's own. The better one.
+    #[default]
+    Own,
+    /// `/v1/outbound/oauth/callback`, the one that Descope has for all apps: where it is registered
+    /// at providers already.
+    Shared,
+}
+
 /// Settings of an OAuth app, without its client secret.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct OAuth {
@@ -98,6 +115,9 @@ pub struct OAuth {
     pub pkce: bool,
     /// How the client proves itself.
     pub client_auth: ClientAuth,
+    /// Where its provider sends people back to.
+    #[serde(default)]
+    pub callback: Callback,
     /// Lifetime of an access token whose answer names none, in seconds.
     #[serde(default)]
     pub default_lifetime_s: Option<u64>,
@@ -249,5 +269,10 @@ impl App {
             AppKind::OAuth(oauth) => Some(oauth),
             AppKind::ApiKey => None,
         }
+    }
+
+    /// Where its provider sends people back to.
+    pub fn callback(&self) -> Callback {
+        self.oauth().map_or(Callback::Own, |oauth| oauth.callback)
     }
 }

@@ -11,14 +11,19 @@
 //!                 dead: expired, withdrawn, or the wrong person
 //! ```
 //!
+//! One that its owner asks for, in the browser that gets it, begins as proven, bound to that
+//! browser.
+//!
 //! It promises: the one-way steps above are decided here, by pure functions.
 //! It never: holds the link's own secret, a state or a cookie; only their hashes.
 
 use serde::{Deserialize, Serialize};
 
+use super::app::Callback;
 use super::url::WebUrl;
-use super::{Account, AppId, LinkId, Owner, Scopes, TokenId};
+use super::{Account, AppId, LinkId, Owner, Scopes, TokenId, check_text};
 use crate::clock::Timestamp;
+use crate::error::Result;
 use crate::limits;
 
 /// How the person is proven to be the one who was asked.
@@ -43,8 +48,44 @@ pub struct LinkApp {
     /// Which account the token is stored as.
     #[serde(default)]
     pub account: Option<Account>,
+    /// What its provider is told of the person.
+    #[serde(default)]
+    pub hints: Hints,
     /// How far it has come.
     pub state: LinkAppState,
+}
+
+/// What an authorization request says of the person (OpenID Connect Core 3.1.2.1). It goes in the
+/// place of what the app's own parameters say.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Hints {
+    /// Who is about to sign in, as the provider knows them.
+    #[serde(default)]
+    pub login_hint: Option<String>,
+    /// What the provider is to ask the person, such as `consent`; several with a space in between.
+    #[serde(default)]
+    pub prompt: Option<String>,
+}
+
+impl Hints {
+    /// Checks that they are short, and text.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the first that is not.
+    pub fn check(&self) -> Result<()> {
+        for (name, hint) in self.named() {
+            check_text(name, hint)?;
+        }
+        Ok(())
+    }
+
+    /// Those that are there, by the names of their parameters.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let named = [("login_hint", &self.login_hint), ("prompt", &self.prompt)];
+        named
+            .into_iter()
+            .filter_map(|(name, hint)| Some((name, hint.as_deref()?)))
+    }
 }
 
 /// How far one app of a link has come.
@@ -144,6 +185,9 @@ pub enum LinkEnd {
 pub struct Trip {
     /// The app whose provider is visited.
     pub app: AppId,
+    /// Where the provider was told to send the person back to.
+    #[serde(default)]
+    pub callback: Callback,
     /// Hash of `state`.
     pub state_hash: Vec<u8>,
     /// When the trip lapses.

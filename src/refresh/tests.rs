@@ -74,6 +74,7 @@ fn oauth(issuer: &str) -> OAuth {
         token_params: Default::default(),
         pkce: true,
         client_auth: ClientAuth::None,
+        callback: Default::default(),
         default_lifetime_s: None,
     }
 }

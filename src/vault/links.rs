@@ -1,4 +1,5 @@
-//! Connect links: kept, watched and taken back by whoever asked; the person's side is in `person`.
+//! Connect links: kept, watched and taken back by whoever asked. They are made in `making`; the
+//! person's side is in `person` and `trip`.
 //!
 //! It promises: whatever can be presented (ticket, browser cookie, code, vouching ticket, `state`)
 //! is kept as a keyed hash; `state` and the vouching ticket are single use, taken in a durable step
@@ -6,12 +7,14 @@
 //! It never: leaves a person's browser bound to two links by one cookie, or lets a second browser
 //! take over a link.
 
+mod making;
 mod person;
+mod trip;
 mod vouch;
 
-use std::time::Duration;
-
-pub use self::person::{NoWay, Returned};
+pub use self::making::{MadeLink, NewLink};
+pub use self::person::NoWay;
+pub use self::trip::{Landing, Returned};
 pub use self::vouch::Vouched;
 
 use super::Vault;
@@ -23,39 +26,14 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target, Who};
-use crate::model::link::{Link, LinkApp, LinkEnd, Proof};
-use crate::model::url::WebUrl;
+use crate::model::link::{Link, LinkApp, LinkEnd};
 use crate::model::{AppId, LinkId, Owner};
 use crate::seal::{Keyring, Purpose, Sealed};
-use crate::secret::{Secret, base64url, from_base64url, random};
+use crate::secret::{Secret, from_base64url};
 use crate::store::{Index, Records, Scan, View};
 
 const LINK: u8 = 0;
 const VERIFIER: u8 = 1;
-
-/// What a new link is to be.
-pub struct NewLink {
-    /// The apps on it.
-    pub apps: Vec<LinkApp>,
-    /// Whom it is for.
-    pub owner: Owner,
-    /// How the person is proven.
-    pub proof: Proof,
-    /// Where the person is sent at the end.
-    pub return_url: Option<WebUrl>,
-    /// How long it lives.
-    pub life: Duration,
-}
-
-/// A new link: what is presented stands here and nowhere else.
-pub struct MadeLink {
-    /// The link.
-    pub link: Link,
-    /// The secret of its URL.
-    pub ticket: Secret<String>,
-    /// The code to type, where proof is by code.
-    pub code: Option<Secret<String>>,
-}
 
 /// A link kept with its verifier.
 struct KeptLink {
@@ -64,78 +42,6 @@ struct KeptLink {
 }
 
 impl Vault {
-    /// Makes a link. One that waits for the same owner and app is replaced.
-    ///
-    /// # Errors
-    /// [`Error::Denied`], [`Error::Busy`] where too many wait.
-    pub fn make_link(&self, caller: &Caller, new: NewLink) -> Result<Receipt<MadeLink>> {
-        let now = self.clock().now();
-        let Some(first) = new.apps.first() else {
-            return Err(Error::invalid("`apps` names at least one app"));
-        };
-        if new.apps.len() > limits::LINK_APPS_MAX {
-            return Err(Error::invalid(format!(
-                "a link has at most {} apps",
-                limits::LINK_APPS_MAX
-            )));
-        }
-        // Nobody lets a person consent to more than the scope ceiling it has itself.
-        let may = |app: &LinkApp| {
-            let target = Target {
-                scopes: Some(&app.scopes),
-                ..Target::of(&app.app, &new.owner)
-            };
-            self.gate().permit(caller, Action::Connect, &target)
-        };
-        let permit = may(first)?;
-        for app in &new.apps[1..] {
-            may(app)?;
-        }
-        let id = LinkId::new(random());
-        let secret: [u8; 32] = random();
-        let ticket = Secret::new(base64url(&[id.as_bytes().as_slice(), &secret].concat()));
-        let code = (new.proof == Proof::Code).then(six_digits);
-        let key = caller.key();
-        let link = Link {
-            id,
-            ticket_hash: hash(permit.keys(), b"ticket", id, &secret),
-            owner: new.owner,
-            key_id: key.map(|key| key.id.clone()).unwrap_or_default(),
-            asker: key.map_or_else(|| "this computer".into(), |key| key.name.clone()),
-            apps: new.apps,
-            proof: new.proof,
-            code_hash: code
-                .as_ref()
-                .map(|code| hash(permit.keys(), b"code", id, code.expose().as_bytes())),
-            code_tries: 0,
-            vouch_hash: None,
-            vouched_hash: None,
-            browser_hash: None,
-            proven: false,
-            trip: None,
-            dead: None,
-            return_url: new.return_url,
-            reason: caller.reason.clone(),
-            created_at: now,
-            expires_at: now.plus(new.life.min(limits::LINK_LIFE_MAX)),
-        };
-        permit.write_told(move |tx| {
-            make_room(tx, now, limits::LINKS_OPEN_MAX)?;
-            for app in &link.apps {
-                replace_newest(tx, &link, &app.app, now)?;
-            }
-            put(
-                tx,
-                &KeptLink {
-                    link: link.clone(),
-                    verifier: None,
-                },
-            )?;
-            let outcome = format!("link {id} made");
-            Ok((MadeLink { link, ticket, code }, outcome))
-        })
-    }
-
     /// The link as whoever made it sees it.
     ///
     /// # Errors
@@ -233,29 +139,6 @@ impl Vault {
     }
 }
 
-/// Room for one more among at most `kept_max` links. The memory of those that ended goes first;
-/// only where all of them wait is there none.
-fn make_room(tx: &mut Tx<'_>, now: Timestamp, kept_max: usize) -> Result<()> {
-    if tx.count(Records::Links, b"", kept_max)? < kept_max {
-        return Ok(());
-    }
-    let mut ended: Vec<Link> = Vec::new();
-    tx.view()
-        .scan_records(Records::Links, b"", None, &mut |place, sealed| {
-            ended.extend(Some(open(tx.keys(), place, &sealed)?.link).filter(|l| !l.is_open(now)));
-            Ok(Scan::Go)
-        })?;
-    if ended.is_empty() {
-        return Err(Error::Busy(limits::LINK_LIFE_DEFAULT));
-    }
-    // A tenth at once, so that the next call need not look at all of them again.
-    ended.sort_by_key(|link| link.expires_at);
-    for link in ended.iter().take((kept_max / 10).max(1)) {
-        forget(tx, link)?;
-    }
-    Ok(())
-}
-
 fn forget(tx: &mut Tx<'_>, link: &Link) -> Result<()> {
     for app in &link.apps {
         let place = Indexer(tx.keys()).link_owner(&app.app, &link.owner);
@@ -266,24 +149,6 @@ fn forget(tx: &mut Tx<'_>, link: &Link) -> Result<()> {
     }
     let place = Indexer(tx.keys()).link(link.id);
     tx.remove(Records::Links, &place);
-    Ok(())
-}
-
-/// Makes `link` the newest of its owner and `app`; one of the same asker that waits is dead then.
-fn replace_newest(tx: &mut Tx<'_>, link: &Link, app: &AppId, now: Timestamp) -> Result<()> {
-    let place = Indexer(tx.keys()).link_owner(app, &link.owner);
-    let newest = tx.view().entry(Index::LinkOwners, &place)?;
-    if let Some(id) = newest.and_then(|id| <[u8; PART]>::try_from(id.as_slice()).ok())
-        && let Some(mut old) = read(tx.keys(), tx.view(), LinkId::new(id))?
-        && old.link.key_id == link.key_id
-        && old.link.is_open(now)
-    {
-        old.link.dead = Some(LinkEnd::Replaced);
-        old.link.trip = None;
-        old.verifier = None;
-        put(tx, &old)?;
-    }
-    tx.put_entry(Index::LinkOwners, &place, link.id.as_bytes());
     Ok(())
 }
 
@@ -359,71 +224,4 @@ fn split_ticket(text: &Secret<String>) -> Option<(LinkId, [u8; 32])> {
     let bytes: [u8; 48] = from_base64url(text.expose())?.try_into().ok()?;
     let (id, secret) = bytes.split_first_chunk::<16>()?;
     Some((LinkId::new(*id), secret.try_into().ok()?))
-}
-
-/// Six digits, each as likely: the bias of a 64-bit number modulo 10^6 is below 2^-44.
-fn six_digits() -> Secret<String> {
-    let number = u64::from_le_bytes(random()) % 1_000_000;
-    Secret::new(format!("{number:06}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::Clock;
-    use crate::model::{Scopes, UserId};
-
-    fn wish(user: usize) -> NewLink {
-        NewLink {
-            apps: vec![LinkApp {
-                app: AppId::parse("app").unwrap(),
-                scopes: Scopes::default(),
-                account: None,
-                state: crate::model::link::LinkAppState::Waiting,
-            }],
-            owner: Owner::User(UserId::parse(format!("u{user}")).unwrap()),
-            proof: Proof::Code,
-            return_url: None,
-            life: limits::LINK_LIFE_DEFAULT,
-        }
-    }
-
-    /// Goal: links that ended make room for new ones, and those that wait do not.
-    /// Method: a small shelf, filled; then some of its links end.
-    #[test]
-    fn links_that_ended_make_room_and_those_that_wait_do_not() {
-        let clock = Clock::test(Timestamp::from_unix_ms(1_790_000_000_000));
-        let (vault, _) = Vault::in_memory(clock.clone()).unwrap();
-        let me = Caller::local();
-        let made: Vec<LinkId> = (0..5)
-            .map(|n| vault.make_link(&me, wish(n)).unwrap().wait().unwrap())
-            .map(|made| made.link.id)
-            .collect();
-        let room = |kept_max| {
-            let now = clock.now();
-            let permit = vault
-                .gate()
-                .permit(&me, Action::Connect, &Target::default());
-            let write = permit
-                .unwrap()
-                .write(None, move |tx| make_room(tx, now, kept_max));
-            write.unwrap().wait()
-        };
-        let left = || {
-            made.iter()
-                .filter(|id| vault.link(&me, **id).is_ok())
-                .count()
-        };
-        assert_eq!((room(6), left()), (Ok(()), 5));
-        assert_eq!(room(5), Err(Error::Busy(limits::LINK_LIFE_DEFAULT)));
-        vault.withdraw_link(&me, made[3]).unwrap().wait().unwrap();
-        assert_eq!((room(5), left()), (Ok(()), 4));
-        assert!(vault.link(&me, made[3]).is_err());
-        clock.advance(limits::LINK_LIFE_DEFAULT);
-        assert_eq!((room(4), left()), (Ok(()), 3));
-        assert_eq!(
-            vault.newest_link(&me, &wish(3).apps[0].app, &wish(3).owner),
-            Ok(None)
-        );
-    }
 }

@@ -27,6 +27,7 @@ async fn an_app_is_made_by_its_issuer_or_by_hand_and_the_hand_wins() {
         format!("{}/callback/demo", scene.inside.url)
     );
     assert_eq!(demo["has_client_secret"], true, "{demo}");
+    assert_eq!(demo["callback"], "own");
     assert_eq!(
         (&demo["pkce"], &demo["client_auth"]),
         (&json!(true), &json!("basic"))
@@ -37,6 +38,7 @@ async fn an_app_is_made_by_its_issuer_or_by_hand_and_the_hand_wins() {
         "id": "mixed", "kind": "oauth", "client_id": "c", "issuer": issuer,
         "token_url": "https://tokens.example/t", "scopes": ["a", "b", "a"],
         "authorization_params": { "prompt": "consent" }, "client_auth": "post", "pkce": true,
+        "callback": "shared",
     });
     let (status, mixed) = api.post("/v1/apps", by_hand).await;
     assert_eq!(status, 201, "{mixed}");
@@ -47,6 +49,8 @@ async fn an_app_is_made_by_its_issuer_or_by_hand_and_the_hand_wins() {
     );
     assert_eq!(mixed["endpoints"]["token_url"], mixed["token_url"]);
     assert_eq!(mixed["has_client_secret"], false);
+    let shared = format!("{}/v1/outbound/oauth/callback", scene.inside.url);
+    assert_eq!(mixed["redirect_uri"], shared);
     assert_eq!(
         (&mixed["name"], &mixed["scopes"]),
         (&json!("mixed"), &json!(["a", "b"]))
@@ -93,6 +97,7 @@ const WRONG_APPS: &str = r#"
     400 {"token_params": {"client_secret": "x"}}
     400 {"token_params": {"scope": "x"}}
     400 {"client_auth": "private_key_jwt"}
+    400 {"callback": "both"}
 "#;
 
 const WRONG_KEY_APPS: &str = r#"

@@ -6,9 +6,12 @@
 //! It never: goes around the wire.
 
 mod apps;
+mod callback;
+mod connect;
 mod deletions;
 mod failures;
 mod fetch;
+mod pages;
 mod uploads;
 
 use serde_json::{Value, json};
@@ -18,7 +21,7 @@ use crate::scene::Scene;
 use crate::support::{Api, Raw, Said};
 
 /// Each endpoint, which SDKs call it, and the tests that check it.
-const CHECKED: [(&str, &str, &str, &[&str]); 24] = [
+const CHECKED: [(&str, &str, &str, &[&str]); 27] = [
     (
         "POST",
         "/v1/mgmt/outbound/app/user/token",
@@ -104,14 +107,51 @@ const CHECKED: [(&str, &str, &str, &[&str]); 24] = [
     (
         "GET",
         "/v1/mgmt/outbound/apps",
-        "py node go java php .net",
-        &["an_app_is_deleted_with_its_tokens"],
+        "py node go java php .net web",
+        &[
+            "an_app_is_deleted_with_its_tokens",
+            "a_page_on_the_list_reads_every_answer_and_another_none",
+        ],
+    ),
+    (
+        "POST",
+        "/v1/outbound/oauth/connect",
+        "web node",
+        &[
+            "an_access_key_makes_a_link_that_asks_for_a_code",
+            "an_access_key_says_whom_a_link_is_for",
+            "a_link_that_cannot_be_as_wished_is_refused",
+            "an_api_key_is_typed_on_a_link_and_a_withdrawn_link_is_over",
+            "a_preflight_tells_a_page_on_the_list_what_it_may_send",
+        ],
+    ),
+    (
+        "POST",
+        "/v1/mgmt/outbound/app/connect",
+        "agent-auth",
+        &[
+            "an_access_key_makes_a_link_that_asks_for_a_code",
+            "an_access_key_says_whom_a_link_is_for",
+            "a_link_that_cannot_be_as_wished_is_refused",
+        ],
+    ),
+    (
+        "GET",
+        "/v1/outbound/oauth/callback",
+        "",
+        &[
+            "an_app_of_descopes_comes_back_on_the_shared_callback_once",
+            "an_answer_at_the_wrong_callback_redeems_nothing",
+        ],
     ),
     (
         "GET",
         "/v1/mgmt/outbound/apps-with-user-token",
-        "py node go php",
-        &["the_apps_of_a_user_are_those_with_a_token_that_works"],
+        "py node go php web",
+        &[
+            "the_apps_of_a_user_are_those_with_a_token_that_works",
+            "a_page_on_the_list_reads_every_answer_and_another_none",
+        ],
     ),
     (
         "DELETE",
@@ -206,9 +246,12 @@ fn every_endpoint_is_checked() {
     assert_eq!(checked, routes);
     let sources = [
         include_str!("descope/apps.rs"),
+        include_str!("descope/callback.rs"),
+        include_str!("descope/connect.rs"),
         include_str!("descope/deletions.rs"),
         include_str!("descope/failures.rs"),
         include_str!("descope/fetch.rs"),
+        include_str!("descope/pages.rs"),
         include_str!("descope/uploads.rs"),
     ];
     for (_, path, _, tests) in CHECKED {
@@ -332,6 +375,7 @@ pub const TENANT: &str = "/v1/mgmt/outbound/app/tenant/token";
 pub const TENANT_LATEST: &str = "/v1/mgmt/outbound/app/tenant/token/latest";
 pub const UPLOAD: &str = "/v1/mgmt/outbound/app/user/oauthtoken/upload";
 pub const UPLOAD_TENANT: &str = "/v1/mgmt/outbound/app/tenant/oauthtoken/upload";
+pub const CONNECT: &str = "/v1/outbound/oauth/connect";
 pub const CREATE: &str = "/v1/mgmt/outbound/app/create";
 
 /// A Strongroom with an OAuth app `demo`, and a client that may do everything.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use strongroom::clock::Clock;
 use strongroom::sandbox::Settings as SandboxSettings;
 
-use crate::support::{Api, Browser, Inside, Outside, Page, clock, new_home};
+use crate::support::{Api, Browser, Inside, Outside, PAGE, Page, clock, new_home};
 
 pub struct Scene {
     pub clock: Clock,
@@ -49,10 +49,19 @@ impl Scene {
     }
 
     pub async fn with(change: impl FnOnce(&mut SandboxSettings)) -> Self {
+        Self::start(change, PAGE).await
+    }
+
+    /// A scene that pages of `origin` may call.
+    pub async fn for_pages(origin: &str) -> Self {
+        Self::start(|_| {}, origin).await
+    }
+
+    async fn start(change: impl FnOnce(&mut SandboxSettings), origin: &str) -> Self {
         let clock = clock();
         let outside = Outside::with(&clock, change).await;
         let home = new_home(&clock);
-        let inside = Inside::serve(home.vault, false).await;
+        let inside = Inside::serve_for(home.vault, origin).await;
         let admin = inside.api(&home.admin);
         admin.add_demo(&outside).await;
         Self {

@@ -35,6 +35,9 @@ pub const PASSPHRASE: &str = "violet harbour mumbles often";
 pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const CLIENT_SECRET: &str = "s3cret of the demo client";
 
+/// The origin of a page elsewhere that may call what is made for pages.
+pub const PAGE: &str = "https://app.example";
+
 /// A request with this header makes the handler under test panic with its value.
 pub const PANIC_HEADER: &str = "x-test-panic";
 
@@ -101,12 +104,17 @@ impl Inside {
         with_scheduler: bool,
         change: impl FnOnce(EgressSettings) -> EgressSettings,
     ) -> Self {
-        Self::start(vault, with_scheduler, change, None).await
+        Self::start(vault, with_scheduler, change, None, PAGE).await
+    }
+
+    /// Serves a vault that pages of `origin` may call.
+    pub async fn serve_for(vault: Vault, origin: &str) -> Self {
+        Self::start(vault, false, |settings| settings, None, origin).await
     }
 
     /// Serves a vault whose pages people reach under `public_url`.
     pub async fn serve_under(vault: Vault, public_url: &str) -> Self {
-        Self::start(vault, false, |settings| settings, Some(public_url)).await
+        Self::start(vault, false, |settings| settings, Some(public_url), PAGE).await
     }
 
     async fn start(
@@ -114,6 +122,7 @@ impl Inside {
         with_scheduler: bool,
         change: impl FnOnce(EgressSettings) -> EgressSettings,
         public_url: Option<&str>,
+        page: &str,
     ) -> Self {
         let address = ListenAddress::parse("127.0.0.1:0").unwrap();
         let listener = bind(&address).await.unwrap();
@@ -131,7 +140,7 @@ impl Inside {
         let connect = Connect::new(vault.clone(), provider, &public_url, move || {
             notice.notice()
         });
-        let hosts = HostRule::new(&[bound], false);
+        let hosts = HostRule::new(&[bound], false).with_page(page).unwrap();
         let app = App::new(Parts {
             issuers,
             vault: vault.clone(),

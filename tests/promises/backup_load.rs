@@ -126,6 +126,7 @@ fn link(vault: &Vault, writer: usize, rng: &mut fastrand::Rng) {
             app: app_id("mail"),
             scopes: scopes(&[]),
             account: None,
+            hints: Default::default(),
             state: LinkAppState::Waiting,
         }],
         owner: owner("load", &user(writer, rng.usize(..USERS))),

@@ -115,6 +115,7 @@ fn furnish(vault: &Vault) -> Vec<(&'static str, String)> {
             app: app_id("mail"),
             scopes: scopes(&["mail.read"]),
             account: None,
+            hints: Default::default(),
             state: LinkAppState::Waiting,
         }],
         owner: owner("tenant", "user"),

@@ -68,6 +68,7 @@ pub fn young_and_old() -> (Disk, Disk) {
                 app: app_id("mail"),
                 scopes: scopes(&[]),
                 account: None,
+                hints: Default::default(),
                 state: LinkAppState::Waiting,
             }],
             owner: owner("", name),

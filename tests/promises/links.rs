@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use strongroom::error::Error;
-use strongroom::model::access::{Action, Caller, Grant};
+use strongroom::model::access::{Action, Caller, Grant, Person, Who};
+use strongroom::model::app::Callback;
 use strongroom::model::link::{Link, LinkApp, LinkAppState, LinkEnd, LinkStatus, Proof};
+use strongroom::model::{AppId, Owner, TenantId, UserId};
 use strongroom::secret::Secret;
-use strongroom::vault::{MadeLink, NewLink, NewToken, NoWay, Vault};
+use strongroom::vault::{Landing, MadeLink, NewLink, NewToken, NoWay, Vault};
 
 use crate::support::*;
 
@@ -16,6 +18,7 @@ fn new_link(apps: &[&str], proof: Proof) -> NewLink {
         app: app_id(app),
         scopes: scopes(&[]),
         account: None,
+        hints: Default::default(),
         state: LinkAppState::Waiting,
     });
     NewLink {
@@ -163,12 +166,14 @@ fn v13_a_trip_comes_back_once_to_its_own_app_and_browser() {
     let begin = || {
         let state = Vault::new_state(&link);
         let verifier = Some(secret("verifier"));
-        let step = vault.begin_trip(&person, &link, &mail, verifier, &state);
+        let way = (&mail, Callback::Own);
+        let step = vault.begin_trip(&person, &link, way, verifier, &state);
         step.unwrap().wait().unwrap();
         state
     };
-    let take = |state: &Secret<String>, cookies: &[Secret<String>], app| {
-        let taken = vault.take_trip(state, cookies, app, "192.0.2.1");
+    let take = |state: &Secret<String>, cookies: &[Secret<String>], app: &AppId| {
+        let landing = Landing::Own(app.clone());
+        let taken = vault.take_trip(state, cookies, &landing, "192.0.2.1");
         block_on(taken).unwrap().map(|back| back.verifier)
     };
     let own = [secret("another site's"), cookie.clone()];
@@ -186,6 +191,33 @@ fn v13_a_trip_comes_back_once_to_its_own_app_and_browser() {
     assert_eq!(take(&late, &own, &mail).err(), Some(NoWay::Unknown));
 }
 
+/// Goal: a trip that began for one redirect URI does not come back on another, the shared one
+/// included. Method: each of the two, on each way back that is not its own, then on its own.
+#[test]
+fn v13_a_trip_comes_back_on_the_redirect_uri_it_was_sent_with() {
+    let (vault, _) = memory();
+    let made = make(&vault, &Caller::local(), Proof::None);
+    let (person, link, cookie) = opened(&vault, &made);
+    let mail = app_id("mail");
+    let own = Landing::Own(mail.clone());
+    for (callback, right, wrong) in [
+        (Callback::Own, own.clone(), Landing::Shared),
+        (Callback::Shared, Landing::Shared, own),
+    ] {
+        let state = Vault::new_state(&link);
+        let step = vault.begin_trip(&person, &link, (&mail, callback), None, &state);
+        step.unwrap().wait().unwrap();
+        let take = |landing| {
+            let taken = vault.take_trip(&state, std::slice::from_ref(&cookie), landing, "");
+            block_on(taken).unwrap().map(|back| back.trip)
+        };
+        assert_eq!(take(&wrong).err(), Some(NoWay::Unknown), "{callback:?}");
+        let trip = take(&right).unwrap();
+        assert_eq!((trip.app, trip.callback), (mail.clone(), callback));
+        assert_eq!(take(&right).err(), Some(NoWay::Unknown), "{callback:?}");
+    }
+}
+
 /// Goal: nothing begins before the person is proven, or after the link's end. Method: try to.
 #[test]
 fn v13_no_trip_begins_without_proof_or_after_the_end() {
@@ -194,7 +226,8 @@ fn v13_no_trip_begins_without_proof_or_after_the_end() {
     let (person, link, _) = opened(&vault, &made);
     let begin = |person: &Caller, link: &Link| {
         let state = Vault::new_state(link);
-        let step = vault.begin_trip(person, link, &app_id("mail"), None, &state);
+        let way = (&app_id("mail"), Callback::Own);
+        let step = vault.begin_trip(person, link, way, None, &state);
         step.unwrap().wait().err()
     };
     assert_eq!(begin(&person, &link), Some(Error::Denied));
@@ -211,6 +244,80 @@ fn key_for_connecting(vault: &Vault) -> Caller {
         vault,
         vec![Grant::everywhere([Action::Connect, Action::Fetch].into())],
     )
+}
+
+/// Somebody whom the issuer of this access key names.
+fn person_of(asker: &Caller, user: &str, tenants: &[&str]) -> Caller {
+    let key = match &asker.who {
+        Who::Key(key) => key.clone(),
+        other => panic!("{other:?} is no key"),
+    };
+    let tenants = tenants.iter().map(|id| TenantId::parse(*id).unwrap());
+    let person = Person {
+        user: UserId::parse(user).unwrap(),
+        tenants: tenants.collect(),
+    };
+    Caller {
+        who: Who::Person {
+            key,
+            person: person.into(),
+        },
+        ..asker.clone()
+    }
+}
+
+/// Goal: a link that is proven from its birth is its own maker's, and of the one browser that got
+/// its cookie. Method: every caller and owner that it is not for; then the right one, opened with
+/// and without the cookie.
+#[test]
+fn v13_a_link_proven_by_asking_is_its_owners_and_of_one_browser() {
+    let (vault, _) = memory();
+    let asker = key_for_connecting(&vault);
+    let bound = |caller: &Caller, whose: Owner| {
+        let new = NewLink {
+            owner: whose,
+            ..new_link(&["mail"], Proof::Code)
+        };
+        vault.make_bound_link(caller, new)
+    };
+    let member = person_of(&asker, "u", &["t"]);
+    for (caller, tenant, user) in [
+        (&Caller::local(), "t", "u"),
+        (&asker, "t", "u"),
+        (&member, "t", "other"),
+        (&member, "", "other"),
+        (&member, "other", "u"),
+        (&member, "other", ""),
+        (&person_of(&asker, "u", &[]), "t", ""),
+    ] {
+        let refused = bound(caller, owner(tenant, user)).err();
+        assert_eq!(
+            refused,
+            Some(Error::Denied),
+            "{:?} {tenant} {user}",
+            caller.who
+        );
+        let new = NewLink {
+            owner: owner(tenant, user),
+            ..new_link(&["mail"], Proof::None)
+        };
+        let is_person = caller.person().is_some();
+        assert_eq!(vault.make_link(caller, new).is_err(), is_person);
+    }
+    for (tenant, user) in [("", "u"), ("t", "u"), ("t", "")] {
+        let made = bound(&member, owner(tenant, user)).unwrap().wait().unwrap();
+        assert!(made.link.proven && made.code.is_none());
+        let cookie = made.cookie.unwrap();
+        for wrong in [None, Some(&secret("")), Some(&secret("AAAA"))] {
+            let refused = visit(&vault, &made.ticket, wrong).err();
+            assert_eq!(refused, Some(NoWay::OtherBrowser));
+            assert!(vault.visit_bound(made.link.id, wrong, "").unwrap().is_err());
+        }
+        let (visitor, link) = visit(&vault, &made.ticket, Some(&cookie)).unwrap();
+        let again = vault.bind_browser(&visitor, &link).unwrap().wait().unwrap();
+        assert!(again.is_none(), "nobody else can take it over");
+        assert_eq!(link.status(NOW), LinkStatus::Visited);
+    }
 }
 
 /// Goal: "not yours" and "not there" are one answer. Method: ask for another key's link and for

@@ -92,6 +92,7 @@ fn fill() -> (Disk, Vec<String>) {
             app: app_id(apps[0]),
             scopes: scopes(&["needle-scope-link"]),
             account: None,
+            hints: Default::default(),
             state: LinkAppState::Waiting,
         }],
         owner: whose,
@@ -100,8 +101,7 @@ fn fill() -> (Disk, Vec<String>) {
         life: std::time::Duration::from_secs(600),
     };
     let made = vault.make_link(&me, link).unwrap().wait().unwrap();
-    let actions = Action::ALL.into();
-    key_with(&vault, vec![Grant::everywhere(actions)]);
+    key_with(&vault, vec![Grant::everywhere(Action::ALL.into())]);
     let file = Unlocker::key_file(strongroom::secret::Secret::new(
         b"needle-key-file-0123456789abcdef-0123456789".to_vec(),
     ));

@@ -172,6 +172,7 @@ pub fn oauth_app(id: &str) -> App {
         token_params: [].into(),
         pkce: true,
         client_auth: strongroom::model::app::ClientAuth::Basic,
+        callback: Default::default(),
         default_lifetime_s: None,
     };
     App {

@@ -48,6 +48,7 @@ fn app(token_url: &str) -> OAuth {
         token_params: Default::default(),
         pkce: true,
         client_auth: ClientAuth::Basic,
+        callback: Default::default(),
         default_lifetime_s: None,
     }
 }

@@ -2,6 +2,7 @@
 
 use strongroom::model::Scopes;
 use strongroom::model::app::{ClientAuth, OAuth};
+use strongroom::model::link::Hints;
 use strongroom::provider::classify::FailureKind;
 use strongroom::provider::{AuthorizeRequest, Provider, Revocation, TokenHint};
 
@@ -21,6 +22,7 @@ fn an_authorization_url_has_each_parameter_once_and_keeps_its_query() {
         redirect_uri: "https://us.example/callback/app",
         state: &state,
         scopes: &scopes,
+        hints: &Hints::default(),
     };
     let trip = provider.authorize_url(&app, &request).unwrap();
     let url = url::Url::parse(trip.url.expose()).unwrap();
@@ -39,6 +41,26 @@ fn an_authorization_url_has_each_parameter_once_and_keeps_its_query() {
     }
     assert_eq!(trip.pkce_verifier.unwrap().expose().len(), 43);
     assert!(!url.as_str().contains("code_verifier"));
+
+    let hints = Hints {
+        login_hint: Some("ada@example.com".into()),
+        prompt: Some("login consent".into()),
+    };
+    app.authorization_params
+        .insert("prompt".into(), "none".into());
+    request.hints = &hints;
+    let trip = provider.authorize_url(&app, &request).unwrap();
+    let url = url::Url::parse(trip.url.expose()).unwrap();
+    let query = pairs(url.query().unwrap());
+    for (name, value) in [
+        ("login_hint", "ada@example.com"),
+        // What is said of a person goes before what is said of all.
+        ("prompt", "login consent"),
+        ("access_type", "offline"),
+    ] {
+        assert!(has(&query, name, value), "{name}: {url}");
+    }
+    assert_eq!(query.iter().filter(|(name, _)| name == "prompt").count(), 1);
 
     let none = Scopes::default();
     request.scopes = &none;

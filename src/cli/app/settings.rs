@@ -64,6 +64,9 @@ pub struct SettingArgs {
     /// Whether to send PKCE (S256). Only for providers that refuse it: `false`.
     #[arg(long, value_name = "BOOL")]
     pub pkce: Option<bool>,
+    /// Where the provider sends people back to: the app's own redirect URI, or the shared one.
+    #[arg(long, value_name = "WHICH")]
+    pub callback: Option<Callback>,
     /// Life of an access token where the provider names none: 90s, 10m, 12h, 30d.
     #[arg(long, value_name = "SPAN", value_parser = span)]
     pub default_lifetime: Option<Duration>,
@@ -81,6 +84,15 @@ pub enum Kind {
     ApiKey,
 }
 
+/// Which redirect URI is an app's.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Callback {
+    /// `/callback/APP`. An answer of one provider never passes for another's (RFC 9700 4.4).
+    Own,
+    /// `/v1/outbound/oauth/callback`, one for all apps: registered already by who used Descope.
+    Shared,
+}
+
 /// How the client proves itself.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Auth {
@@ -95,7 +107,7 @@ pub enum Auth {
 }
 
 /// The fields of an answer that may go in again.
-const INPUTS: [&str; 20] = [
+const INPUTS: [&str; 21] = [
     "id",
     "name",
     "kind",
@@ -111,6 +123,7 @@ const INPUTS: [&str; 20] = [
     "token_params",
     "pkce",
     "client_auth",
+    "callback",
     "default_lifetime_s",
     "return_urls",
     "description",
@@ -165,6 +178,10 @@ pub fn apply(body: &mut Value, given: &SettingArgs) {
         Auth::Post => "post".to_owned(),
         Auth::None => "none".to_owned(),
     });
+    let callback = given.callback.map(|callback| match callback {
+        Callback::Own => "own".to_owned(),
+        Callback::Shared => "shared".to_owned(),
+    });
     let texts = [
         ("name", &given.name),
         ("kind", &kind),
@@ -172,6 +189,7 @@ pub fn apply(body: &mut Value, given: &SettingArgs) {
         ("logo", &given.logo),
         ("client_id", &given.client_id),
         ("client_auth", &auth),
+        ("callback", &callback),
         ("issuer", &given.issuer),
         ("authorization_url", &given.authorization_url),
         ("token_url", &given.token_url),

@@ -13,7 +13,8 @@ use crate::model::AppId;
 use crate::vault::{SecretChange, ShownApp};
 
 fn shape<'a>(app: &App, shown: &'a ShownApp) -> AppShape<'a> {
-    AppShape::of(shown, app.connect.redirect_uri(&shown.id))
+    let redirect_uri = app.connect.redirect_uri(&shown.id, shown.callback());
+    AppShape::of(shown, redirect_uri)
 }
 
 /// What is no app id is answered like one that is not there.

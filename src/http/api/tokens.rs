@@ -14,6 +14,7 @@ use crate::http::wire::tokens::{
     revealed, revocations, unavailable,
 };
 use crate::http::wire::{links, ok, read, read_or_default};
+use crate::model::link::Hints;
 use crate::model::{AppId, TenantId, UserId};
 use crate::refresh::{Outcome, TokenAsk};
 use crate::vault::{Filter, TokenPage};
@@ -58,12 +59,14 @@ fn wish(connect: ConnectWish, wanted: &TokenAsk) -> Result<Wish> {
         app: ask.app.clone(),
         scopes: ask.scopes.clone(),
         account: ask.account.clone(),
+        hints: Hints::default(),
     };
     Ok(Wish {
         apps: vec![app],
         owner: ask.owner.clone(),
         return_url: links::return_url(connect.return_url)?,
         proof: connect.verify,
+        browser: false,
         life: None,
     })
 }

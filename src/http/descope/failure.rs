@@ -60,7 +60,7 @@ const TOO_SLOW: Kind = (StatusCode::GATEWAY_TIMEOUT, "S000504", "Took too long")
 pub const BAD_ITEM: &str = "E152110";
 
 /// Names of fields in messages of ours, and what these clients call them.
-const NAMES: [(&str, &str); 16] = [
+const NAMES: [(&str, &str); 19] = [
     ("`access_token`", "`accessToken`"),
     ("`api_key`", "`apiKey`"),
     ("`app`", "`appId`"),
@@ -70,7 +70,10 @@ const NAMES: [(&str, &str); 16] = [
     ("`client_secret`", "`clientSecret`"),
     ("`granted_by`", "`grantedBy`"),
     ("`issuer`", "`discoveryUrl`"),
+    ("`login_hint`", "`loginHint`"),
     ("`refresh_token`", "`refreshToken`"),
+    ("`return_url`", "`redirectUrl`"),
+    ("`return_urls`", "return URLs"),
     ("`tenant`", "`tenantId`"),
     ("`token_params`", "`tokenUrlParams`"),
     ("`token_type`", "`accessTokenType`"),
@@ -117,6 +120,14 @@ impl Failure {
     /// A field says what cannot be honoured.
     pub fn argument(message: impl Into<String>) -> Self {
         Self::new(ARGUMENT, message)
+    }
+
+    /// The key of the caller names no way to prove who opens a link.
+    pub fn no_proof() -> Self {
+        let what = "this access key has no `connect_verify`, so that nobody could tell who opens \
+                    its connect links: make one with `--connect-verify`, or ask from the \
+                    person's browser";
+        Self::new(DENIED, what)
     }
 
     /// A body that cannot be read.

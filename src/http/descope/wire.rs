@@ -7,6 +7,7 @@
 pub mod apps;
 #[cfg(feature = "cli")]
 pub mod imports;
+pub mod links;
 pub mod tokens;
 pub mod uploads;
 

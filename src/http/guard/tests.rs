@@ -253,3 +253,61 @@ fn what_is_bound_decides_which_names_are_ours() {
         assert!(HostRule::default().with_host(text).is_err(), "`{text}`");
     }
 }
+
+/// Goal: an origin on the list is one that a browser can send, so that a slip in it is told and not
+/// found out later. Method: well-written ones, and each way to write one wrongly.
+#[test]
+fn the_origin_of_a_page_is_written_as_browsers_write_it() {
+    let known = [
+        "https://app.example.com",
+        "http://localhost:3000",
+        "https://[::1]:8443",
+    ];
+    let mut rule = rule();
+    for origin in known {
+        assert_eq!(page_origin(origin).unwrap(), origin);
+        rule = rule.with_page(origin).unwrap();
+    }
+    for wrong in [
+        "",
+        "*",
+        "null",
+        "app.example.com",
+        "https://",
+        "https://*.example.com",
+        "https://app.example.com/",
+        "https://app.example.com/page",
+        "https://app.example.com?x",
+        "https://app.example.com#x",
+        "https://app.example.com:443",
+        "http://localhost:80",
+        "https://APP.example.com",
+        "HTTPS://app.example.com",
+        "https://user@app.example.com",
+        "https://b\u{fc}cher.example",
+        " https://app.example.com",
+        "file:///home",
+        "ftp://app.example.com",
+        "chrome-extension://abc",
+    ] {
+        let said = page_origin(wrong).unwrap_err().to_string();
+        assert!(said.contains("https://app.example.com"), "{wrong}: {said}");
+    }
+    let found = |sent: &[&'static [u8]]| {
+        let pairs: Vec<(&'static str, &[u8])> = sent.iter().map(|o| ("origin", *o)).collect();
+        rule.page_of(&headers(&pairs)).map(str::to_owned)
+    };
+    assert_eq!(
+        found(&[b"http://localhost:3000"]).as_deref(),
+        Some(known[1])
+    );
+    for sent in [
+        &[b"http://localhost:3001".as_slice()] as &[&[u8]],
+        &[b"http://127.0.0.1:7420"],
+        &[b"http://localhost:3000", b"http://localhost:3000"],
+        &[b"http://localhost:3000\xff"],
+        &[],
+    ] {
+        assert_eq!(found(sent), None, "{sent:?}");
+    }
+}

@@ -46,6 +46,10 @@ pub enum Operation {
     LoadApps,
     /// Fetch a token.
     Fetch(Level, Pick),
+    /// A connect link for the person who asks, mostly from a browser.
+    Connect,
+    /// A connect link for whom an agent or a back end speaks for.
+    AdaptiveConnect,
     /// Which apps a user is connected to.
     ConnectedApps,
     /// Delete tokens of users.
@@ -67,7 +71,7 @@ pub enum Operation {
 impl Operation {
     /// True where a page asks for it in the name of who is signed in there.
     pub fn is_for_pages(self) -> bool {
-        matches!(self, Self::LoadApps | Self::ConnectedApps)
+        matches!(self, Self::Connect | Self::LoadApps | Self::ConnectedApps)
     }
 }
 
@@ -91,7 +95,7 @@ const fn row(
 }
 
 /// The table.
-pub static TABLE: [Row; 24] = {
+pub static TABLE: [Row; 27] = {
     use Level::{Tenant, User};
     use Operation as Op;
     use Pick::{ByScopes, Latest};
@@ -145,6 +149,21 @@ pub static TABLE: [Row; 24] = {
         row(GET, "/v1/mgmt/outbound/app/{}", PLAIN, Op::LoadApp),
         row(GET, "/v1/mgmt/outbound/app", PLAIN, Op::LoadApp),
         row(GET, "/v1/mgmt/outbound/apps", PLAIN, Op::LoadApps),
+        row(POST, "/v1/outbound/oauth/connect", PLAIN, Op::Connect),
+        row(
+            POST,
+            "/v1/mgmt/outbound/app/connect",
+            PLAIN,
+            Op::AdaptiveConnect,
+        ),
+        // A person's browser, on the way back from a provider.
+        Row {
+            method: GET,
+            path: "/v1/outbound/oauth/callback",
+            entrance: Entrance::Page,
+            route: Route::SharedCallback,
+            body_bytes_max: PLAIN,
+        },
         row(
             GET,
             "/v1/mgmt/outbound/apps-with-user-token",

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::model::app::{App, AppKind, ClientAuth, Endpoints, OAuth};
+use crate::model::app::{App, AppKind, Callback, ClientAuth, Endpoints, OAuth};
 use crate::model::url::WebUrl;
 use crate::model::{AppId, Scopes};
 use crate::secret::Secret;
@@ -62,6 +62,8 @@ pub struct AppRequest {
     pkce: Option<bool>,
     #[serde(default)]
     client_auth: Option<ClientAuth>,
+    #[serde(default)]
+    callback: Option<Callback>,
     #[serde(default)]
     default_lifetime_s: Option<u64>,
     #[serde(default)]
@@ -125,6 +127,7 @@ impl AppRequest {
                     .as_ref()
                     .is_some_and(|scopes| !scopes.is_empty())
                 || self.default_lifetime_s.is_some()
+                || self.callback.is_some()
                 || matches!(secret, SecretChange::Set(_));
             return match oauth_only {
                 true => Err(Error::invalid("an `api_key` app has no OAuth settings")),
@@ -150,6 +153,7 @@ impl AppRequest {
             token_params: self.token_params.unwrap_or_default(),
             pkce: self.pkce.unwrap_or(true),
             client_auth: self.client_auth.unwrap_or_default(),
+            callback: self.callback.unwrap_or_default(),
             default_lifetime_s: self.default_lifetime_s,
         })))
     }
@@ -197,6 +201,7 @@ struct OAuthShape<'a> {
     token_params: &'a BTreeMap<String, String>,
     pkce: bool,
     client_auth: ClientAuth,
+    callback: Callback,
     default_lifetime_s: Option<u64>,
 }
 
@@ -229,6 +234,7 @@ impl<'a> AppShape<'a> {
             token_params: &oauth.token_params,
             pkce: oauth.pkce,
             client_auth: oauth.client_auth,
+            callback: oauth.callback,
             default_lifetime_s: oauth.default_lifetime_s,
         });
         Self {

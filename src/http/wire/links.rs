@@ -11,7 +11,7 @@ use super::{secret, text};
 use crate::clock::Timestamp;
 use crate::connect::{Started, Wish, WishedApp};
 use crate::error::{Error, Result};
-use crate::model::link::{Link, LinkAppState, LinkEnd, LinkStatus, Proof};
+use crate::model::link::{Hints, Link, LinkAppState, LinkEnd, LinkStatus, Proof};
 use crate::model::url::WebUrl;
 use crate::model::{Account, AppId, LinkId, Owner, Scopes, TenantId, TokenId, UserId};
 use crate::secret::Secret;
@@ -56,12 +56,14 @@ impl StartRequest {
             app: app.app,
             scopes: app.scopes.filter(|scopes| !scopes.is_empty()),
             account: app.account,
+            hints: Hints::default(),
         });
         Ok(Wish {
             apps: apps.collect(),
             owner: Owner::new(self.tenant, self.user)?,
             return_url: return_url(self.return_url)?,
             proof: self.verify,
+            browser: false,
             life: self.expires_in_s.map(Duration::from_secs),
         })
     }

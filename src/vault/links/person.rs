@@ -1,4 +1,5 @@
-//! Connect links, the person's side: found by what a browser presents, and taken step by step.
+//! Connect links, the person's side: found by what a browser presents, and taken step by step. The
+//! trip to a provider is in `trip`.
 //!
 //! It promises: nothing is said of a link to who presents neither its ticket nor its cookie; a step
 //! is decided on the record as the writer's transaction sees it, so that of two that come at once
@@ -12,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target, Who};
-use crate::model::link::{Link, LinkAppState, LinkEnd, LinkStatus, Proof, Trip};
+use crate::model::link::{Link, LinkAppState, LinkEnd, LinkStatus, Proof};
 use crate::model::url::WebUrl;
 use crate::model::{AppId, LinkId};
 use crate::seal::Keyring;
@@ -22,16 +23,6 @@ use crate::vault::receipt::Receipt;
 
 /// What a step brings, and what is put on record of it.
 type Told<T> = Result<(T, String)>;
-
-/// A trip to a provider that came back.
-pub struct Returned {
-    /// The person, as a caller.
-    pub caller: Caller,
-    /// The link.
-    pub link: Link,
-    /// The PKCE verifier.
-    pub verifier: Option<Secret<String>>,
-}
 
 /// Why a presented link or state leads nowhere: told to the page, which words it for a person.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -103,7 +94,7 @@ impl Vault {
     }
 
     /// Looks a link up for somebody who has no access key, and checks what was presented.
-    fn present(
+    pub(super) fn present(
         &self,
         id: LinkId,
         from: &str,
@@ -227,102 +218,10 @@ impl Vault {
         })
     }
 
-    /// Begins a trip to a provider. `state` comes back; the verifier is kept sealed.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Denied`] for a link that is not proven or not open.
-    pub fn begin_trip(
-        &self,
-        caller: &Caller,
-        link: &Link,
-        app: &AppId,
-        verifier: Option<Secret<String>>,
-        state: &Secret<String>,
-    ) -> Result<Receipt<()>> {
-        let (id, secret) = split_ticket(state).ok_or(Error::NotFound("state"))?;
-        let app = app.clone();
-        self.step(caller, link, move |keys, kept, now| {
-            if !kept.link.proven || !kept.link.is_open(now) || id != kept.link.id {
-                return Err(Error::Denied);
-            }
-            let entry = kept.link.app_mut(&app).ok_or(Error::Denied)?;
-            entry.state = LinkAppState::Waiting;
-            let outcome = format!("sent to the provider of `{app}`");
-            kept.link.trip = Some(Trip {
-                app,
-                state_hash: hash(keys, b"state", kept.link.id, &secret),
-                expires_at: now.plus(limits::STATE_LIFE),
-            });
-            kept.verifier = verifier;
-            Ok(((), outcome))
-        })
-    }
-
     /// The link that a ticket or state belongs to, so that its cookie can be looked for. Proves
     /// nothing.
     pub fn link_of(ticket: &Secret<String>) -> Option<LinkId> {
         split_ticket(ticket).map(|(id, _)| id)
-    }
-
-    /// A fresh `state` for a link: its id, so that it is found again, and 256 bits of chance.
-    pub fn new_state(link: &Link) -> Secret<String> {
-        let secret: [u8; 32] = random();
-        Secret::new(base64url(
-            &[link.id.as_bytes().as_slice(), &secret].concat(),
-        ))
-    }
-
-    /// Takes a trip that came back: `state` must be the link's open one, in the browser the link is
-    /// bound to, on the redirect URI of the same app, in time. It is taken, durably, here.
-    ///
-    /// # Errors
-    /// [`Error::Locked`], [`Error::Storage`]; what a person is told is inside.
-    pub async fn take_trip(
-        &self,
-        state: &Secret<String>,
-        cookies: &[Secret<String>],
-        app: &AppId,
-        from: &str,
-    ) -> Result<std::result::Result<Returned, NoWay>> {
-        let Some((id, secret)) = split_ticket(state) else {
-            return Ok(Err(NoWay::Unknown));
-        };
-        let now = self.clock().now();
-        let presented = self.present(id, from, |keys, link| {
-            // COAT/CORF: the app in the path must be the one the trip began for.
-            let state_hash = hash(keys, b"state", id, &secret);
-            let known = link.trip.as_ref().is_some_and(|trip| {
-                trip.app == *app && trip.expires_at > now && same(&trip.state_hash, &state_hash)
-            });
-            refuse_if(!known, NoWay::Unknown)?;
-            let own = cookies
-                .iter()
-                .any(|cookie| fits_browser(keys, link, Some(cookie)));
-            refuse_if(!own, NoWay::OtherBrowser)?;
-            refuse_if(!link.is_open(now), NoWay::Over(link.status(now)))
-        })?;
-        let (caller, link) = match presented {
-            Ok(presented) => presented,
-            Err(no_way) => return Ok(Err(no_way)),
-        };
-        let expected = link.trip.clone();
-        let taken = self.step(&caller, &link, move |_, kept, _| {
-            // Two callbacks at once: the one that comes second finds the trip taken.
-            if kept.link.trip.is_none() || kept.link.trip != expected {
-                return Ok((None, "came back from the provider a second time".into()));
-            }
-            kept.link.trip = None;
-            let taken = (kept.link.clone(), kept.verifier.take());
-            Ok((Some(taken), "came back from the provider".into()))
-        })?;
-        Ok(match taken.await? {
-            Some((link, verifier)) => Ok(Returned {
-                caller,
-                link,
-                verifier,
-            }),
-            None => Err(NoWay::Unknown),
-        })
     }
 
     /// Writes down how one app of a link came out.
@@ -366,7 +265,7 @@ impl Vault {
     }
 
     /// One step of a link by the person on it. What came of it, in words, is put on record.
-    fn step<T: Send + 'static>(
+    pub(super) fn step<T: Send + 'static>(
         &self,
         caller: &Caller,
         link: &Link,
@@ -402,12 +301,12 @@ fn visitor(link: &Link, from: &str) -> Caller {
     }
 }
 
-fn refuse_if(wrong: bool, why: NoWay) -> std::result::Result<(), NoWay> {
+pub(super) fn refuse_if(wrong: bool, why: NoWay) -> std::result::Result<(), NoWay> {
     if wrong { Err(why) } else { Ok(()) }
 }
 
 /// A link that no browser has opened fits any; one that a browser has opened fits that one.
-fn fits_browser(keys: &Keyring, link: &Link, cookie: Option<&Secret<String>>) -> bool {
+pub(super) fn fits_browser(keys: &Keyring, link: &Link, cookie: Option<&Secret<String>>) -> bool {
     let Some(bound) = &link.browser_hash else {
         return true;
     };

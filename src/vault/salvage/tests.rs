@@ -112,6 +112,7 @@ fn oauth() -> AppKind {
         token_params: [].into(),
         pkce: true,
         client_auth: ClientAuth::Basic,
+        callback: Default::default(),
         default_lifetime_s: None,
     }))
 }
@@ -165,6 +166,7 @@ fn make_link(vault: &Vault, owner: Owner) {
             app: AppId::parse("mail").unwrap(),
             scopes: Scopes::default(),
             account: None,
+            hints: Default::default(),
             state: LinkAppState::Waiting,
         }],
         owner,

@@ -67,6 +67,7 @@ pub(super) fn oauth() -> AppKind {
         token_params: Default::default(),
         pkce: true,
         client_auth: ClientAuth::None,
+        callback: Default::default(),
         default_lifetime_s: None,
     }))
 }

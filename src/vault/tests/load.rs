@@ -281,6 +281,7 @@ impl Load {
                 app: AppId::parse("mail").unwrap(),
                 scopes: Scopes::default(),
                 account: None,
+                hints: Default::default(),
                 state: LinkAppState::Waiting,
             }],
             owner: owner(&user),

@@ -209,7 +209,9 @@ async fn a_wrapped_update_overwrites_all_but_the_secret() {
     for made in made.split(' ') {
         native.as_object_mut().unwrap().remove(made);
     }
+    assert_eq!(native["callback"], "shared", "the one that Descope has");
     native["client_auth"] = json!("post");
+    native["callback"] = json!("own");
     native["return_urls"] = json!(["https://app.example/done", "https://app.example/more"]);
     let (status, said) = scene.admin.put("/v1/apps/mail", native).await;
     assert_eq!(status, 200, "{said}");
@@ -243,6 +245,7 @@ async fn a_wrapped_update_overwrites_all_but_the_secret() {
     let (_, native) = scene.admin.get("/v1/apps/mail").await;
     assert_eq!(native["has_client_secret"], true);
     assert_eq!(native["client_auth"], "post");
+    assert_eq!(native["callback"], "own", "as it was set natively");
     let urls = json!(["https://new.example/", "https://app.example/more"]);
     assert_eq!(native["return_urls"], urls);
 

@@ -265,7 +265,7 @@ async fn a_bad_request_is_told_in_the_clients_words() {
     }
     for path in [
         "/v1/mgmt/user/create",
-        "/v1/outbound/oauth/connect",
+        "/v1/outbound/oauth/other",
         "//v1/mgmt/outbound/x",
     ] {
         let told = send("POST", path, &[auth], vec![]).await;

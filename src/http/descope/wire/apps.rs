@@ -11,6 +11,7 @@
 //! | `pkce` | the same; on where an app is made without a word of it |
 //! | `templateId` | overlooked, as on their side; shown as the template, or `custom` |
 //! | `callbackDomain` | our own is taken, and never shown: it says nothing |
+//! | (none) | the callback: the shared one where an app is made here, for that is registered then |
 //! | `useDcr`, `dcrUrl`, `tenantId`, a foreign `callbackDomain`, a `logo` that is no web URL | refused |
 //!
 //! What we have and they have no word for (how the client proves itself, the separator of scopes,
@@ -20,16 +21,20 @@
 //! goes in and never comes out.
 //! It never: takes a setting that would silently do nothing.
 
+mod discovery;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use self::discovery::{document_of, issuer};
 
 use super::super::failure::{Failure, Result};
 use super::{needed, plain, text};
 use crate::clock::Timestamp;
 use crate::http::answer::Answer;
 use crate::http::wire::{ok, secret};
-use crate::model::app::{App, AppKind, ClientAuth, Endpoints, OAuth};
+use crate::model::app::{App, AppKind, Callback, ClientAuth, Endpoints, OAuth};
 use crate::model::url::WebUrl;
 use crate::model::{AppId, Scopes};
 use crate::secret::{Secret, hex, random};
@@ -37,13 +42,6 @@ use crate::vault::{SecretChange, ShownApp};
 
 const ACCESS_TYPE: &str = "access_type";
 const PROMPT: &str = "prompt";
-/// Where metadata lies (OpenID Connect Discovery 4, RFC 8414 3), behind the issuer or before its
-/// path.
-const WELL_KNOWN: [&str; 2] = [
-    "/.well-known/openid-configuration",
-    "/.well-known/oauth-authorization-server",
-];
-
 /// The fields of an app, as they come in and go out.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -320,6 +318,7 @@ impl AppFields {
             pkce: self.pkce.or(before.map(|oauth| oauth.pkce)).unwrap_or(true),
             scope_separator: before.map_or(" ".into(), |oauth| oauth.scope_separator.clone()),
             client_auth: before.map_or(ClientAuth::default(), |oauth| oauth.client_auth),
+            callback: before.map_or(Callback::Shared, |oauth| oauth.callback),
             default_lifetime_s: before.and_then(|oauth| oauth.default_lifetime_s),
         })
     }
@@ -385,18 +384,6 @@ fn as_list(params: BTreeMap<String, String>) -> Vec<Param> {
     params.into_iter().map(param).collect()
 }
 
-/// The issuer whose document this is. What is no such document's URL is taken for the issuer's own.
-fn issuer(document: &str) -> Result<WebUrl> {
-    let found = WELL_KNOWN.iter().find_map(|name| document.split_once(name));
-    let (origin, path) = found.unwrap_or((document, ""));
-    Ok(WebUrl::parse("discoveryUrl", &format!("{origin}{path}"))?)
-}
-
-fn document_of(issuer: &WebUrl) -> String {
-    let issuer = issuer.as_str().trim_end_matches('/');
-    format!("{issuer}{}", WELL_KNOWN[0])
-}
-
 #[derive(Serialize)]
 struct LoadedShape<'a> {
     app: AppFields,
@@ -418,33 +405,4 @@ pub fn loaded(app: &ShownApp) -> Answer {
 pub fn all_loaded(apps: &[ShownApp]) -> Answer {
     let fields: Vec<AppFields> = apps.iter().map(|app| AppFields::of(app)).collect();
     ok(&serde_json::json!({ "apps": fields }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_issuer_is_found_in_each_form_of_its_documents_url() {
-        for (document, expected) in [
-            ("https://a.example", "https://a.example/"),
-            ("https://a.example/t/1", "https://a.example/t/1"),
-            (
-                "https://a.example/.well-known/openid-configuration",
-                "https://a.example/",
-            ),
-            (
-                "https://a.example/t/1/.well-known/openid-configuration",
-                "https://a.example/t/1",
-            ),
-            (
-                "https://a.example/.well-known/oauth-authorization-server/t/1",
-                "https://a.example/t/1",
-            ),
-        ] {
-            let found = issuer(document).unwrap();
-            assert_eq!(found.as_str(), expected, "{document}");
-            assert_eq!(issuer(&document_of(&found)).unwrap(), found, "{document}");
-        }
-    }
 }
