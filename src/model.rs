@@ -12,6 +12,7 @@ pub mod jwt;
 pub mod link;
 pub mod plan;
 mod scopes;
+pub mod template;
 pub mod token;
 pub mod url;
 

@@ -14,6 +14,7 @@
 
 pub mod addresses;
 pub mod answer;
+pub mod catalogue;
 pub mod classify;
 mod discovery;
 pub mod egress;

@@ -18,18 +18,25 @@ use super::secrets::{Input, confirm};
 
 /// The commands of `app`.
 #[derive(Clone, Debug, Subcommand)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
+  strongroom app templates calendar
+  strongroom app add github --template github --client-id Iv1.abc --scope repo
   strongroom app add github --client-id Iv1.abc --authorization-url \\
       https://github.com/login/oauth/authorize --token-url \\
       https://github.com/login/oauth/access_token --scope repo")]
 pub enum AppCommand {
     /// Add an app.
     ///
-    /// An OAuth app needs a client id and either an issuer, whose metadata has the endpoints, or
-    /// the endpoints themselves. The client secret is asked for, or read from a file. Afterwards
+    /// An OAuth app needs a client id and either a template (`app templates` lists them), or an
+    /// issuer, whose metadata has the endpoints, or the endpoints themselves. The client secret is asked for, or read from a file. Afterwards
     /// register the redirect URI that is printed at the provider. An API-key app needs no more than
     /// its id.
     Add(Box<AddArgs>),
+    /// Search the services whose settings are known.
+    ///
+    /// Every word must be found in the id, the name or the category. `general` facts are generally
+    /// known and not read in the service's own documentation: compare them with its page.
+    Templates(TemplatesArgs),
     /// List the apps.
     ///
     /// Client secrets are not shown; whether there is one is.
@@ -62,9 +69,27 @@ pub struct AddArgs {
     /// Where the server is.
     #[command(flatten)]
     pub remote: Remote,
+    /// The service it is for, by its id in `app templates`: fills in what is not said.
+    #[arg(long, value_name = "TEMPLATE")]
+    pub template: Option<String>,
     /// The settings.
     #[command(flatten)]
     pub settings: SettingArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `app templates`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example:\n  strongroom app templates google mail")]
+pub struct TemplatesArgs {
+    /// What to search for; everything unless given.
+    #[arg(value_name = "WORD")]
+    pub words: Vec<String>,
+    /// Where the server is.
+    #[command(flatten)]
+    pub remote: Remote,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -146,6 +171,7 @@ pub struct RemoveArgs {
 pub async fn run(command: AppCommand) -> Result<(), Failure> {
     match command {
         AppCommand::Add(args) => add(*args).await,
+        AppCommand::Templates(args) => templates(args).await,
         AppCommand::List(args) => list(args).await,
         AppCommand::Show(args) => show(args).await,
         AppCommand::Set(args) => set(*args).await,
@@ -155,7 +181,15 @@ pub async fn run(command: AppCommand) -> Result<(), Failure> {
 
 async fn add(args: AddArgs) -> Result<(), Failure> {
     let client = Client::with_key(&args.remote)?;
-    let mut body = json!({"id": args.id, "name": args.id, "kind": "oauth"});
+    let template = match &args.template {
+        Some(id) => Some(template(&client, id).await?),
+        None => None,
+    };
+    let mut body = match &template {
+        Some(template) => json!({"id": args.id, "template": template["id"],
+            "kind": template["kind"], "client_auth": template["oauth"]["client_auth"]}),
+        None => json!({"id": args.id, "name": args.id, "kind": "oauth"}),
+    };
     apply(&mut body, &args.settings);
     if let Some(path) = &args.settings.client_secret_file {
         let secret = Input::default().read("the client secret", Some(path))?;
@@ -171,7 +205,43 @@ async fn add(args: AddArgs) -> Result<(), Failure> {
     if !args.json && app["redirect_uri"].is_string() {
         output::note("Register the redirect URI at the provider, exactly as it stands.");
     }
+    if let Some(docs) = template
+        .as_ref()
+        .and_then(|template| template["docs"].as_str())
+        && !args.json
+    {
+        output::note(&format!("The provider's own page: {docs}"));
+    }
     Ok(())
+}
+
+/// The template of this id.
+async fn template(client: &Client, id: &str) -> Result<Value, Failure> {
+    let found = client.get(&["v1", "templates"], &[("q", id)]).await?;
+    let mut found = found["templates"].as_array().into_iter().flatten();
+    found.find(|one| one["id"] == id).cloned().ok_or_else(|| {
+        Failure::usage(
+            format!("there is no template `{id}`"),
+            "`strongroom app templates` lists them",
+        )
+    })
+}
+
+async fn templates(args: TemplatesArgs) -> Result<(), Failure> {
+    let client = Client::with_key(&args.remote)?;
+    let words = args.words.join(" ");
+    let found = client
+        .get(&["v1", "templates"], &[("q", words.as_str())])
+        .await?;
+    if args.json {
+        return output::json(&found);
+    }
+    let mut grid = Grid::new(&["TEMPLATE", "NAME", "CATEGORY", "KIND", "FACTS", "DOCS"]);
+    for template in found["templates"].as_array().into_iter().flatten() {
+        let fields = ["id", "name", "category", "kind", "certainty", "docs"];
+        grid.add(template, &fields);
+    }
+    grid.print()
 }
 
 async fn list(args: ListArgs) -> Result<(), Failure> {

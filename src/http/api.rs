@@ -46,6 +46,7 @@ async fn dispatch_others(app: &App, route: Route, call: Call) -> Result<Answer> 
         Route::RemoveKey => system::remove_key(app, &call).await,
         Route::Audit => system::audit(app, &call),
         Route::VerifyAudit => system::verify_audit(app, &call).await,
+        Route::Templates => apps::templates(&call),
         Route::Apps => apps::list(app, &call),
         Route::AddApp => apps::add(app, &call).await,
         Route::App => apps::show(app, &call),

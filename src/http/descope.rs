@@ -41,7 +41,8 @@ async fn dispatch(app: &App, operation: Operation, call: &Call) -> Result<Answer
     match operation {
         Operation::Fetch(level, pick) => tokens::fetch(app, call, level, pick).await,
         Operation::CreateApp => apps::create(app, call).await,
-        Operation::CreateOfTemplate => apps::create_of_template(),
+        Operation::CreateOfTemplate => apps::create_of_template(app, call).await,
+        Operation::CreateOfPreset => apps::create_of_preset(),
         Operation::UpdateApp => apps::update(app, call).await,
         Operation::DeleteApp => apps::delete(app, call).await,
         Operation::LoadApp => apps::load(app, call),

@@ -44,6 +44,8 @@ pub enum Route {
     Passphrase,
     /// Rotate the keys that seal records.
     Rotate,
+    /// List what the catalogue has.
+    Templates,
     /// List apps.
     Apps,
     /// Make an app.
@@ -150,7 +152,7 @@ const fn upload(method: Method, path: &'static str, entrance: Entrance, route: R
 }
 
 /// The table.
-pub static TABLE: [Row; 42] = {
+pub static TABLE: [Row; 43] = {
     use Entrance::{Key, Open, Page};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
@@ -169,6 +171,7 @@ pub static TABLE: [Row; 42] = {
         upload(DELETE, "/v1/slots/{}", Key, Route::RemoveSlot),
         upload(PUT, "/v1/passphrase", Key, Route::Passphrase),
         row(POST, "/v1/rotate", Key, Route::Rotate),
+        row(GET, "/v1/templates", Key, Route::Templates),
         row(GET, "/v1/apps", Key, Route::Apps),
         row(POST, "/v1/apps", Key, Route::AddApp),
         row(GET, "/v1/apps/{}", Key, Route::App),

@@ -10,6 +10,7 @@ pub mod links;
 pub mod slots;
 pub mod status;
 pub mod store;
+pub mod templates;
 pub mod tokens;
 
 use std::time::Duration;

@@ -175,8 +175,7 @@ async function apps() {
   await sdk.refused('400', [400, 'E151001'], 'createApplication', oauth());
   await sdk.refused('400', bad, 'updateApplication', { id: undefined, name: 'Nobody' });
   await sdk.refused('400', bad, 'deleteApplication', undefined);
-  const template = { templateId: 'hubspot', overrides: { name: 'H' } };
-  await sdk.refused('400', [400, 'E011004'], 'createApplicationByTemplate', template);
+  await ofTemplate(bad);
   const unknown = [404, 'S000404'];
   await sdk.refused('404', unknown, 'loadApplication', 'none');
   await sdk.refused('404', unknown, 'updateApplication', oauth({ id: 'none' }));
@@ -187,6 +186,20 @@ async function apps() {
   await sdk.ok(null, 'createApplication', oauth());
   await sdk.refused('404 nothing stored', NO_TOKEN, 'fetchToken', 'mail', 'u1');
   await sdk.ok(null, 'deleteApplication', 'mail');
+}
+
+// A template fills in what is not said.
+async function ofTemplate(bad) {
+  const wish = {
+    templateId: 'hubspot', id: 'hub', clientId: 'c', clientSecret: 's', overrides: { name: 'H' },
+  };
+  const app = await sdk.ok('an OAuth app', 'createApplicationByTemplate', wish);
+  assert.deepEqual([app.id, app.name, app.clientId], ['hub', 'H', 'c']);
+  assert.match(app.authorizationUrl, /^https:\/\/app\.hubspot\.com\//);
+  await sdk.ok(null, 'deleteApplication', 'hub');
+  await sdk.refused('400', bad, 'createApplicationByTemplate', { templateId: 'hubspot' });
+  const none = { ...wish, templateId: 'none-such' };
+  await sdk.refused('400', [400, 'E011004'], 'createApplicationByTemplate', none);
 }
 
 // An update is the whole app, and keeps the secret: a refresh needs it.
@@ -366,7 +379,7 @@ function usual() {
   return {
     ...Object.fromEntries(calls),
     createApplication: [oauth({ id: 'another' })],
-    createApplicationByTemplate: [{ templateId: 'hubspot', overrides: { name: 'H' } }],
+    createApplicationByTemplate: [{ templateId: 'hubspot', clientId: 'c' }],
     updateApplication: [oauth({ id: 'demo' })],
     deleteApplication: ['weather'],
     loadApplication: ['demo'],
@@ -390,7 +403,7 @@ async function keysThatMayNot() {
       // Refused item by item, as a batch is.
       const { failures } = await bare.ok('403', name, ...args);
       assert.deepEqual(failures.map((one) => one.errorCode), ['E152110']);
-    } else if (name !== 'createApplicationByTemplate') {
+    } else {
       await bare.refused('403', [403, 'S000403'], name, ...args);
     }
   }

@@ -75,7 +75,7 @@ pub const CHECKED: [(&str, &str, &str, &[&str]); 24] = [
         "POST /v1/mgmt/outbound/app/create/bytemplate",
         "",
         "createApplicationByTemplate",
-        &["400", "401", "429"],
+        &["an OAuth app", "400", "401", "403", "429"],
     ),
     ("POST /v1/mgmt/outbound/app/create/bydcrpreset", "", "", &[]),
     (

@@ -234,6 +234,72 @@ async fn a_client_secret_does_not_move_to_another_host_by_itself() {
     scene.end().await;
 }
 
+/// Goal: a template fills in what a request leaves out, once; whoever says more wins. Method: the
+/// catalogue, searched; an app of little, one of more, one that is changed; wrong templates.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_is_made_of_a_template() {
+    let scene = Scene::new().await;
+    let api = &scene.admin;
+    let (status, all) = api.get("/v1/templates").await;
+    assert_eq!(status, 200);
+    let (_, found) = api.get("/v1/templates?q=google%20calendar").await;
+    let found = found["templates"].as_array().unwrap();
+    assert!(found.len() < all["templates"].as_array().unwrap().len());
+    let template = &found[0];
+    assert_eq!(
+        (&template["id"], &template["kind"]),
+        (&json!("google-calendar"), &json!("oauth"))
+    );
+    assert!(template["docs"].as_str().unwrap().starts_with("https://"));
+
+    let wish = json!({ "id": "cal", "template": "google-calendar", "client_id": "c" });
+    let (status, app) = api.post("/v1/apps", wish).await;
+    assert_eq!(status, 201, "{app}");
+    for field in [
+        "authorization_url",
+        "token_url",
+        "scopes",
+        "authorization_params",
+        "client_auth",
+    ] {
+        assert_eq!(app[field], template["oauth"][field], "{field}");
+    }
+    assert_eq!(
+        (&app["name"], &app["kind"]),
+        (&template["name"], &json!("oauth"))
+    );
+    // A change says all there is to be: the template speaks once.
+    let change = json!({ "kind": "oauth", "client_id": "c", "template": "google-calendar",
+        "authorization_url": "https://a.example/", "token_url": "https://t.example/",
+        "client_secret": "s" });
+    let (_, changed) = api.put("/v1/apps/cal", change).await;
+    assert_eq!(
+        (&changed["scopes"], &changed["template"]),
+        (&json!([]), &json!("google-calendar"))
+    );
+
+    let wish = json!({ "id": "own", "template": "google-calendar", "client_id": "c", "name": "Mine",
+        "scopes": [], "authorization_params": {}, "client_auth": "basic" });
+    let (_, app) = api.post("/v1/apps", wish).await;
+    assert_eq!((&app["name"], &app["scopes"]), (&json!("Mine"), &json!([])));
+    assert_eq!(
+        (&app["authorization_params"], &app["client_auth"]),
+        (&json!({}), &json!("basic"))
+    );
+    for bad in [
+        json!({ "id": "x", "template": "none-such", "client_id": "c" }),
+        json!({ "id": "x", "template": "google-calendar", "kind": "api_key" }),
+        json!({ "id": "x", "template": "google-calendar" }),
+        json!({ "id": "x", "template": "openai", "client_id": "c" }),
+        json!({ "id": "x" }),
+    ] {
+        let (status, said) = api.post("/v1/apps", bad.clone()).await;
+        assert_eq!(status, 400, "{bad}: {said}");
+    }
+    assert_eq!(scene.served.api("").get("/v1/templates").await.0, 401);
+    scene.end().await;
+}
+
 /// Goal: what an app was made from stays with it. Method: make it with a template; change it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_keeps_what_the_app_was_made_from() {

@@ -69,7 +69,7 @@ const CHECKED: [(&str, &str, &str, &[&str]); 27] = [
         "POST",
         "/v1/mgmt/outbound/app/create/bytemplate",
         "node",
-        &["what_would_silently_do_nothing_is_refused"],
+        &["an_app_is_made_of_a_template_and_what_is_said_wins"],
     ),
     (
         "POST",

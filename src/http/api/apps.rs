@@ -7,9 +7,11 @@ use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
 use crate::http::wire::apps::{AppRequest, AppShape};
+use crate::http::wire::templates::TemplateShape;
 use crate::http::wire::tokens::revocations;
 use crate::http::wire::{json, ok, read};
 use crate::model::AppId;
+use crate::provider::catalogue;
 use crate::vault::{SecretChange, ShownApp};
 
 fn shape<'a>(app: &App, shown: &'a ShownApp) -> AppShape<'a> {
@@ -20,6 +22,15 @@ fn shape<'a>(app: &App, shown: &'a ShownApp) -> AppShape<'a> {
 /// What is no app id is answered like one that is not there.
 fn id(call: &Call) -> Result<AppId> {
     AppId::parse(call.capture(0)).map_err(|_| Error::NotFound("app"))
+}
+
+pub(super) fn templates(call: &Call) -> Result<Answer> {
+    call.takes(&["q"])?;
+    call.caller()?;
+    let words = call.optional("q").unwrap_or_default().split_whitespace();
+    let found = catalogue::search(words).into_iter();
+    let shapes: Vec<TemplateShape<'_>> = found.map(TemplateShape::of).collect();
+    Ok(ok(&serde_json::json!({ "templates": shapes })))
 }
 
 pub(super) fn list(app: &App, call: &Call) -> Result<Answer> {
@@ -34,7 +45,7 @@ pub(super) fn show(app: &App, call: &Call) -> Result<Answer> {
 }
 
 pub(super) async fn add(app: &App, call: &Call) -> Result<Answer> {
-    let request = read::<AppRequest>(&call.body)?;
+    let request = read::<AppRequest>(&call.body)?.of_template()?;
     let (mut new, secret) = request.into_app(None, app.vault.clock().now())?;
     let secret = match secret {
         SecretChange::Set(secret) => Some(secret),

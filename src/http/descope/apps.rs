@@ -5,6 +5,7 @@
 
 use super::failure::{Failure, Result};
 use super::wire::apps::{AppFields, NamedApp, UpdateRequest, all_loaded, loaded};
+use super::wire::templates::TemplateRequest;
 use super::wire::{done, needed, read};
 use crate::error::Error;
 use crate::http::answer::Answer;
@@ -19,9 +20,17 @@ pub(super) async fn create(app: &App, call: &Call) -> Result<Answer> {
     Ok(loaded(&stored.map_err(Failure::of_app)?))
 }
 
-/// An app of a template or of a preset: there is none yet.
-pub(super) fn create_of_template() -> Result<Answer> {
-    let what = "there is no such template or preset here: create the app with its settings";
+pub(super) async fn create_of_template(app: &App, call: &Call) -> Result<Answer> {
+    let request: TemplateRequest = read(&call.body)?;
+    let (mut new, secret) = request.into_new(app.connect.domain(), app.vault.clock().now())?;
+    app.connect.discover(call.caller()?, &mut new).await?;
+    let stored = app.vault.add_app(call.caller()?, new, secret)?.await;
+    Ok(loaded(&stored.map_err(Failure::of_app)?))
+}
+
+/// Presets are made in Descope's console, which is not here.
+pub(super) fn create_of_preset() -> Result<Answer> {
+    let what = "there is no such preset here: create the app of a template, or with its settings";
     Err(Failure::argument(what))
 }
 

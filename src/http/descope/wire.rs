@@ -8,6 +8,7 @@ pub mod apps;
 #[cfg(feature = "cli")]
 pub mod imports;
 pub mod links;
+pub mod templates;
 pub mod tokens;
 pub mod uploads;
 

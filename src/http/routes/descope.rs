@@ -34,8 +34,10 @@ pub enum Pick {
 pub enum Operation {
     /// Make an app.
     CreateApp,
-    /// Make an app of a template or a preset.
+    /// Make an app of a template.
     CreateOfTemplate,
+    /// Make an app of a preset.
+    CreateOfPreset,
     /// Change an app.
     UpdateApp,
     /// Delete an app.
@@ -142,7 +144,7 @@ pub static TABLE: [Row; 27] = {
             POST,
             "/v1/mgmt/outbound/app/create/bydcrpreset",
             PLAIN,
-            Op::CreateOfTemplate,
+            Op::CreateOfPreset,
         ),
         row(POST, "/v1/mgmt/outbound/app/update", PLAIN, Op::UpdateApp),
         row(POST, "/v1/mgmt/outbound/app/delete", PLAIN, Op::DeleteApp),

@@ -33,39 +33,41 @@ pub struct AppRequest {
     #[serde(default)]
     id: Option<AppId>,
     #[serde(default)]
-    name: Option<String>,
-    kind: Kind,
+    pub(super) name: Option<String>,
+    /// That of its template unless said.
     #[serde(default)]
-    template: Option<String>,
+    pub(super) kind: Option<Kind>,
+    #[serde(default)]
+    pub(super) template: Option<String>,
     #[serde(default)]
     client_id: Option<String>,
     /// Absent: keep; empty: none; else: this one.
     #[serde(default)]
     client_secret: Option<String>,
     #[serde(default)]
-    issuer: Option<String>,
+    pub(super) issuer: Option<String>,
     #[serde(default)]
-    authorization_url: Option<String>,
+    pub(super) authorization_url: Option<String>,
     #[serde(default)]
-    token_url: Option<String>,
+    pub(super) token_url: Option<String>,
     #[serde(default)]
-    revocation_url: Option<String>,
+    pub(super) revocation_url: Option<String>,
     #[serde(default)]
-    scopes: Option<Scopes>,
+    pub(super) scopes: Option<Scopes>,
     #[serde(default)]
-    scope_separator: Option<String>,
+    pub(super) scope_separator: Option<String>,
     #[serde(default)]
-    authorization_params: Option<BTreeMap<String, String>>,
+    pub(super) authorization_params: Option<BTreeMap<String, String>>,
     #[serde(default)]
-    token_params: Option<BTreeMap<String, String>>,
+    pub(super) token_params: Option<BTreeMap<String, String>>,
     #[serde(default)]
     pkce: Option<bool>,
     #[serde(default)]
-    client_auth: Option<ClientAuth>,
+    pub(super) client_auth: Option<ClientAuth>,
     #[serde(default)]
     callback: Option<Callback>,
     #[serde(default)]
-    default_lifetime_s: Option<u64>,
+    pub(super) default_lifetime_s: Option<u64>,
     #[serde(default)]
     return_urls: Option<Vec<String>>,
     #[serde(default)]
@@ -116,7 +118,10 @@ impl AppRequest {
     }
 
     fn into_kind(self, secret: &SecretChange) -> Result<AppKind> {
-        if self.kind == Kind::ApiKey {
+        let kind = self
+            .kind
+            .ok_or_else(|| Error::invalid("`kind` is missing"))?;
+        if kind == Kind::ApiKey {
             let oauth_only = self.client_id.is_some()
                 || self.issuer.is_some()
                 || self.authorization_url.is_some()

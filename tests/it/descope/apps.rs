@@ -169,31 +169,106 @@ async fn what_would_silently_do_nothing_is_refused() {
         let (status, said) = client.post(CREATE, app).await;
         assert_eq!(status, 400, "{name} {value}: {said}");
     }
-    for (path, body) in [
-        (
-            "bytemplate",
-            json!({ "templateId": "hubspot", "overrides": { "name": "H" } }),
-        ),
-        (
-            "bydcrpreset",
-            json!({ "dcrPresetId": "p", "tenantId": "t" }),
-        ),
-    ] {
-        let (status, said) = client.post(&format!("{CREATE}/{path}"), body).await;
-        assert_eq!(
-            (status, &said["errorCode"]),
-            (400, &json!("E011004")),
-            "{said}"
-        );
-        assert!(
-            said["errorMessage"]
-                .as_str()
-                .unwrap()
-                .contains("no such template")
-        );
-    }
+    let preset = json!({ "dcrPresetId": "p", "tenantId": "t" });
+    let (status, said) = client.post(&format!("{CREATE}/bydcrpreset"), preset).await;
+    assert_eq!(
+        (status, &said["errorCode"]),
+        (400, &json!("E011004")),
+        "{said}"
+    );
+    assert!(
+        said["errorMessage"]
+            .as_str()
+            .unwrap()
+            .contains("no such preset")
+    );
     let (_, all) = client.get("/v1/mgmt/outbound/apps").await;
     assert_eq!(all["apps"].as_array().unwrap().len(), 1, "{all}");
+    scene.end().await;
+}
+
+/// Goal: a template fills in what is not said, and what is said wins. Method: an app with as little
+/// as may be, one with overrides, a key's app; what is missing or unknown.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_is_made_of_a_template_and_what_is_said_wins() {
+    let (scene, client) = set_up().await;
+    let create = format!("{CREATE}/bytemplate");
+    let wish = json!({ "templateId": "linear", "clientId": "c", "clientSecret": "s" });
+    let (status, said) = client.post(&create, wish).await;
+    assert_eq!(status, 200, "{said}");
+    let app = &said["app"];
+    assert_eq!(
+        (&app["name"], &app["clientId"]),
+        (&json!("Linear"), &json!("c"))
+    );
+    assert_eq!(app["tokenUrl"], "https://api.linear.app/oauth/token");
+    assert!(!app["defaultScopes"].as_array().unwrap().is_empty());
+    let path = format!("/v1/apps/{}", app["id"].as_str().unwrap());
+    let (_, native) = scene.admin.get(&path).await;
+    assert_eq!(
+        (&native["template"], &native["callback"]),
+        (&json!("linear"), &json!("shared"))
+    );
+    assert_eq!(
+        native["scope_separator"], ",",
+        "what has no word of theirs comes along"
+    );
+    assert_eq!(native["has_client_secret"], true);
+
+    let wish = json!({ "templateId": "linear", "id": "l", "overrides": {
+        "clientId": "o", "name": "Ours", "defaultScopes": ["write"], "prompt": ["login"],
+        "tokenUrl": "https://proxy.example/token", "unknown": null,
+    } });
+    let (_, said) = client.post(&create, wish).await;
+    let app = &said["app"];
+    assert_eq!(
+        (&app["id"], &app["name"], &app["clientId"]),
+        (&json!("l"), &json!("Ours"), &json!("o"))
+    );
+    assert_eq!(
+        (&app["defaultScopes"], &app["prompt"]),
+        (&json!(["write"]), &json!(["login"]))
+    );
+    assert_eq!(app["tokenUrl"], "https://proxy.example/token");
+
+    let (_, said) = client
+        .post(&create, json!({ "templateId": "openai", "id": "o" }))
+        .await;
+    assert_eq!(
+        (&said["app"]["appType"], &said["app"]["id"]),
+        (&json!("apikey"), &json!("o"))
+    );
+    for (wish, code) in [
+        (json!({}), "E011002"),
+        (json!({ "templateId": "linear" }), "E011002"),
+        (
+            json!({ "templateId": "Linear", "clientId": "c" }),
+            "E011004",
+        ),
+        (
+            json!({ "templateId": "linear", "clientId": "c", "tenantId": "t" }),
+            "E011004",
+        ),
+        (
+            json!({ "templateId": "linear", "clientId": "c", "overrides": { "useDcr": true } }),
+            "E011004",
+        ),
+        (
+            json!({ "templateId": "openai", "clientId": "c" }),
+            "E011004",
+        ),
+        (
+            json!({ "templateId": "linear", "clientId": "c", "id": "l" }),
+            "E151001",
+        ),
+    ] {
+        let (status, said) = client.post(&create, wish.clone()).await;
+        assert_eq!(
+            (status, &said["errorCode"]),
+            (400, &json!(code)),
+            "{wish}: {said}"
+        );
+    }
     scene.end().await;
 }
 

@@ -47,7 +47,7 @@ const PROMPT: &str = "prompt";
 #[serde(rename_all = "camelCase")]
 pub struct AppFields {
     #[serde(default, deserialize_with = "text", serialize_with = "plain")]
-    id: Option<String>,
+    pub(super) id: Option<String>,
     #[serde(default, deserialize_with = "text", serialize_with = "plain")]
     name: Option<String>,
     #[serde(default, deserialize_with = "text", serialize_with = "plain")]
@@ -59,9 +59,9 @@ pub struct AppFields {
     #[serde(default, deserialize_with = "text", serialize_with = "plain")]
     app_type: Option<String>,
     #[serde(default, deserialize_with = "text", serialize_with = "plain")]
-    client_id: Option<String>,
+    pub(super) client_id: Option<String>,
     #[serde(default, deserialize_with = "secret", skip_serializing)]
-    client_secret: Option<Secret<String>>,
+    pub(super) client_secret: Option<Secret<String>>,
     #[serde(default, deserialize_with = "text", serialize_with = "plain")]
     discovery_url: Option<String>,
     #[serde(default, deserialize_with = "text", serialize_with = "plain")]
@@ -91,7 +91,7 @@ pub struct AppFields {
     #[serde(default, deserialize_with = "text", serialize_with = "plain")]
     dcr_url: Option<String>,
     #[serde(default, deserialize_with = "text", serialize_with = "plain")]
-    tenant_id: Option<String>,
+    pub(super) tenant_id: Option<String>,
 }
 
 /// A parameter: `{key, value}`, or `{name, value}` as some write it.
@@ -171,7 +171,7 @@ impl AppFields {
     }
 
     /// These fields, and those of `before` where these say nothing.
-    fn over(self, before: Self) -> Self {
+    pub(super) fn over(self, before: Self) -> Self {
         Self {
             id: self.id.or(before.id),
             name: self.name.or(before.name),
@@ -201,7 +201,7 @@ impl AppFields {
         }
     }
 
-    fn into_app(
+    pub(super) fn into_app(
         mut self,
         id: AppId,
         before: Option<&App>,
