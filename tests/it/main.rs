@@ -57,6 +57,9 @@ mod edges;
 mod forced;
 mod guessing;
 mod intents;
+#[path = "../harness/issuer.rs"]
+#[allow(dead_code, reason = "shared with harnesses that use all of it")]
+mod issuer;
 mod long_lists;
 mod malformed;
 mod misbehaviour;
