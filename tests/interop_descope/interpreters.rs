@@ -1,4 +1,4 @@
-//! Where Python and Node are, with the packages of the SDKs.
+//! Where Python, Node and Chromium are, with the packages of the SDKs.
 //!
 //! It promises: what is missing is said aloud, and fails the test where nothing may be.
 //! It never: installs anything.
@@ -6,6 +6,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
 
 type Found = Result<Command, String>;
 
@@ -59,6 +61,31 @@ pub fn node() -> Result<(Command, PathBuf), String> {
     let mut command = Command::new("node");
     command.arg(folder("tests/interop_descope").join("sdk.mjs"));
     Ok((command, packages))
+}
+
+/// Node with a Chromium, to run a page in: what the script is given of both.
+pub fn web() -> Result<(Command, Value), String> {
+    let (_, packages) = node()?;
+    for package in ["@descope/web-js-sdk", "playwright-core"] {
+        if !packages.join(package).join("package.json").is_file() {
+            return Err(format!(
+                "`{package}` is not in {}; `npm ci --prefix tests/interop` installs it",
+                packages.display()
+            ));
+        }
+    }
+    let named = std::env::var_os("STRONGROOM_INTEROP_CHROMIUM").map(PathBuf::from);
+    let chromium = named.unwrap_or_else(|| "/usr/bin/chromium".into());
+    if !runs(Command::new(&chromium).arg("--version")) {
+        return Err(format!(
+            "`{}` does not run here; set STRONGROOM_INTEROP_CHROMIUM to a Chromium",
+            chromium.display()
+        ));
+    }
+    let mut command = Command::new("node");
+    command.arg(folder("tests/interop_descope").join("web.mjs"));
+    let given = json!({ "node_modules": packages, "chromium": chromium });
+    Ok((command, given))
 }
 
 fn runs(command: &mut Command) -> bool {

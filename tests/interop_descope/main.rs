@@ -1,6 +1,7 @@
 //! Descope's own SDKs, unmodified, against a live Strongroom and a sandbox provider: PyPI `descope`
 //! (its sync, async and by-token classes) and npm `@descope/node-sdk`, through every function they
-//! have for outbound applications, with results and errors.
+//! have for outbound applications, with results and errors; and npm `@descope/web-js-sdk` in a page
+//! (`web`).
 //!
 //! Needs Python with the packages of `requirements.txt`, at `STRONGROOM_INTEROP_PYTHON`, and Node
 //! with those of `tests/interop/package.json`, as the suite `interop_oidc` does. Where they are
@@ -29,6 +30,10 @@ use table::{CHECKED, Expected};
 )]
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 mod browser;
+#[path = "../harness/issuer.rs"]
+#[allow(dead_code, reason = "shared with the other harnesses")]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+mod issuer;
 #[path = "../it/scene.rs"]
 #[allow(
     dead_code,
@@ -54,6 +59,7 @@ mod issuer;
 mod child;
 mod interpreters;
 mod table;
+mod web;
 
 /// Goal: no endpoint is left out. Method: hold the table of checks against the table of routes; an
 /// endpoint that neither SDK has a function for says so.

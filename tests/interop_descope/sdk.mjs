@@ -20,6 +20,7 @@ const newClient = DescopeClient.default ?? DescopeClient;
 
 const NO_TOKEN = [404, 'E152102'];
 const SCOPE = 'calendar.read';
+const CONNECT = 'outbound.connect';
 
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const input = createInterface({ input: process.stdin });
@@ -59,10 +60,15 @@ class Sdk {
     say({ checked: { function: this.prefix + name, endpoint, what } });
   }
 
+  // One for outbound applications, or the one that stands beside them.
+  functionOf(name) {
+    return name === CONNECT ? this.client.outbound.connect : this.outbound[name];
+  }
+
   // A call that is the only one under way, so that what was seen last is its own.
   async call(name, args) {
     const before = this.seen.length;
-    const answer = await this.outbound[name](...args);
+    const answer = await this.functionOf(name)(...args);
     const own = this.seen.slice(before).filter((one) => !one.endpoint.includes('license'));
     assert.equal(own.length, 1, `${name}: ${JSON.stringify(own)}`);
     assert.equal(own[0].status, answer.code, name);
@@ -317,6 +323,18 @@ async function fetches(own) {
   }
 }
 
+// A link for a tenant, with what is presented in the place of a person's token.
+async function links() {
+  const tenant = { tenantId: 't1', tenantLevel: true, scopes: [SCOPE] };
+  const { url, code } = await sdk.ok('a link', CONNECT, 'demo', tenant, settings.key);
+  assert.ok(url.startsWith(`${settings.url}/c/`) && /^[0-9]{6}$/.test(code), `${url} ${code}`);
+  await sdk.refused('400', [400, 'E011002'], CONNECT, 'demo', {}, settings.key);
+  await sdk.refused('404', [404, 'S000404'], CONNECT, 'none', tenant, settings.key);
+  await sdk.refused('401', [401, 'S000401'], CONNECT, 'demo', tenant, wrongKey);
+  await sdk.refused('401', [401, 'S000401'], CONNECT, 'demo', tenant);
+  await sdk.refused('403', [403, 'S000403'], CONNECT, 'demo', tenant, settings.powerless);
+}
+
 // Grants that are gone, and a provider that is down: both when a refresh is due.
 async function trouble() {
   await ask('revoke', { user: 'gone' });
@@ -417,6 +435,7 @@ async function keysThatMayNot() {
 async function locked() {
   await ask('lock');
   for (const [name, args] of Object.entries(usual())) await sdk.later(name, ...args);
+  await sdk.later(CONNECT, 'demo', { tenantId: 't1', tenantLevel: true }, settings.key);
   for (const [name, owner] of Object.entries(FETCHES)) {
     await byToken.later(name, ...fetching(name, 'demo', owner));
   }
@@ -431,6 +450,7 @@ for (const [level, words] of Object.entries(LEVELS)) {
   await batches(level, words);
   await keys(level, words);
 }
+await links();
 await fetches(sdk);
 await fetches(byToken);
 await trouble();

@@ -33,7 +33,7 @@ const BATCHES: &[&str] = &[
 
 /// Endpoint, function in Python, function in Node, checks. `node: ` before a check: of Node's
 /// alone, since Python's function cannot say it.
-pub const CHECKED: [(&str, &str, &str, &[&str]); 24] = [
+pub const CHECKED: [(&str, &str, &str, &[&str]); 27] = [
     (
         "POST /v1/mgmt/outbound/app/user/token",
         "fetch_token_by_scopes",
@@ -112,6 +112,16 @@ pub const CHECKED: [(&str, &str, &str, &[&str]); 24] = [
         "loadAllApplications",
         &["every app", "401", "403", "429"],
     ),
+    (
+        "POST /v1/outbound/oauth/connect",
+        "",
+        "outbound.connect",
+        &["a link", "400", "401", "403", "404", "429"],
+    ),
+    // Of agents, which have no SDK here.
+    ("POST /v1/mgmt/outbound/app/connect", "", "", &[]),
+    // A browser's.
+    ("GET /v1/outbound/oauth/callback", "", "", &[]),
     (
         "GET /v1/mgmt/outbound/apps-with-user-token",
         "list_apps_with_user_token",
@@ -226,7 +236,12 @@ const BY_TOKEN: &str = "by_token.";
 /// What Python's by-token class is checked for with a JWT besides.
 const WITH_JWTS: [&str; 2] = ["with a JWT", "403 with another's JWT"];
 /// Functions of the client itself, and not of its class for outbound applications.
-const OF_THE_CLIENT: [&str; 3] = ["DescopeClient", "validate_session", "getKey"];
+const OF_THE_CLIENT: [&str; 4] = [
+    "DescopeClient",
+    "validate_session",
+    "getKey",
+    "outbound.connect",
+];
 
 /// What a script has to have said.
 pub struct Expected {

@@ -296,7 +296,7 @@ async fn an_app_is_made_of_a_template() {
         let (status, said) = api.post("/v1/apps", bad.clone()).await;
         assert_eq!(status, 400, "{bad}: {said}");
     }
-    assert_eq!(scene.served.api("").get("/v1/templates").await.0, 401);
+    assert_eq!(scene.inside.api("").get("/v1/templates").await.0, 401);
     scene.end().await;
 }
 

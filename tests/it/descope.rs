@@ -12,6 +12,7 @@ mod deletions;
 mod failures;
 mod fetch;
 mod pages;
+mod people;
 mod uploads;
 
 use serde_json::{Value, json};
@@ -122,6 +123,11 @@ const CHECKED: [(&str, &str, &str, &[&str]); 27] = [
             "an_access_key_says_whom_a_link_is_for",
             "a_link_that_cannot_be_as_wished_is_refused",
             "an_api_key_is_typed_on_a_link_and_a_withdrawn_link_is_over",
+            "a_page_connects_the_person_who_asks_in_its_browser",
+            "a_pages_link_leads_nowhere_in_another_browser",
+            "a_person_asks_for_itself_alone",
+            "a_session_in_a_cookie_counts_from_a_page_on_the_list_alone",
+            "a_page_of_another_site_gets_a_cookie_that_it_can_keep",
             "a_preflight_tells_a_page_on_the_list_what_it_may_send",
         ],
     ),
@@ -133,6 +139,8 @@ const CHECKED: [(&str, &str, &str, &[&str]); 27] = [
             "an_access_key_makes_a_link_that_asks_for_a_code",
             "an_access_key_says_whom_a_link_is_for",
             "a_link_that_cannot_be_as_wished_is_refused",
+            "a_person_asks_for_itself_alone",
+            "without_a_page_the_issuers_key_says_how_a_person_is_proven",
         ],
     ),
     (
@@ -252,6 +260,7 @@ fn every_endpoint_is_checked() {
         include_str!("descope/failures.rs"),
         include_str!("descope/fetch.rs"),
         include_str!("descope/pages.rs"),
+        include_str!("descope/people.rs"),
         include_str!("descope/uploads.rs"),
     ];
     for (_, path, _, tests) in CHECKED {
