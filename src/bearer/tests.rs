@@ -117,11 +117,14 @@ async fn add(vault: &Vault, rule: Value) -> Result<AccessKey> {
     vault.add_issuer(&Caller::local(), new, rule).await
 }
 
-const ALICE: std::result::Result<&str, &str> = Ok("alice");
-const REFUSED: std::result::Result<&str, &str> = Err("unauthenticated");
-const LATER: std::result::Result<&str, &str> = Err("unavailable");
+/// Whose a token is, or a code.
+type Said<'a> = std::result::Result<&'a str, &'a str>;
 
-fn held(said: &std::result::Result<String, &'static str>) -> std::result::Result<&str, &str> {
+const ALICE: Said<'_> = Ok("alice");
+const REFUSED: Said<'_> = Err("unauthenticated");
+const LATER: Said<'_> = Err("unavailable");
+
+fn held<'s>(said: &'s std::result::Result<String, &'static str>) -> Said<'s> {
     said.as_ref().map(String::as_str).map_err(|code| *code)
 }
 

@@ -64,6 +64,50 @@ fn key_add_makes_grants_of_options() {
     assert_eq!(seen[2].body["grants"][0]["users"], json!(["u"]));
 }
 
+/// Goal: a key for JWTs takes its rule from the options, prints its id, and is listed with its
+/// rule; without an issuer none of them is taken. Method: every option; a list; each alone.
+#[test]
+fn key_add_makes_a_rule_for_jwts_of_options() {
+    let rule = json!({
+        "issuer": "https://idp.example", "audiences": ["a", "b"], "no_audience": true,
+        "jwks_url": "https://idp.example/keys", "user_claim": "email", "tenants_claim": "dct",
+        "scope": "outbound.token.fetch", "tenant_tokens": true,
+    });
+    let listed = json!({"keys": [
+        {"id": "0011", "name": "agents", "grants": [], "jwt": rule},
+        {"id": "0022", "name": "plain", "grants": []},
+    ]});
+    let server = Scripted::start(vec![
+        (200, json!({"id": "0011", "jwt": rule})),
+        (200, listed),
+    ]);
+    let options = "key add agents --role server --jwt-issuer https://idp.example \
+                   --jwt-audience a --jwt-audience b --jwt-no-audience \
+                   --jwks-url https://idp.example/keys --user-claim email --tenants-claim dct \
+                   --jwt-scope outbound.token.fetch --tenant-tokens";
+    let options: Vec<&str> = options.split_whitespace().collect();
+    assert_eq!(server.run(&options).ended(0).out, "0011");
+    let list = server.run(&["key", "list"]).ended(0).out;
+    assert!(
+        list.contains("JWTs of https://idp.example for a, b"),
+        "{list}"
+    );
+    assert!(list.contains("its holder"), "{list}");
+    assert_eq!(server.seen()[0].body["jwt"], rule);
+    for alone in [
+        &["--jwt-audience", "a"][..],
+        &["--jwt-no-audience"],
+        &["--jwks-url", "https://idp.example/keys"],
+        &["--user-claim", "email"],
+        &["--tenants-claim", "dct"],
+        &["--jwt-scope", "x"],
+        &["--tenant-tokens"],
+    ] {
+        let options = [&["key", "add", "x", "--role", "reader"], alone].concat();
+        run_with(&options, &[]).ended(2);
+    }
+}
+
 /// Goal: a key that opens nothing, or grants nobody can read, is refused here. Method: try them.
 #[test]
 fn key_add_refuses_what_makes_no_sense() {

@@ -17,6 +17,7 @@ use strongroom::sandbox::{Endpoint, Misbehaviour};
 use strongroom::secret::Secret;
 
 use child::Script;
+use issuer::{Issuer, Signer};
 use scene::{Link, Scene};
 use support::{Browser, CLIENT_SECRET};
 use table::{CHECKED, Expected};
@@ -29,10 +30,6 @@ use table::{CHECKED, Expected};
 )]
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 mod browser;
-#[path = "../harness/issuer.rs"]
-#[allow(dead_code, reason = "shared with the other harnesses")]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
-mod issuer;
 #[path = "../it/scene.rs"]
 #[allow(
     dead_code,
@@ -49,6 +46,11 @@ mod scene;
 )]
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 mod support;
+
+#[path = "../harness/issuer.rs"]
+#[allow(dead_code, reason = "shared with the suites that use all of it")]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+mod issuer;
 
 mod child;
 mod interpreters;
@@ -161,7 +163,9 @@ async fn furnish(scene: &Scene) -> Value {
     let grants = json!([{ "actions": ["fetch"], "apps": ["other"] }]);
     let (powerless, _) = scene.key(json!({ "name": "p", "grants": grants })).await;
     let (_, status) = scene.admin.get("/v1/status").await;
+    let jwt = jwt(scene).await;
     json!({
+        "jwt": jwt,
         "url": scene.inside.url,
         "project": status["project_id"],
         "key": scene.admin.key,
@@ -169,6 +173,25 @@ async fn furnish(scene: &Scene) -> Value {
         "issuer": scene.outside.issuer,
         "client_secret": CLIENT_SECRET,
     })
+}
+
+/// A JWT of `u1`, who is in `t1`, by an issuer for which there is a key.
+async fn jwt(scene: &Scene) -> String {
+    let signer = Signer::new("RS256", "first");
+    let issuer = Issuer::start(&[&signer]).await;
+    let rule = json!({
+        "issuer": issuer.url, "no_audience": true, "scope": "outbound.token.fetch",
+        "tenant_tokens": true,
+    });
+    let body = json!({ "name": "agents", "role": "reader", "jwt": rule });
+    let (status, said) = scene.admin.post("/v1/keys", body).await;
+    assert_eq!(status, 200, "{said}");
+    // The scripts move the clock by hours.
+    let end = scene.clock.now().plus(Duration::from_secs(30 * 86_400));
+    signer.token(&json!({
+        "iss": issuer.url, "sub": "u1", "exp": end.unix_ms() / 1000,
+        "scope": "openid outbound.token.fetch", "tenants": { "t1": { "roles": [] } },
+    }))
 }
 
 /// What only this side can bring about; the answer to the script.

@@ -126,6 +126,7 @@ class Run:
         self.by_token = Sdk(kind, settings, token=settings["key"])
         wrong = settings["key"][:-1] + ("A" if settings["key"][-1] != "A" else "Q")
         self.wrong = Sdk(kind, settings, key=wrong)
+        self.jwt = Sdk(kind, settings, token=settings["jwt"])
         self.wrong_token = Sdk(kind, settings, token=wrong)
         self.bare = Sdk(kind, settings, key=settings["powerless"])
         self.bare_token = Sdk(kind, settings, token=settings["powerless"])
@@ -322,6 +323,15 @@ class Run:
             await sdk.refused("404 nothing stored", NO_TOKEN, name, *nobody)
             await sdk.refused("404 no app", (404, "S000404"), name, *fetch(name, "none", owner))
 
+    async def jwts(self):
+        """A JWT of a configured issuer, of `u1` in `t1`: by token as agents have one."""
+        for name, owner in FETCHES.items():
+            same = (await self.sdk.ok(None, name, *fetch(name, "demo", owner)))["token"]
+            got = await self.jwt.ok("with a JWT", name, *fetch(name, "demo", owner))
+            assert got["token"] == same, (got, same)
+            others = fetch(name, "demo", "ada")
+            await self.jwt.refused("403 with another's JWT", (403, "S000403"), name, *others)
+
     async def trouble(self):
         """Grants that are gone, and a provider that is down: both when a refresh is due."""
         ask("revoke", user="gone")
@@ -422,6 +432,7 @@ async def main():
     await run.uploads()
     await run.fetches(run.sdk)
     await run.fetches(run.by_token)
+    await run.jwts()
     await run.trouble()
     await run.lists_and_deletions()
     await run.keys_that_may_not()

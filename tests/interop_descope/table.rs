@@ -233,6 +233,8 @@ pub const CHECKED: [(&str, &str, &str, &[&str]); 27] = [
 
 /// Before the name of a fetch by token.
 const BY_TOKEN: &str = "by_token.";
+/// What Python's by-token class is checked for with a JWT besides.
+const WITH_JWTS: [&str; 2] = ["with a JWT", "403 with another's JWT"];
 /// Functions of the client itself, and not of its class for outbound applications.
 const OF_THE_CLIENT: [&str; 4] = [
     "DescopeClient",
@@ -251,7 +253,15 @@ pub struct Expected {
 
 pub fn of_python() -> Expected {
     let alike = |check: &'static str| (!check.starts_with("node: ")).then_some(check);
-    expected(|(_, python, ..)| python, alike)
+    let mut expected = expected(|(_, python, ..)| python, alike);
+    for (endpoint, python, _, _) in CHECKED.iter().filter(|(.., checks)| *checks == FETCHES) {
+        let function = format!("{BY_TOKEN}{python}");
+        for check in WITH_JWTS {
+            let check = ((*endpoint).to_owned(), function.clone(), check.to_owned());
+            expected.checks.insert(check);
+        }
+    }
+    expected
 }
 
 pub fn of_node() -> Expected {

@@ -27,6 +27,7 @@
 //! | a backup, a compaction by the wire (T5) | `api_backup`, `api_compact` |
 //! | DESIGN 8, 9: access keys, unlocking, audit (V10, V11) | `api_keys`, `api_vault` |
 //! | Descope's clients: every endpoint, in each SDK's form (issue 5) | `descope` |
+//! | JWTs of configured issuers as callers (B1 to B5 are shown beside `bearer`) | `jwt` |
 //! | authorization as the pure rule has it; "not yours" is "not there" (A1, T26, T34) | `authorization`, `authorization_bytes` |
 //! | no secret in log, error, page, panic, audit or file (issue item 6, M3) | `canary`, `canary_story` |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
@@ -58,8 +59,9 @@ mod forced;
 mod guessing;
 mod intents;
 #[path = "../harness/issuer.rs"]
-#[allow(dead_code, reason = "shared with harnesses that use all of it")]
+#[allow(dead_code, reason = "shared with the unit tests of `bearer`")]
 mod issuer;
+mod jwt;
 mod long_lists;
 mod malformed;
 mod misbehaviour;
