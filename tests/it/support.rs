@@ -133,9 +133,8 @@ impl Inside {
         let notice = refresher.clone();
         let public_url = WebUrl::parse("url", public_url.unwrap_or(&url)).unwrap();
         let issuers = Issuers::new(vault.clone(), provider.clone());
-        let connect = Connect::new(vault.clone(), provider, &public_url, move || {
-            notice.notice()
-        });
+        let wake = move || notice.notice();
+        let connect = Connect::new(vault.clone(), provider, &public_url, wake);
         let hosts = HostRule::new(&[bound], false).with_page(page).unwrap();
         let app = App::new(Parts {
             issuers,
