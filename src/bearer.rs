@@ -2,16 +2,16 @@
 //! key of the issuer and the token's own user and tenants allow together.
 //!
 //! ```text
-//!   bearer -- shape, size, times --> whose is it? --> a rule that takes it   (no call, no signature)
+//!   bearer -- shape, size, times --> whose is it? --> a rule that takes it   (no call so far)
 //!                                                          |
-//!                    the issuer's keys: at hand, or fetched once for all who wait
+//!              the issuer's keys: at hand, or fetched once for all who wait
 //!                                                          |
-//!                    signature --> the key's rule again --> narrowed to user and tenants
+//!              signature --> the key's rule again --> narrowed to user and tenants
 //! ```
 //!
 //! It promises:
 //! * B1 Only what is signed by a key of the issuer opens anything, by an algorithm on a list that
-//!   fits the key (RFC 8725 3.1, 3.2): no `none`, no shared secret, no key that came with the token.
+//!   fits the key (RFC 8725 3.1, 3.2): no `none`, no shared secret, no key that the token brings.
 //! * B2 A token counts for the issuer that it names exactly, for us, and in its time; what it says
 //!   beside that we would have to understand and do not (`crit`, `cnf`, another `typ`) refuses it.
 //! * B3 A stranger's token causes no call to anybody; a token that names a configured issuer causes

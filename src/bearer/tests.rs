@@ -184,6 +184,7 @@ async fn b2_a_token_counts_for_its_issuer_for_us_and_in_its_time() {
         json!({ "aud": "Vault" }),
         json!({ "aud": ["other"] }),
         json!({ "aud": ["vault", 7] }),
+        json!({ "aud": vec!["vault"; limits::JWT_AUDIENCES_READ_MAX + 1] }),
         json!({ "aud": { "vault": true } }),
         json!({ "iss": null }),
         json!({ "iss": format!("{url}/") }),

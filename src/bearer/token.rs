@@ -141,6 +141,9 @@ impl<'t> Token<'t> {
         match self.claims.get("aud") {
             None => Ok(Vec::new()),
             Some(Value::String(one)) => Ok(vec![one]),
+            Some(Value::Array(list)) if list.len() > limits::JWT_AUDIENCES_READ_MAX => {
+                Err("it is meant for too many")
+            }
             Some(Value::Array(list)) => list
                 .iter()
                 .map(|one| one.as_str().ok_or("its audience cannot be read"))

@@ -269,7 +269,7 @@ pub struct ServeArgs {
     /// Name under which this server answers, HOST or HOST:PORT, beside its addresses (repeatable).
     #[arg(long, value_name = "HOST")]
     pub host: Vec<String>,
-    /// Origin of pages that may call from browsers, such as https://app.example.com (repeatable).
+    /// Origin of pages that may call from browsers, such as `https://app.example.com` (repeatable).
     ///
     /// For what a page with an SDK of Descope's asks for: a connect link, the apps, the connected
     /// apps of a person. Nothing else is ever open to pages.

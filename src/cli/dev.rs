@@ -36,7 +36,7 @@ pub struct DevArgs {
     /// Loopback address to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_LISTEN, value_parser = listen)]
     pub listen: ListenAddress,
-    /// Origin of pages that may call from browsers, such as http://localhost:3000 (repeatable).
+    /// Origin of pages that may call from browsers, such as `http://localhost:3000` (repeatable).
     #[arg(long, value_name = "ORIGIN", value_parser = page_origin)]
     pub allow_origin: Vec<String>,
 }

@@ -15,6 +15,8 @@ pub const JWT_KID_BYTES_MAX: usize = 256;
 pub const JWT_CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// Most audiences of one rule.
 pub const JWT_AUDIENCES_MAX: usize = 16;
+/// Most audiences that a token may name: each is looked for among the rules.
+pub const JWT_AUDIENCES_READ_MAX: usize = 64;
 /// Keys of an issuer that one token is tried with: those of its `kid`, mostly one.
 pub const JWT_KEYS_TRIED_MAX: usize = 4;
 

@@ -71,7 +71,7 @@ impl Hints {
     /// Checks that they are short, and text.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming the first that is not.
+    /// [`crate::error::Error::Invalid`] naming the first that is not.
     pub fn check(&self) -> Result<()> {
         for (name, hint) in self.named() {
             check_text(name, hint)?;

@@ -104,7 +104,7 @@ fn key_add_makes_a_rule_for_jwts_of_options() {
         &["--tenant-tokens"],
     ] {
         let options = [&["key", "add", "x", "--role", "reader"], alone].concat();
-        run_with(&options, &[]).ended(2);
+        run_with(&options, &[], "").ended(2);
     }
 }
 

@@ -30,10 +30,6 @@ use table::{CHECKED, Expected};
 )]
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 mod browser;
-#[path = "../harness/issuer.rs"]
-#[allow(dead_code, reason = "shared with the other harnesses")]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
-mod issuer;
 #[path = "../it/scene.rs"]
 #[allow(
     dead_code,

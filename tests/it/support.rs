@@ -128,18 +128,13 @@ impl Inside {
         let listener = bind(&address).await.unwrap();
         let bound = listener.tcp_address().unwrap();
         let url = format!("http://{bound}");
-        let egress = EgressSettings {
-            allowed_hosts: vec!["127.0.0.1".into()],
-            ..EgressSettings::default()
-        };
-        let provider = Provider::new(&change(egress), vault.clock().clone()).unwrap();
+        let provider = Provider::new(&change(to_loopback()), vault.clock().clone()).unwrap();
         let refresher = Refresher::new(vault.clone(), provider.clone());
         let notice = refresher.clone();
         let public_url = WebUrl::parse("url", public_url.unwrap_or(&url)).unwrap();
         let issuers = Issuers::new(vault.clone(), provider.clone());
-        let connect = Connect::new(vault.clone(), provider, &public_url, move || {
-            notice.notice()
-        });
+        let wake = move || notice.notice();
+        let connect = Connect::new(vault.clone(), provider, &public_url, wake);
         let hosts = HostRule::new(&[bound], false).with_page(page).unwrap();
         let app = App::new(Parts {
             issuers,
@@ -209,6 +204,13 @@ impl Inside {
             url: self.url.clone(),
             key: key.to_owned(),
         }
+    }
+}
+
+fn to_loopback() -> EgressSettings {
+    EgressSettings {
+        allowed_hosts: vec!["127.0.0.1".into()],
+        ..EgressSettings::default()
     }
 }
 

@@ -1,4 +1,7 @@
 //! How often an issuer is asked for its keys, and what counts while it cannot be (B3, B4).
+//!
+//! It promises: every bound is looked at from both sides, by the test clock.
+//! It never: sleeps.
 
 use super::*;
 

@@ -27,7 +27,7 @@ pub struct JwtArgs {
     /// Where the issuer's keys are, where its metadata does not say.
     #[arg(long, value_name = "URL", value_parser = web_url, requires = "jwt_issuer")]
     pub jwks_url: Option<WebUrl>,
-    /// The claim that names the user [default: sub].
+    /// The claim that names the user [default: sub]. Never one that users choose themselves.
     #[arg(long, value_name = "CLAIM", requires = "jwt_issuer")]
     pub user_claim: Option<String>,
     /// The claim that names the user's tenants [default: tenants].
