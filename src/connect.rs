@@ -24,6 +24,7 @@
 
 mod arrivals;
 mod person;
+mod templates;
 mod trip;
 
 use std::pin::pin;

@@ -21,16 +21,14 @@ use super::secrets::{Input, confirm};
 #[command(after_help = "Examples:
   strongroom app templates calendar
   strongroom app add github --template github --client-id Iv1.abc --scope repo
-  strongroom app add github --client-id Iv1.abc --authorization-url \\
-      https://github.com/login/oauth/authorize --token-url \\
-      https://github.com/login/oauth/access_token --scope repo")]
+  strongroom app add own --client-id c1 --issuer https://login.example.com")]
 pub enum AppCommand {
     /// Add an app.
     ///
     /// An OAuth app needs a client id and either a template (`app templates` lists them), or an
-    /// issuer, whose metadata has the endpoints, or the endpoints themselves. The client secret is asked for, or read from a file. Afterwards
-    /// register the redirect URI that is printed at the provider. An API-key app needs no more than
-    /// its id.
+    /// issuer, whose metadata has the endpoints, or the endpoints themselves. The client secret is
+    /// asked for, or read from a file. Afterwards register the redirect URI that is printed at the
+    /// provider. An API-key app needs no more than its id.
     Add(Box<AddArgs>),
     /// Search the services whose settings are known.
     ///

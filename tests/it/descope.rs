@@ -70,7 +70,10 @@ const CHECKED: [(&str, &str, &str, &[&str]); 27] = [
         "POST",
         "/v1/mgmt/outbound/app/create/bytemplate",
         "node",
-        &["an_app_is_made_of_a_template_and_what_is_said_wins"],
+        &[
+            "an_app_is_made_of_a_template_and_what_is_said_wins",
+            "a_wish_for_a_template_that_cannot_be_is_refused",
+        ],
     ),
     (
         "POST",

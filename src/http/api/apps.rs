@@ -3,6 +3,7 @@
 //! It promises: what the module above does.
 //! It never: shows a client secret.
 
+use crate::connect::Connect;
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
@@ -11,7 +12,6 @@ use crate::http::wire::templates::TemplateShape;
 use crate::http::wire::tokens::revocations;
 use crate::http::wire::{json, ok, read};
 use crate::model::AppId;
-use crate::provider::catalogue;
 use crate::vault::{SecretChange, ShownApp};
 
 fn shape<'a>(app: &App, shown: &'a ShownApp) -> AppShape<'a> {
@@ -27,8 +27,7 @@ fn id(call: &Call) -> Result<AppId> {
 pub(super) fn templates(call: &Call) -> Result<Answer> {
     call.takes(&["q"])?;
     call.caller()?;
-    let words = call.optional("q").unwrap_or_default().split_whitespace();
-    let found = catalogue::search(words).into_iter();
+    let found = Connect::templates(call.optional("q").unwrap_or_default()).into_iter();
     let shapes: Vec<TemplateShape<'_>> = found.map(TemplateShape::of).collect();
     Ok(ok(&serde_json::json!({ "templates": shapes })))
 }

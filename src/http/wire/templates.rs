@@ -6,9 +6,10 @@
 use serde::Serialize;
 
 use super::apps::{AppRequest, Kind};
+use crate::connect::Connect;
 use crate::error::{Error, Result};
 use crate::model::template::{OAuthTemplate, Template};
-use crate::provider::catalogue;
+use crate::model::url::WebUrl;
 
 /// A template, as it is shown.
 #[derive(Serialize)]
@@ -44,7 +45,7 @@ impl AppRequest {
         let Some(id) = self.template.as_deref().filter(|id| !id.is_empty()) else {
             return Ok(self);
         };
-        let template = catalogue::find(id).ok_or_else(|| {
+        let template = Connect::template(id).ok_or_else(|| {
             Error::invalid("there is no such `template`: `GET /v1/templates` lists them")
         })?;
         let kind = kind_of(template);
@@ -61,7 +62,7 @@ impl AppRequest {
     fn take_oauth(&mut self, oauth: &OAuthTemplate) {
         // Whoever names an issuer wants the endpoints of its metadata.
         if self.issuer.is_none() {
-            let url = |url: &crate::model::url::WebUrl| url.as_str().to_owned();
+            let url = |url: &WebUrl| url.as_str().to_owned();
             let revocation_url = oauth.revocation_url.as_ref().map(url);
             self.authorization_url
                 .get_or_insert_with(|| url(&oauth.authorization_url));

@@ -238,6 +238,15 @@ async fn an_app_is_made_of_a_template_and_what_is_said_wins() {
         (&said["app"]["appType"], &said["app"]["id"]),
         (&json!("apikey"), &json!("o"))
     );
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wish_for_a_template_that_cannot_be_is_refused() {
+    let (scene, client) = set_up().await;
+    let create = format!("{CREATE}/bytemplate");
+    let taken = json!({ "templateId": "linear", "clientId": "c", "id": "l" });
+    assert_eq!(client.post(&create, taken).await.0, 200);
     for (wish, code) in [
         (json!({}), "E011002"),
         (json!({ "templateId": "linear" }), "E011002"),

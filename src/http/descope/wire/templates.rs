@@ -9,10 +9,10 @@ use super::super::failure::{Failure, Result};
 use super::apps::AppFields;
 use super::{needed, text};
 use crate::clock::Timestamp;
+use crate::connect::Connect;
 use crate::http::wire::secret;
 use crate::model::app::{App, AppKind, Callback};
 use crate::model::{AppId, template::Template};
-use crate::provider::catalogue;
 use crate::secret::{Secret, hex, random};
 use crate::vault::SecretChange;
 
@@ -40,7 +40,7 @@ impl TemplateRequest {
     /// # Errors
     /// A failure that names the field.
     pub fn into_new(self, domain: &str, now: Timestamp) -> Result<(App, Option<Secret<String>>)> {
-        let template = catalogue::find(&needed(self.template_id, "templateId")?);
+        let template = Connect::template(&needed(self.template_id, "templateId")?);
         let template = template.ok_or_else(|| {
             Failure::argument("there is no such template: `GET /v1/templates` lists them")
         })?;
