@@ -112,6 +112,32 @@ async fn b1_what_its_issuer_did_not_sign_opens_nothing() {
     );
 }
 
+/// Goal: no byte of a token can be another. Method: each in turn, and each left out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b1_no_byte_of_a_token_can_be_another() {
+    let attack = Attack::new().await;
+    let good = attack.good.join(".");
+    assert_eq!(held(&attack.bench.user(&good).await), ALICE);
+    for at in 0..good.len() {
+        let other = if good[at..].starts_with('A') {
+            "B"
+        } else {
+            "A"
+        };
+        for instead in [other, "", "."] {
+            let bent = format!("{}{instead}{}", &good[..at], &good[at + 1..]);
+            if bent != good {
+                assert_eq!(
+                    held(&attack.bench.user(&bent).await),
+                    REFUSED,
+                    "{at} {instead}"
+                );
+            }
+        }
+    }
+    assert_eq!(attack.bench.issuer.asked_for_keys(), 1);
+}
+
 /// Goal: what a header says of keys and algorithms counts for nothing that the issuer did not
 /// publish, and asks nobody; what has to be understood and is not refuses the token. Method: a
 /// table of headers.
