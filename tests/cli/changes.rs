@@ -199,6 +199,7 @@ fn app_set_keeps_what_it_does_not_name() {
         "id": "github", "name": "GitHub", "kind": "oauth", "client_id": "old", "scopes": ["a"],
         "revocation_url": "https://p.example/revoke", "has_client_secret": true,
         "redirect_uri": "https://v.example/callback/github", "created_at": "2026-01-01T00:00:00Z",
+        "callback": "own",
     });
     let server = Scripted::start(vec![(200, before.clone()), (200, before)]);
     let run = server.run_with(
@@ -214,6 +215,8 @@ fn app_set_keeps_what_it_does_not_name() {
             "revocation_url",
             "--param",
             "prompt=consent",
+            "--callback",
+            "shared",
         ],
         "s3cret\n",
     );
@@ -224,6 +227,7 @@ fn app_set_keeps_what_it_does_not_name() {
     let expected = json!({
         "id": "github", "name": "GitHub", "kind": "oauth", "client_id": "new", "scopes": ["a"],
         "client_secret": "s3cret", "authorization_params": {"prompt": "consent"},
+        "callback": "shared",
     });
     assert_eq!(seen[1].body, expected);
 }

@@ -172,7 +172,7 @@ fn secrets_are_never_taken_from_arguments() {
 /// Goal: wrong use is told like every other failure. Method: several kinds of it.
 #[test]
 fn wrong_use_is_told_in_two_lines_with_exit_code_2() {
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 9] = [
         (
             &["init"],
             "required arguments were not provided: --data <DIR>",
@@ -186,6 +186,17 @@ fn wrong_use_is_told_in_two_lines_with_exit_code_2() {
             &["serve", "--data", "x", "--listen", "vault.lan:0"],
             "is no address to listen on",
         ),
+        (
+            &[
+                "serve",
+                "--data",
+                "x",
+                "--allow-origin",
+                "https://a.example/",
+            ],
+            "is not an origin as browsers write it",
+        ),
+        (&["dev", "--allow-origin", "*"], "is not an origin"),
         (&["serve", "--data", "x", "--tls-cert", "c"], "--tls-key"),
         (&["token", "remove"], "required"),
         (&["key", "add", "k", "--action", "steal"], "steal"),
