@@ -193,7 +193,7 @@ impl Connect {
             return Err(Error::invalid(format!("`apps` names 1 to {most} apps")));
         }
         let proof = match wish.browser {
-            true => Proof::None,
+            true => Proof::Page,
             false => choose_proof(caller, wish.proof)?,
         };
         let (apps, return_urls) = self.wished(caller, wish.apps)?;
@@ -423,6 +423,8 @@ fn choose_proof(caller: &Caller, asked: Option<Proof>) -> Result<Proof> {
         Who::Link { .. } | Who::Scheduler => return Err(Error::Denied),
     };
     match asked {
+        // A person is proven by a page for having asked from there, and not for being named.
+        Some(Proof::Page) => Err(Error::invalid("`verify` is `vouch`, `code` or `none`")),
         Some(proof) if allowed.contains(&proof) => Ok(proof),
         Some(_) => Err(Error::invalid(
             "`verify` is not one of the access key's `connect_verify`",

@@ -36,6 +36,8 @@ pub enum Error {
     },
     /// The vault is unlocked already.
     AlreadyUnlocked,
+    /// Something is there already, and was to be stored only where nothing is.
+    AlreadyThere,
     /// The passphrase, recovery code or key file does not open this vault. Always this one error.
     UnlockFailed,
     /// Too much at one time; come back after this long.
@@ -101,6 +103,7 @@ impl Error {
             Self::Locked => "locked",
             Self::Checking { .. } => "checking",
             Self::AlreadyUnlocked => "already_unlocked",
+            Self::AlreadyThere => "already_there",
             Self::UnlockFailed => "unlock_failed",
             Self::Busy(_) => "busy",
             Self::TooLarge(_) => "too_large",
@@ -147,6 +150,7 @@ impl Error {
                 "ask again as told; `strongroom status` shows how far the check is"
             }
             Self::AlreadyUnlocked => "nothing to do",
+            Self::AlreadyThere => "it was left as it is; without `if_absent` it is replaced",
             Self::UnlockFailed => {
                 "try again; a forgotten passphrase is replaced with the recovery code, while the \
                  server is stopped: `strongroom passphrase set --recovery --data DIR`"
@@ -209,6 +213,9 @@ impl fmt::Display for Error {
                 in_seconds(*retry_after)
             ),
             Self::AlreadyUnlocked => f.write_str("the vault is unlocked already"),
+            Self::AlreadyThere => {
+                f.write_str("a token of this app, owner, account and scopes is stored already")
+            }
             Self::UnlockFailed => f.write_str("this does not open the vault"),
             Self::Busy(wait) => {
                 let wait = in_seconds(*wait);

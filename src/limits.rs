@@ -37,6 +37,8 @@ pub use self::sandbox::{
 
 // ---- words ----------------------------------------------------------------------------------
 
+/// Most words of a search in the catalogue; what is beyond them says nothing.
+pub const SEARCH_WORDS_MAX: usize = 8;
 /// Longest app id, in bytes. Ids stand in URLs (`/callback/{app}`), so they stay short.
 pub const APP_ID_BYTES_MAX: usize = 64;
 /// Longest tenant id, user id or account name, in bytes. Fits an e-mail address (254) or a `sub`.

@@ -222,7 +222,7 @@ impl From<Owner> for OwnerParts {
 }
 
 /// What finds a token: app, owner, account, scopes.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Address {
     /// The app the token is for.
     pub app: AppId,

@@ -83,6 +83,15 @@ enum Look {
 }
 
 impl Kept {
+    /// Keys that count while the issuer cannot be asked.
+    fn stale(&self, wanted: &Wanted, now: Timestamp) -> Option<Vec<Arc<Key>>> {
+        let keys = self.keys.as_ref()?;
+        let life = keys.fresh_for + limits::JWKS_STALE_MAX;
+        let is_kept = keys.fetched_at <= now && now.since(keys.fetched_at) < life;
+        let found = keys.set.fitting(wanted);
+        Some(found).filter(|found| is_kept && !found.is_empty())
+    }
+
     fn look(&self, wanted: &Wanted, now: Timestamp) -> Look {
         let found = self.keys.as_ref().map(|keys| keys.set.fitting(wanted));
         let found = found.unwrap_or_default();
@@ -163,7 +172,9 @@ impl Shelves {
             Look::Ask(patience) => patience,
         };
         let Ok(_place) = self.waiters.try_acquire() else {
-            return Err(unavailable(limits::JWKS_ASK_EVERY));
+            // Others wait for an issuer that may be another: what is at hand still counts (B4).
+            let stale = shelf.kept().stale(wanted, self.clock.now());
+            return stale.ok_or_else(|| unavailable(limits::JWKS_ASK_EVERY));
         };
         // The sender is on the shelf, so it cannot be gone.
         let _ = tokio::time::timeout(patience, landed.changed()).await;

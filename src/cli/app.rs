@@ -234,6 +234,10 @@ async fn templates(args: TemplatesArgs) -> Result<(), Failure> {
     if args.json {
         return output::json(&found);
     }
+    if found["templates"].as_array().is_none_or(Vec::is_empty) {
+        output::note("Nothing in the catalogue fits; `strongroom app add` takes the settings too.");
+        return Ok(());
+    }
     let mut grid = Grid::new(&["TEMPLATE", "NAME", "CATEGORY", "KIND", "FACTS", "DOCS"]);
     for template in found["templates"].as_array().into_iter().flatten() {
         let fields = ["id", "name", "category", "kind", "certainty", "docs"];

@@ -7,7 +7,7 @@
 
 mod file;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use super::output;
 use super::progress::Watch;
 use crate::http::descope::wire::imports::read_token;
 use crate::limits;
-use crate::model::{AppId, Owner};
+use crate::model::{Address, Owner};
 use crate::secret::Secret;
 use crate::vault::{NewCredential, NewToken};
 
@@ -83,6 +83,7 @@ pub async fn run(command: ImportCommand) -> Result<(), Failure> {
         client: Arc::new(client),
         apps,
         under_way: JoinSet::new(),
+        addresses: HashSet::new(),
         watch: Watch::new("import", args.json),
         length,
         sum: Sum::default(),
@@ -139,6 +140,8 @@ struct Import {
     client: Arc<Client>,
     apps: HashMap<String, bool>,
     under_way: JoinSet<(Told, Result<Value, Failure>)>,
+    /// Where they go.
+    addresses: HashSet<Address>,
     watch: Watch,
     length: u64,
     sum: Sum,
@@ -146,6 +149,8 @@ struct Import {
 
 #[derive(Default)]
 struct Sum {
+    /// Of those that could be read, how many are a tenant's own.
+    of_tenants: u64,
     stored: u64,
     there_already: u64,
     refused: u64,
@@ -154,8 +159,7 @@ struct Sum {
 /// What is told of a token that is refused.
 struct Told {
     place: Place,
-    app: Option<AppId>,
-    owner: Option<Owner>,
+    address: Option<Address>,
 }
 
 /// What comes from the file.
@@ -206,13 +210,22 @@ impl Import {
             Ok(new) => new,
             Err(why) => return self.refuse(&Told::at(found.place), &why),
         };
+        if new.address.owner.user().is_none() {
+            self.sum.of_tenants += 1;
+        }
         if self.args.dry_run {
             self.sum.stored += 1;
             return Ok(());
         }
-        if self.under_way.len() >= limits::IMPORT_WINDOW {
+        // Of two for one place the later line counts, so it waits for the earlier one.
+        let is_crowded = |import: &Self| {
+            import.under_way.len() >= limits::IMPORT_WINDOW
+                || import.addresses.contains(&new.address)
+        };
+        while is_crowded(self) {
             self.settle_one().await.unwrap_or(Ok(()))?;
         }
+        self.addresses.insert(new.address.clone());
         let told = Told::of(found.place, &new);
         let (client, body) = (Arc::clone(&self.client), body(&new, !self.args.overwrite));
         self.under_way.spawn(async move {
@@ -228,6 +241,9 @@ impl Import {
             Ok(settled) => settled,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
+        if let Some(address) = &told.address {
+            self.addresses.remove(address);
+        }
         let failure = match stored {
             Ok(_) => {
                 self.sum.stored += 1;
@@ -236,7 +252,7 @@ impl Import {
             Err(failure) => failure,
         };
         Some(match failure.code.as_str() {
-            "conflict" if !self.args.overwrite => {
+            "already_there" => {
                 self.sum.there_already += 1;
                 Ok(())
             }
@@ -260,6 +276,7 @@ impl Import {
     /// Tells the sum.
     fn finish(self) -> Result<(), Failure> {
         let Sum {
+            of_tenants,
             stored,
             there_already,
             refused,
@@ -270,6 +287,7 @@ impl Import {
                 "stored": stored,
                 "there_already": there_already,
                 "refused": refused,
+                "of_tenants": of_tenants,
                 "dry_run": self.args.dry_run,
             }))?;
         } else {
@@ -283,7 +301,11 @@ impl Import {
                     format!(", {there_already} there already and left as they are"),
                 ),
             };
-            output::line(&format!("{stored} {done}{left}, {refused} refused"))?;
+            let whose = match of_tenants {
+                0 => String::new(),
+                some => format!("; {some} of all are a tenant's own, of no user"),
+            };
+            output::line(&format!("{stored} {done}{left}, {refused} refused{whose}"))?;
         }
         match refused {
             0 => Ok(()),
@@ -296,23 +318,28 @@ impl Told {
     fn at(place: Place) -> Self {
         Self {
             place,
-            app: None,
-            owner: None,
+            address: None,
         }
     }
 
     fn of(place: Place, new: &NewToken) -> Self {
         Self {
             place,
-            app: Some(new.address.app.clone()),
-            owner: Some(new.address.owner.clone()),
+            address: Some(new.address.clone()),
         }
+    }
+
+    fn owner(&self) -> Option<&Owner> {
+        self.address.as_ref().map(|address| &address.owner)
     }
 
     fn text(&self, why: &str) -> String {
         let place = &self.place;
-        let app = self.app.as_ref().map(|app| format!(", {app}"));
-        let owner = self.owner.as_ref();
+        let app = self
+            .address
+            .as_ref()
+            .map(|address| format!(", {}", address.app));
+        let owner = self.owner();
         let user = owner
             .and_then(Owner::user)
             .map(|user| format!(", user {user}"));
@@ -329,9 +356,9 @@ impl Told {
         };
         json!({
             word: number,
-            "app": self.app,
-            "user": self.owner.as_ref().and_then(Owner::user),
-            "tenant": self.owner.as_ref().and_then(Owner::tenant),
+            "app": self.address.as_ref().map(|address| &address.app),
+            "user": self.owner().and_then(Owner::user),
+            "tenant": self.owner().and_then(Owner::tenant),
             "refused": why,
         })
     }

@@ -106,7 +106,7 @@ pub struct AddArgs {
     pub verify_url: Option<WebUrl>,
     /// A way of proof that its connect links may use (repeatable).
     #[arg(long, value_name = "HOW")]
-    pub connect_verify: Vec<super::connect::Verify>,
+    pub connect_verify: Vec<KeyVerify>,
     /// Who presents it.
     #[command(flatten)]
     pub jwt: JwtArgs,
@@ -143,6 +143,32 @@ pub struct RemoveArgs {
 }
 
 /// Bundles of actions.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum KeyVerify {
+    /// A short code, shown where the link was made, is typed on the page. For local and single-user
+    /// set-ups.
+    Code,
+    /// The asking application says who is signed in there.
+    Vouch,
+    /// No proof.
+    None,
+    /// With a JWT rule: the person asked from a page in its own browser.
+    Page,
+}
+
+impl KeyVerify {
+    /// The word on the wire.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Vouch => "vouch",
+            Self::None => "none",
+            Self::Page => "page",
+        }
+    }
+}
+
+/// What a key may do, by name.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum RoleChoice {
     /// Everything.

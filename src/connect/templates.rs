@@ -4,6 +4,7 @@
 //! It never: makes an app (that is the vault's).
 
 use super::Connect;
+use crate::limits;
 use crate::model::template::Template;
 use crate::provider::catalogue;
 
@@ -13,8 +14,8 @@ impl Connect {
         catalogue::find(id)
     }
 
-    /// The templates that every one of these words finds.
+    /// The templates that every one of these words finds, the first few of them.
     pub fn templates(words: &str) -> Vec<&'static Template> {
-        catalogue::search(words.split_whitespace())
+        catalogue::search(words.split_whitespace().take(limits::SEARCH_WORDS_MAX))
     }
 }

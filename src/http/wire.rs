@@ -153,9 +153,11 @@ pub fn status_of(error: &Error) -> StatusCode {
         Error::Unauthenticated | Error::UnlockFailed => StatusCode::UNAUTHORIZED,
         Error::Denied => StatusCode::FORBIDDEN,
         Error::NotFound(_) => StatusCode::NOT_FOUND,
-        Error::Conflict(_) | Error::InUse | Error::AlreadyUnlocked | Error::RolledBack(_) => {
-            StatusCode::CONFLICT
-        }
+        Error::Conflict(_)
+        | Error::InUse
+        | Error::AlreadyUnlocked
+        | Error::AlreadyThere
+        | Error::RolledBack(_) => StatusCode::CONFLICT,
         Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Error::Forbidden(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Error::Busy(_) => StatusCode::TOO_MANY_REQUESTS,

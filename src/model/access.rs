@@ -191,6 +191,12 @@ impl AccessKey {
                 "`connect_verify` with \"vouch\" needs a `verify_url`",
             ));
         }
+        if self.connect_verify.contains(&Proof::Page) && self.jwt.is_none() {
+            return Err(Error::invalid(
+                "`connect_verify` with \"page\" is for a key with a `jwt` rule: it takes a person \
+                 who asks",
+            ));
+        }
         match &self.jwt {
             Some(rule) => rule.check().and_then(|()| rule.check_grants(&self.grants)),
             None => Ok(()),

@@ -36,6 +36,9 @@ pub enum Proof {
     Code,
     /// No proof: development, or back ends that an operator trusts.
     None,
+    /// The person asks for the link itself, by a JWT, from a page in its own browser, and no other
+    /// browser opens it.
+    Page,
 }
 
 /// One app on a link, and how far it has come.

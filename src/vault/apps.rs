@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::AppId;
 use crate::model::access::{Action, Caller, Target};
-use crate::model::app::App;
+use crate::model::app::{App, AppKind};
 use crate::model::url::WebUrl;
 use crate::seal::{Keyring, Sealed};
 use crate::secret::Secret;
@@ -37,6 +37,18 @@ pub struct ShownApp {
     pub app: App,
     /// It has a client secret.
     pub has_client_secret: bool,
+}
+
+impl ShownApp {
+    /// What of it this caller is shown: a person of an application's sees no parameters, in which
+    /// some services have a secret.
+    fn shown_to(mut self, caller: &Caller) -> Self {
+        if let (Some(_), AppKind::OAuth(oauth)) = (caller.person(), &mut self.app.kind) {
+            oauth.authorization_params.clear();
+            oauth.token_params.clear();
+        }
+        self
+    }
 }
 
 impl std::ops::Deref for ShownApp {
@@ -177,7 +189,7 @@ impl Vault {
             let found = open(permit.keys(), place, &sealed)?;
             let target = Target::app(&found.app.id);
             if self.would_allow(caller, Action::AppsRead, &target) {
-                apps.push(found.into());
+                apps.push(ShownApp::from(found).shown_to(caller));
             }
             Ok(Scan::Go)
         })?;
@@ -198,7 +210,8 @@ impl Vault {
         let sealed = self.store().read()?.record(Records::Apps, &place)?;
         permit.record(if sealed.is_some() { "ok" } else { "not_found" }, None)?;
         let sealed = sealed.ok_or(Error::NotFound("app"))?;
-        open(permit.keys(), &place, &sealed).map(ShownApp::from)
+        let found = open(permit.keys(), &place, &sealed)?;
+        Ok(ShownApp::from(found).shown_to(caller))
     }
 
     /// An app without its secret, for a flow that acts for `caller`, who may do `action`. Nothing

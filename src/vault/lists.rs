@@ -4,6 +4,8 @@
 //! number of records and hands out a cursor for the rest.
 //! It never: removes everything because a filter was empty.
 
+mod own;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -47,6 +49,9 @@ pub struct TokenPage {
     pub cursor: Option<String>,
 }
 
+/// What is told of everything that fits.
+type Visit<'v> = &'v mut dyn FnMut(&Kept) -> Scan;
+
 /// Where a list walks: a table or index, and the prefix of its keys.
 struct Walk {
     over_owners: bool,
@@ -62,29 +67,37 @@ impl Filter {
         let address = &kept.record.address;
         let is_active = kept.record.state == TokenState::Active;
         self.app.as_ref().is_none_or(|app| *app == address.app)
-            && self
-                .tenant
-                .as_ref()
-                .is_none_or(|tenant| address.owner.tenant() == Some(tenant))
+            && self.fits_owner(&address.owner)
+            && self.active.is_none_or(|active| active == is_active)
+    }
+
+    fn fits_owner(&self, owner: &Owner) -> bool {
+        let fits_tenant = |tenant: &TenantId| owner.tenant() == Some(tenant);
+        self.tenant.as_ref().is_none_or(fits_tenant)
             && self
                 .user
                 .as_ref()
-                .is_none_or(|user| address.owner.user() == Some(user))
-            && self
-                .owner
-                .as_ref()
-                .is_none_or(|owner| *owner == address.owner)
-            && (!self.of_users || address.owner.user().is_some())
-            && self.active.is_none_or(|active| active == is_active)
+                .is_none_or(|user| owner.user() == Some(user))
+            && self.owner.as_ref().is_none_or(|wanted| wanted == owner)
+            && (!self.of_users || owner.user().is_some())
     }
 
     /// The narrowest range that holds everything that fits.
     fn walk(&self, indexer: &Indexer<'_>) -> Walk {
-        if let (None, Some(owner)) = (&self.app, &self.owner) {
-            return Walk {
-                over_owners: true,
-                prefix: indexer.owner(owner).to_vec(),
-            };
+        match (&self.app, &self.owner) {
+            (None, Some(owner)) => {
+                return Walk {
+                    over_owners: true,
+                    prefix: indexer.owner(owner).to_vec(),
+                };
+            }
+            (Some(app), Some(owner)) => {
+                return Walk {
+                    over_owners: false,
+                    prefix: indexer.of_owner(app, owner).to_vec(),
+                };
+            }
+            (_, None) => {}
         }
         match (&self.app, &self.tenant, &self.user) {
             (Some(app), Some(tenant), Some(user)) => {
@@ -220,6 +233,10 @@ impl Vault {
                 }
             },
         )?;
+        if places.is_empty() {
+            permit.record("nothing there to remove", None)?;
+            return Ok((Vec::new(), more));
+        }
         let filter = filter.clone();
         let removed = permit.write(None, move |tx| {
             let mut removed = Vec::new();
@@ -248,7 +265,22 @@ impl Vault {
         action: Action,
         filter: &Filter,
         cursor: Option<&str>,
-        visit: &mut dyn FnMut(&Kept) -> Scan,
+        visit: Visit<'_>,
+    ) -> Result<Option<String>> {
+        match caller.person() {
+            Some(person) => self.walk_own(permit, (caller, person), action, filter, cursor, visit),
+            None => self.walk_range(permit, caller, action, filter, cursor, visit),
+        }
+    }
+
+    fn walk_range(
+        &self,
+        permit: &Permit,
+        caller: &Caller,
+        action: Action,
+        filter: &Filter,
+        cursor: Option<&str>,
+        visit: Visit<'_>,
     ) -> Result<Option<String>> {
         let keys = permit.keys();
         let walk = filter.walk(&Indexer(keys));

@@ -50,16 +50,13 @@ impl Vault {
     /// before, and has been refreshed since, is not put back to what it was.
     ///
     /// # Errors
-    /// Those of [`Vault::store_token`]; [`Error::Conflict`] where one is there.
+    /// Those of [`Vault::store_token`]; [`Error::AlreadyThere`] where one is.
     pub fn store_token_if_absent(
         &self,
         caller: &Caller,
         new: NewToken,
     ) -> Result<Receipt<Summary>> {
-        self.store_token_over(caller, new, |_| {
-            let what = "a token of this app, owner, account and scopes is stored already";
-            Err(Error::Conflict(what.into()))
-        })
+        self.store_token_over(caller, new, |_| Err(Error::AlreadyThere))
     }
 
     /// [`Vault::store_token`], where what it takes the place of may go.

@@ -73,6 +73,7 @@ async fn furnish(scene: &Scene, origin: &str) -> Value {
             "/v1/keys",
             json!({
                 "name": "App", "role": "server", "return_urls": [format!("{origin}/done")],
+                "connect_verify": ["page"],
                 "jwt": { "issuer": issuer.url, "audiences": ["app"] },
             }),
         )

@@ -191,7 +191,10 @@ async fn an_upload_may_be_for_where_nothing_is() {
     let reveal = format!("/v1/tokens/{}/reveal", said["id"].as_str().unwrap());
     wish["access_token"] = json!("second");
     let (status, said) = api.put("/v1/tokens", wish.clone()).await;
-    assert_eq!((status, &said["error"]["code"]), (409, &json!("conflict")));
+    assert_eq!(
+        (status, &said["error"]["code"]),
+        (409, &json!("already_there"))
+    );
     let (_, shown) = api.post(&reveal, json!({})).await;
     assert_eq!(
         (&shown["access_token"], &shown["id_token"]),

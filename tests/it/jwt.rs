@@ -228,6 +228,53 @@ async fn a_jwt_is_good_for_its_own_users_tokens_alone() {
     stage.scene.end().await;
 }
 
+/// Goal: a list of a JWT's user is its own, page by page, and its cursor is of no other record.
+/// Method: pages of one; an access key's cursor, and cursors that are none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jwts_list_is_its_own_to_the_cursor() {
+    let stage = Stage::new().await;
+    stage
+        .add("tenants", json!({ "jwt": { "tenant_tokens": true } }))
+        .await;
+    let alice = stage.api(
+        "alice",
+        &json!({ "tenants": ["t1", "t9"], "aud": "tenants" }),
+    );
+    let (mut seen, mut path) = (Vec::new(), "/v1/tokens?limit=1".to_owned());
+    loop {
+        let (status, said) = alice.get(&path).await;
+        assert_eq!(status, 200, "{said}");
+        for token in said["tokens"].as_array().unwrap() {
+            seen.push((token["tenant"].clone(), token["user"].clone()));
+        }
+        let Some(cursor) = said["cursor"].as_str() else {
+            break;
+        };
+        path = format!("/v1/tokens?limit=1&cursor={cursor}");
+    }
+    let expected = [
+        (json!(null), json!("alice")),
+        (json!("t1"), json!("alice")),
+        (json!("t1"), json!(null)),
+    ];
+    assert_eq!(seen, expected);
+    let (_, all) = stage.scene.admin.get("/v1/tokens?limit=1").await;
+    let foreign = all["cursor"].as_str().unwrap();
+    for cursor in [
+        foreign,
+        "0.",
+        "x.y",
+        &format!("0.{foreign}"),
+        "9999999999999999999999.a",
+    ] {
+        let path = format!("/v1/tokens?limit=1&cursor={cursor}");
+        assert_eq!(alice.get(&path).await.0, 400, "{cursor}");
+    }
+    let (_, bobs) = alice.get("/v1/tokens?user=bob").await;
+    assert_eq!(bobs["tokens"], json!([]));
+    stage.scene.end().await;
+}
+
 /// Goal: a JWT's user makes connect links for itself, and sees no other user's, though both come by
 /// one key. Method: two users, one link.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

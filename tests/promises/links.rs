@@ -1,10 +1,12 @@
 //! Connect links as the vault keeps them: whose they are, one browser, single use, one-way steps
 //! (V13).
 
+use std::collections::BTreeSet;
+
 use std::time::Duration;
 
 use strongroom::error::Error;
-use strongroom::model::access::{Action, Caller, Grant, Person, Who};
+use strongroom::model::access::{AccessKey, Action, Caller, Grant, Person, Who};
 use strongroom::model::app::Callback;
 use strongroom::model::link::{Link, LinkApp, LinkAppState, LinkEnd, LinkStatus, Proof};
 use strongroom::model::{AppId, Owner, TenantId, UserId};
@@ -248,8 +250,16 @@ fn key_for_connecting(vault: &Vault) -> Caller {
 
 /// Somebody whom the issuer of this access key names.
 fn person_of(asker: &Caller, user: &str, tenants: &[&str]) -> Caller {
+    person_by(asker, user, tenants, Proof::Page)
+}
+
+/// The same, by a key of which people are proven like this.
+fn person_by(asker: &Caller, user: &str, tenants: &[&str], proof: Proof) -> Caller {
     let key = match &asker.who {
-        Who::Key(key) => key.clone(),
+        Who::Key(key) => AccessKey {
+            connect_verify: BTreeSet::from([proof]),
+            ..(**key).clone()
+        },
         other => panic!("{other:?} is no key"),
     };
     let tenants = tenants.iter().map(|id| TenantId::parse(*id).unwrap());
@@ -259,7 +269,7 @@ fn person_of(asker: &Caller, user: &str, tenants: &[&str]) -> Caller {
     };
     Caller {
         who: Who::Person {
-            key,
+            key: key.into(),
             person: person.into(),
         },
         ..asker.clone()
@@ -289,6 +299,7 @@ fn v13_a_link_proven_by_asking_is_its_owners_and_of_one_browser() {
         (&member, "other", "u"),
         (&member, "other", ""),
         (&person_of(&asker, "u", &[]), "t", ""),
+        (&person_by(&asker, "u", &["t"], Proof::Code), "", "u"),
     ] {
         let refused = bound(caller, owner(tenant, user)).err();
         assert_eq!(
@@ -301,8 +312,11 @@ fn v13_a_link_proven_by_asking_is_its_owners_and_of_one_browser() {
             owner: owner(tenant, user),
             ..new_link(&["mail"], Proof::None)
         };
-        let is_person = caller.person().is_some();
-        assert_eq!(vault.make_link(caller, new).is_err(), is_person);
+        // Of the person itself, only without a page.
+        let is_anothers = caller
+            .person()
+            .is_some_and(|person| !person.stands_for(&new.owner));
+        assert_eq!(vault.make_link(caller, new).is_err(), is_anothers);
     }
     for (tenant, user) in [("", "u"), ("t", "u"), ("t", "")] {
         let made = bound(&member, owner(tenant, user)).unwrap().wait().unwrap();

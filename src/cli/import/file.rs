@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use crate::cli::failure::{Exit, Failure};
 use crate::limits;
@@ -262,13 +262,13 @@ impl<'de, G: FnMut(Found) -> IsWanted> Visitor<'de> for List<'_, '_, G> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(item) = list.next_element::<Box<RawValue>>()? {
+        while let Some(item) = list.next_element::<Value>()? {
             let items = &mut *self.0;
             items.count += 1;
             items.left.set(limits::IMPORT_TOKEN_BYTES_MAX);
             let found = Found {
                 place: Place::Item(items.count),
-                written: Ok(Bytes::copy_from_slice(item.get().as_bytes())),
+                written: Ok(Bytes::from(item.to_string())),
                 read_bytes: items.read_bytes.get(),
             };
             if !(items.give)(found) {

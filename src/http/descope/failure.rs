@@ -124,9 +124,9 @@ impl Failure {
 
     /// The key of the caller names no way to prove who opens a link.
     pub fn no_proof() -> Self {
-        let what = "this access key has no `connect_verify`, so that nobody could tell who opens \
-                    its connect links: make one with `--connect-verify`, or ask from the \
-                    person's browser";
+        let what = "this access key has no `connect_verify` for this, so that nobody could tell \
+                    who opens its connect links: make one with `--connect-verify`; `page` is for \
+                    people who ask from their own browser, by a JWT";
         Self::new(DENIED, what)
     }
 
@@ -257,6 +257,7 @@ impl From<Error> for Failure {
             | Error::ShuttingDown => LATER,
             Error::InUse
             | Error::AlreadyUnlocked
+            | Error::AlreadyThere
             | Error::RolledBack(_)
             | Error::Storage(_)
             | Error::OutcomeUnknown(_)
@@ -311,6 +312,7 @@ mod tests {
             Error::Locked,
             checking,
             Error::AlreadyUnlocked,
+            Error::AlreadyThere,
             Error::UnlockFailed,
             Error::Busy(wait),
             Error::TooLarge(what()),

@@ -95,7 +95,7 @@ pub(super) fn proof(visit: &Visit) -> Markup {
                 button.main type="submit" { "Go on" }
             }
         },
-        Proof::Vouch | Proof::None => html! {
+        Proof::Vouch | Proof::None | Proof::Page => html! {
             p { strong { (visit.link.asker) } " will confirm that it is you." }
             form method="post" action={ "/connect/" (id) "/vouch" } {
                 button.main type="submit" { "Confirm" }

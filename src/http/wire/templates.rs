@@ -66,8 +66,11 @@ impl AppRequest {
             let revocation_url = oauth.revocation_url.as_ref().map(url);
             self.authorization_url
                 .get_or_insert_with(|| url(&oauth.authorization_url));
+            // Tokens of another place are not shown to this one.
+            if self.token_url.is_none() {
+                self.revocation_url = self.revocation_url.take().or(revocation_url);
+            }
             self.token_url.get_or_insert_with(|| url(&oauth.token_url));
-            self.revocation_url = self.revocation_url.take().or(revocation_url);
         }
         self.scopes.get_or_insert_with(|| oauth.scopes.clone());
         self.scope_separator

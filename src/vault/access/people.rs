@@ -39,13 +39,9 @@ impl Vault {
         until: Timestamp,
         from: Arc<str>,
     ) -> Result<Caller> {
-        let open = self.gate().opened_to(None)?;
+        self.gate().opened_to(None)?;
         let now = self.clock().now();
-        let kept = open.access_keys.usable(&key.id);
-        let is_good = |key: &AccessKey| key.expires_at.is_none_or(|end| end > now);
-        let kept = kept
-            .map(|kept| Arc::clone(&kept.key))
-            .filter(|key| is_good(key));
+        let kept = self.gate().usable_key(&key.id, now);
         let Some((key, rule)) = kept.as_ref().and_then(|key| Some((key, key.jwt.as_ref()?))) else {
             return Err(self.turn_away("its access key was removed", &from));
         };
@@ -88,6 +84,14 @@ impl Vault {
 }
 
 impl Gate {
+    /// An access key that may be used now, by its id.
+    pub(in crate::vault) fn usable_key(&self, id: &str, now: Timestamp) -> Option<Arc<AccessKey>> {
+        let open = self.opened_to(None).ok()?;
+        let kept = open.access_keys.usable(id)?;
+        let is_good = kept.key.expires_at.is_none_or(|end| end > now);
+        is_good.then(|| Arc::clone(&kept.key))
+    }
+
     fn turn_away(&self, why: &'static str, from: &str) -> Result<()> {
         let open = self.opened_to(None)?;
         self.record_stranger(&open, from, self.clock.now(), Some(why))?;

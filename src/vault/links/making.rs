@@ -17,7 +17,7 @@ use super::{KeptLink, forget, hash, open, put, read};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::model::access::{Action, Caller, Target};
+use crate::model::access::{AccessKey, Action, Caller, Target};
 use crate::model::link::{Link, LinkApp, LinkEnd, Proof};
 use crate::model::url::WebUrl;
 use crate::model::{AppId, LinkId, Owner};
@@ -76,12 +76,18 @@ impl Vault {
     /// wait.
     pub fn make_bound_link(&self, caller: &Caller, new: NewLink) -> Result<Receipt<MadeLink>> {
         let permit = self.may_make(caller, &new)?;
-        if caller.person().is_none() {
-            permit.record("refused: only a person is proven by asking", None)?;
+        // A header says that it is a browser that asks, and whoever holds the token can write that:
+        // so it is the key's to say whether its people are proven by it.
+        let is_of_pages = |key: &AccessKey| key.connect_verify.contains(&Proof::Page);
+        if caller.person().is_none() || !caller.key().is_some_and(is_of_pages) {
+            permit.record(
+                "refused: only a person of a key for pages is proven by asking",
+                None,
+            )?;
             return Err(Error::Denied);
         }
         let new = NewLink {
-            proof: Proof::None,
+            proof: Proof::Page,
             ..new
         };
         let mut made = draft(permit.keys(), caller, new, self.clock().now());

@@ -107,7 +107,19 @@ impl Vault {
         let Some(kept) = read(permit.keys(), &self.store().read()?, id)? else {
             return Ok(Err(NoWay::Unknown));
         };
-        if let Err(no_way) = check(permit.keys(), &kept.link) {
+        let checked = check(permit.keys(), &kept.link).and_then(|()| {
+            // What a key began ends with the key.
+            let is_orphaned = !kept.link.key_id.is_empty()
+                && self
+                    .gate()
+                    .usable_key(&kept.link.key_id, self.clock().now())
+                    .is_none();
+            refuse_if(
+                is_orphaned,
+                NoWay::Over(LinkStatus::Dead(LinkEnd::Withdrawn)),
+            )
+        });
+        if let Err(no_way) = checked {
             let why = format!("{no_way:?}");
             self.gate().record_visitor(id, from, &why)?;
             return Ok(Err(no_way));

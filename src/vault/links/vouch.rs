@@ -6,7 +6,7 @@
 
 use super::{hash, put, read, same, split_ticket};
 use crate::error::{Error, Result};
-use crate::model::access::{Action, Caller, Target};
+use crate::model::access::{AccessKey, Action, Caller, Target, Who};
 use crate::model::link::{Link, LinkEnd};
 use crate::model::{LinkId, Owner};
 use crate::secret::{Secret, base64url, random};
@@ -22,6 +22,29 @@ pub struct Vouched {
 }
 
 impl Vault {
+    /// The link that this caller may vouch for: an access key's own; and those of a key that JWTs
+    /// stand for, which has no secret to come with, for the access key of the application at the
+    /// same `verify_url`. A person's own word proves nobody.
+    fn link_to_vouch_for(&self, caller: &Caller, id: LinkId) -> Result<Link> {
+        let permit = self
+            .gate()
+            .permit(caller, Action::Connect, &Target::default())?;
+        let kept = read(permit.keys(), &self.store().read()?, id)?;
+        let link = kept.ok_or(Error::NotFound("link"))?.link;
+        let speaks_for = |key: &AccessKey| {
+            let other = self.gate().usable_key(&link.key_id, self.clock().now());
+            let is_of_people = other.filter(|other| other.jwt.is_some());
+            is_of_people
+                .is_some_and(|other| key.verify_url.is_some() && key.verify_url == other.verify_url)
+        };
+        let may = match &caller.who {
+            Who::Key(key) => key.id == link.key_id || speaks_for(key),
+            Who::Local => true,
+            Who::Person { .. } | Who::Link { .. } | Who::Scheduler => false,
+        };
+        may.then_some(link).ok_or(Error::NotFound("link"))
+    }
+
     /// Takes the asking application's word for who is signed in. A wrong owner kills the link.
     ///
     /// # Errors
@@ -33,7 +56,7 @@ impl Vault {
         ticket: &Secret<String>,
         owner: Owner,
     ) -> Result<Receipt<Vouched>> {
-        let link = self.link(caller, id)?;
+        let link = self.link_to_vouch_for(caller, id)?;
         let secret_back: [u8; 32] = random();
         let presented = split_ticket(ticket).filter(|(of, _)| *of == link.id);
         let permit = self.gate().permit(

@@ -16,6 +16,8 @@ struct People {
     signer: Signer,
     issuer: Issuer,
     clock: Clock,
+    /// The id of the issuer's access key.
+    key: String,
 }
 
 impl People {
@@ -37,6 +39,7 @@ impl People {
             signer,
             issuer,
             clock,
+            key: said["id"].as_str().unwrap().to_owned(),
         }
     }
 
@@ -118,7 +121,7 @@ async fn code_of(client: &Client, path: &str, wish: Value) -> (u16, String) {
 /// for itself, within a tenant, and for the tenant. Method: each to a token that is fetched again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_connects_the_person_who_asks_in_its_browser() {
-    let (scene, people, admin) = set_up(&["code"]).await;
+    let (scene, people, admin) = set_up(&["code", "page"]).await;
     let page = page(&admin, &people.jwt("u1"));
     let options = json!({ "redirectUrl": DONE, "scopes": ["calendar.read"] });
     for (more, path) in [
@@ -164,7 +167,7 @@ async fn a_page_connects_the_person_who_asks_in_its_browser() {
 /// cookie, with another link's and with a made-up one; then in the right browser, taken back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pages_link_leads_nowhere_in_another_browser() {
-    let (scene, people, admin) = set_up(&["code"]).await;
+    let (scene, people, admin) = set_up(&["code", "page"]).await;
     let jwt = people.jwt("u1");
     let wish = json!({ "appId": "demo" });
     let bound = Bound::ask(&page(&admin, &jwt), wish.clone()).await;
@@ -203,7 +206,7 @@ async fn a_pages_link_leads_nowhere_in_another_browser() {
 /// are nearly the right one, from a page and from a back end, at both endpoints.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_asks_for_itself_alone() {
-    let (scene, people, admin) = set_up(&["code"]).await;
+    let (scene, people, admin) = set_up(&["code", "page"]).await;
     let jwt = people.jwt("u1");
     for (client, path) in [
         (page(&admin, &jwt), CONNECT),
@@ -263,18 +266,94 @@ async fn without_a_page_the_issuers_key_says_how_a_person_is_proven() {
             };
             assert!(entered.text.contains(step), "{expected}: {}", entered.text);
         }
-        // A page of theirs needs no way of proof.
+        // Whoever has the token can write that it is a page that asks: where the key does not say
+        // that its people are proven by that, it counts for nothing.
         let wish = json!({ "appId": "demo" });
-        Bound::ask(&page(&admin, &people.jwt("u1")), wish).await;
+        let page = page(&admin, &people.jwt("u1"));
+        let answer = page.raw("POST", CONNECT, Some(wish)).await;
+        assert_eq!(answer.header("set-cookie"), None);
+        assert_eq!(answer.status, if expected.is_empty() { 403 } else { 200 });
+        let code = answer.json()["code"].clone();
+        assert_eq!(code.is_string(), expected == "code");
         scene.end().await;
     }
+}
+
+/// Goal: a person's link is vouched for by the application at the key's `verify_url`, which has an
+/// access key of its own, and never by the person, whose word is what is to be proven. Method: the
+/// person, a key of another application, and that application's; then a wrong person.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_persons_link_is_vouched_for_by_its_application_alone() {
+    let (scene, people, admin) = set_up(&["vouch"]).await;
+    let key = |url: &str| {
+        let ways = json!(["vouch"]);
+        json!({ "name": "Site", "role": "server", "verify_url": url, "connect_verify": ways })
+    };
+    let (site, _) = scene.key(key("https://agent.example/verify")).await;
+    let (other, _) = scene.key(key("https://other.example/verify")).await;
+    let person = scene.inside.api(&people.jwt("u1"));
+    for (user, status) in [("u1", "visited"), ("u2", "wrong_person")] {
+        let client = with_jwt(&admin, &people.jwt("u1"), &[]);
+        let (_, said) = client.post(CONNECT, json!({ "appId": "demo" })).await;
+        let mut link = Link::of(&said);
+        let mut browser = Browser::new();
+        let entered = scene.enter(&mut browser, &link).await;
+        link.id = entered.url.rsplit('/').next().unwrap().to_owned();
+        let sent = browser
+            .send("POST", &scene.page(&link, "/vouch"), Some(&[]))
+            .await;
+        let place = reqwest::Url::parse(&sent.location().unwrap()).unwrap();
+        let ticket = place
+            .query_pairs()
+            .find(|(name, _)| name == "ticket")
+            .unwrap()
+            .1;
+        let path = format!("/v1/connect/{}/vouch", link.id);
+        let body = json!({ "ticket": ticket, "user": user });
+        for nobody in [&person, &other] {
+            assert_eq!(nobody.post(&path, body.clone()).await.0, 404);
+        }
+        let (_, said) = site.post(&path, body).await;
+        assert!(said.to_string().contains(status), "{said}");
+    }
+    scene.end().await;
+}
+
+/// Goal: what a key began ends with the key. Method: a link of a page, and one of a back end; the
+/// key is removed; each step in the right browser.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_ends_with_the_key_it_was_made_by() {
+    let (scene, people, admin) = set_up(&["none", "page"]).await;
+    let jwt = people.jwt("u1");
+    let bound = Bound::ask(&page(&admin, &jwt), json!({ "appId": "demo" })).await;
+    let mut own = bound.browser(&scene);
+    assert_eq!(own.open(&bound.link.url).await.status, 200);
+    let (_, said) = with_jwt(&admin, &jwt, &[])
+        .post(CONNECT, json!({ "appId": "demo" }))
+        .await;
+    let unopened = Link::of(&said);
+    let path = format!("/v1/keys/{}", people.key);
+    assert_eq!(scene.admin.delete(&path).await.0, 200);
+    for (method, url) in [
+        ("GET", bound.link.url.clone()),
+        ("GET", scene.page(&bound.link, "")),
+        ("POST", scene.page(&bound.link, "/demo/go")),
+        ("GET", unopened.url.clone()),
+        ("POST", unopened.url.clone()),
+    ] {
+        let form: Option<&[(&str, &str)]> = (method == "POST").then_some(&[]);
+        let answer = own.send(method, &url, form).await;
+        assert_eq!(answer.status, 404, "{method} {url}");
+    }
+    assert_eq!(scene.outside.sandbox.counts().authorizations, 0);
+    scene.end().await;
 }
 
 /// Goal: a session in a cookie is believed from a page on the list alone: any site can have a
 /// browser send it. Method: one thing at a time is not so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_in_a_cookie_counts_from_a_page_on_the_list_alone() {
-    let (scene, people, admin) = set_up(&["code"]).await;
+    let (scene, people, admin) = set_up(&["code", "page"]).await;
     let session = format!("theme=dark; DSR={}", people.jwt("u1"));
     let project = format!("Bearer {}", admin.project);
     let evil = "https://evil.example";
@@ -325,7 +404,7 @@ async fn a_page_of_another_site_gets_a_cookie_that_it_can_keep() {
     let api = inside.api(&home.admin);
     let keyed = json!({ "id": "weather", "kind": "api_key", "name": "Weather" });
     assert_eq!(api.post("/v1/apps", keyed).await.0, 201);
-    let people = People::new(&api, &clock, &[]).await;
+    let people = People::new(&api, &clock, &["page"]).await;
     let (_, status) = api.get("/v1/status").await;
     let project = status["project_id"].as_str().unwrap();
     let bearer = format!("Bearer {project}:{}", people.jwt("u1"));

@@ -63,13 +63,13 @@ pub struct AppFields {
     #[serde(default, deserialize_with = "secret", skip_serializing)]
     pub(super) client_secret: Option<Secret<String>>,
     #[serde(default, deserialize_with = "text", serialize_with = "plain")]
-    discovery_url: Option<String>,
+    pub(super) discovery_url: Option<String>,
     #[serde(default, deserialize_with = "text", serialize_with = "plain")]
     authorization_url: Option<String>,
     #[serde(default, serialize_with = "plain")]
     authorization_url_params: Option<Vec<Param>>,
     #[serde(default, deserialize_with = "text", serialize_with = "plain")]
-    token_url: Option<String>,
+    pub(super) token_url: Option<String>,
     #[serde(default, serialize_with = "plain")]
     token_url_params: Option<Vec<Param>>,
     #[serde(default, deserialize_with = "text", serialize_with = "plain")]

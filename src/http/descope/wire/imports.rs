@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use super::super::failure::{Failure, Result};
 use super::uploads::{KeyUpload, TokenUpload};
@@ -20,7 +20,7 @@ use crate::vault::NewToken;
 #[derive(Deserialize)]
 struct Wrapped {
     #[serde(default)]
-    token: Option<Box<RawValue>>,
+    token: Option<Value>,
 }
 
 /// What tells how the rest is to be read.
@@ -29,8 +29,11 @@ struct Wrapped {
 struct Marks {
     #[serde(default, deserialize_with = "text")]
     app_id: Option<String>,
-    #[serde(default, deserialize_with = "text")]
+    #[serde(default)]
     user_id: Option<String>,
+    /// What some call `userId`; a token of nobody's is not a tenant's for that.
+    #[serde(default, alias = "user_id", alias = "user")]
+    login_id: Option<Value>,
     #[serde(default, deserialize_with = "secret")]
     api_key: Option<Secret<String>>,
     /// A fetch shows an API key as this, too.
@@ -51,23 +54,34 @@ pub fn read_token(
     written: &Bytes,
     is_for_keys: impl Fn(&str) -> Option<bool>,
 ) -> std::result::Result<NewToken, String> {
-    read_item(written, is_for_keys).map_err(Failure::into_message)
+    if !written.trim_ascii_start().starts_with(b"{") {
+        return Err("it is no JSON object, `{…}`".into());
+    }
+    let told = |failure: Failure| failure.into_message().replace("the body is", "it is");
+    read_item(written, is_for_keys).map_err(told)
 }
 
 fn read_item(written: &Bytes, is_for_keys: impl Fn(&str) -> Option<bool>) -> Result<NewToken> {
     let wrapped = read::<Wrapped>(written)?;
-    let inner = wrapped
-        .token
-        .map(|token| Bytes::from(token.get().to_owned()));
+    let inner = match wrapped.token {
+        None | Some(Value::Null) => None,
+        Some(token @ Value::Object(_)) => Some(Bytes::from(token.to_string())),
+        Some(_) => return Err(Failure::argument("its `token` is no JSON object")),
+    };
     let written = inner.as_ref().unwrap_or(written);
     let marks: Marks = read(written)?;
     let app = needed(marks.app_id.as_deref(), "appId")?;
     let is_for_keys = is_for_keys(app).ok_or_else(|| {
         Failure::argument("there is no app with this `appId` here: make it first")
     })?;
-    let level = match marks.user_id {
-        Some(_) => Level::User,
-        None => Level::Tenant,
+    let level = match (marks.user_id.as_deref(), &marks.login_id) {
+        (None | Some(""), None) => Level::Tenant,
+        (None | Some("" | "null" | "undefined"), _) => {
+            let what = "it does not say whose it is: `userId` names a user, and is left out or \
+                        empty where the token is a tenant's own";
+            return Err(Failure::argument(what));
+        }
+        (Some(_), _) => Level::User,
     };
     if is_for_keys {
         let mut upload: KeyUpload = read(written)?;
@@ -88,7 +102,7 @@ fn read_item(written: &Bytes, is_for_keys: impl Fn(&str) -> Option<bool>) -> Res
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::model::{TenantId, UserId};
@@ -151,6 +165,14 @@ mod tests {
             r#"Some("u") Some("t")"#
         );
         assert_eq!(owner_of(&of(json!(""), json!("t"))), r#"None Some("t")"#);
+        for word in ["null", "undefined"] {
+            assert!(token(&of(json!(word), json!("t"))).is_err(), "{word}");
+        }
+        for name in ["user_id", "loginId", "user"] {
+            let mut item = of(Value::Null, json!("t"));
+            item[name] = json!("u");
+            assert!(token(&item).is_err(), "{name}");
+        }
         assert!(token(&of(Value::Null, json!(""))).is_err());
     }
 
@@ -194,7 +216,7 @@ mod tests {
                 "kind",
             ),
             (json!({"token": secret}), "object"),
-            (json!(secret), "object"),
+            (json!(secret), "it is no JSON object"),
         ] {
             let told = token(&item).err().unwrap();
             assert!(told.contains(why), "{item}: {told}");

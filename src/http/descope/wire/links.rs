@@ -15,7 +15,7 @@ use crate::http::routes::descope::Level;
 use crate::http::wire::ok;
 use crate::model::access::Caller;
 use crate::model::app::App;
-use crate::model::link::Hints;
+use crate::model::link::{Hints, Proof};
 use crate::model::url::WebUrl;
 use crate::model::{AppId, Owner};
 
@@ -72,9 +72,14 @@ impl ConnectRequest {
     /// A failure that names the field, or says that the caller's key has no way of proof.
     pub fn into_wish(mut self, caller: &Caller, app: &App, from_page: bool) -> Result<Wish> {
         let options = self.options.take().unwrap_or_default();
-        let browser = from_page && caller.person().is_some();
         let proofs = caller.key().map(|key| &key.connect_verify);
-        if !browser && proofs.is_some_and(|proofs| proofs.is_empty()) {
+        let has = |proof| proofs.is_none_or(|proofs| proofs.contains(&proof));
+        let browser = from_page && caller.person().is_some() && has(Proof::Page);
+        if !browser
+            && ![Proof::Vouch, Proof::Code, Proof::None]
+                .into_iter()
+                .any(has)
+        {
             return Err(Failure::no_proof());
         }
         let asked = options.redirect_url.or(options.redirect_url_of_old);
