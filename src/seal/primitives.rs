@@ -81,7 +81,7 @@ fn finish(mut mac: Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// [`hmac`] with one key, many times. What it keeps of the key is as good as the key for this, so
+/// Keyed hashes by one key, many times. What it keeps of the key is as good as the key for this, so
 /// that it is for one job and wiped behind it.
 pub struct Hasher(Hmac<Sha256>);
 
