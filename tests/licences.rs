@@ -26,8 +26,8 @@ const ALLOWED: &[&str] = &[
     "Zlib",
 ];
 
-/// Packages of the interop suite that are under terms of their own, and why they are there. They are
-/// installed for that suite alone: nothing of them is shipped.
+/// Packages of the interop suite that are under terms of their own, and why they are there. They
+/// are installed for that suite alone: nothing of them is shipped.
 const OF_THE_SUITE: &[&str] = &[
     // Descope's web SDK, which the suite has to run as it is, depends on it. The suite never calls
     // what it is for.
