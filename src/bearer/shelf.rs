@@ -72,6 +72,17 @@ struct Keys {
     fresh_for: Duration,
 }
 
+/// How long ago `at` was. By a clock that was set back since, it was long ago.
+fn age(at: Timestamp, now: Timestamp) -> Option<Duration> {
+    (at <= now).then(|| now.since(at))
+}
+
+impl Keys {
+    fn count_for(&self, more: Duration, now: Timestamp) -> bool {
+        age(self.fetched_at, now).is_some_and(|age| age < self.fresh_for + more)
+    }
+}
+
 /// What the shelf says.
 enum Look {
     /// These may have signed it; none where the issuer has no such key.
@@ -83,44 +94,39 @@ enum Look {
 }
 
 impl Kept {
-    /// Keys that count while the issuer cannot be asked.
+    /// The keys that may have signed it, where there are any and they count for `more` than they
+    /// are fresh.
+    fn counting(&self, wanted: &Wanted, now: Timestamp, more: Duration) -> Option<Vec<Arc<Key>>> {
+        let keys = self
+            .keys
+            .as_ref()
+            .filter(|keys| keys.count_for(more, now))?;
+        Some(keys.set.fitting(wanted)).filter(|found| !found.is_empty())
+    }
+
+    /// Those that count while the issuer cannot be asked.
     fn stale(&self, wanted: &Wanted, now: Timestamp) -> Option<Vec<Arc<Key>>> {
-        let keys = self.keys.as_ref()?;
-        let life = keys.fresh_for + limits::JWKS_STALE_MAX;
-        let is_kept = keys.fetched_at <= now && now.since(keys.fetched_at) < life;
-        let found = keys.set.fitting(wanted);
-        Some(found).filter(|found| is_kept && !found.is_empty())
+        self.counting(wanted, now, limits::JWKS_STALE_MAX)
     }
 
     fn look(&self, wanted: &Wanted, now: Timestamp) -> Look {
-        let found = self.keys.as_ref().map(|keys| keys.set.fitting(wanted));
-        let found = found.unwrap_or_default();
-        // By a clock that was set back since, it was long ago.
-        let age = |at: Timestamp| (at <= now).then(|| now.since(at));
-        let is_kept_for = |keys: &Keys, more: Duration| {
-            age(keys.fetched_at).is_some_and(|age| age < keys.fresh_for + more)
-        };
-        let keys = self.keys.as_ref();
-        let is_fresh = keys.is_some_and(|keys| is_kept_for(keys, Duration::ZERO));
-        let is_usable =
-            !found.is_empty() && keys.is_some_and(|keys| is_kept_for(keys, limits::JWKS_STALE_MAX));
-        let asked = self.asked_at.and_then(age);
+        if let Some(fresh) = self.counting(wanted, now, Duration::ZERO) {
+            return Look::Found(fresh);
+        }
+        let asked = self.asked_at.and_then(|at| age(at, now));
         let wait = asked.map_or(Duration::ZERO, |age| {
             limits::JWKS_ASK_EVERY.saturating_sub(age)
         });
-        if !found.is_empty() && (is_fresh || (self.is_asking && is_usable)) {
-            Look::Found(found)
-        } else if self.is_asking || wait.is_zero() {
-            Look::Ask(match is_usable {
-                true => limits::JWKS_STALE_WAIT_MAX,
-                false => limits::JWKS_WAIT_MAX,
-            })
-        } else if is_usable {
-            Look::Found(found)
-        } else if self.has_failed || !is_fresh {
-            Look::Later(wait)
-        } else {
-            Look::Found(Vec::new())
+        let is_fresh = || {
+            let keys = self.keys.as_ref();
+            keys.is_some_and(|keys| keys.count_for(Duration::ZERO, now))
+        };
+        match self.stale(wanted, now) {
+            Some(stale) if self.is_asking || !wait.is_zero() => Look::Found(stale),
+            Some(_) => Look::Ask(limits::JWKS_STALE_WAIT_MAX),
+            None if self.is_asking || wait.is_zero() => Look::Ask(limits::JWKS_WAIT_MAX),
+            None if self.has_failed || !is_fresh() => Look::Later(wait),
+            None => Look::Found(Vec::new()),
         }
     }
 }

@@ -168,6 +168,11 @@ pub struct AccessKey {
 }
 
 impl AccessKey {
+    /// True once it has expired.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
     /// Checks every rule a key must keep before it is stored.
     ///
     /// # Errors
@@ -238,7 +243,7 @@ pub fn decide(caller: &Caller, action: Action, target: &Target<'_>, now: Timesta
                 Decision::Refused("a connect link stores for its own owner and apps alone")
             }
         }
-        Who::Key(key) | Who::Person { key, .. } if key.expires_at.is_some_and(|end| end <= now) => {
+        Who::Key(key) | Who::Person { key, .. } if key.has_ended(now) => {
             Decision::Refused("the access key has expired")
         }
         Who::Key(key) | Who::Person { key, .. } => decide_by_grants(&key.grants, action, target),

@@ -105,15 +105,24 @@ impl Template {
 }
 
 impl OAuthTemplate {
+    /// Its endpoints, as far as what is said beside leaves them: whoever names an issuer wants
+    /// those of its metadata, and tokens of another place are not shown to this one to be revoked.
+    pub fn endpoints(&self, has_issuer: bool, has_token_url: bool) -> Endpoints {
+        if has_issuer {
+            return Endpoints::default();
+        }
+        Endpoints {
+            authorization_url: Some(self.authorization_url.clone()),
+            token_url: Some(self.token_url.clone()),
+            revocation_url: self.revocation_url.clone().filter(|_| !has_token_url),
+        }
+    }
+
     fn settings(&self, client_id: String) -> OAuth {
         OAuth {
             client_id,
             issuer: None,
-            by_hand: Endpoints {
-                authorization_url: Some(self.authorization_url.clone()),
-                token_url: Some(self.token_url.clone()),
-                revocation_url: self.revocation_url.clone(),
-            },
+            by_hand: self.endpoints(false, false),
             discovered: Endpoints::default(),
             iss_advertised: false,
             scopes: self.scopes.clone(),

@@ -35,16 +35,16 @@ pub(super) enum Counted<'a> {
 }
 
 impl Counted<'_> {
-    fn element(self, hasher: &Hasher) -> [u64; 4] {
+    fn element(self, hash: impl Fn(&[&[u8]]) -> [u8; 32]) -> [u64; 4] {
         let hash = match self {
             Self::Record(table, key, version) => {
                 let version = version.to_le_bytes();
                 let parts: [&[u8]; 4] = [b"record", table.name().as_bytes(), key, &version];
-                hasher.hash(&parts)
+                hash(&parts)
             }
             Self::Entry(index, key, value) => {
                 let parts: [&[u8]; 4] = [b"entry", index.name().as_bytes(), key, value];
-                hasher.hash(&parts)
+                hash(&parts)
             }
         };
         let mut limbs = [0; 4];
@@ -108,12 +108,13 @@ impl Ledger {
 
     /// Counts something in.
     pub(super) fn add(&mut self, keys: &Keyring, one: Counted<'_>) {
-        self.add_by(&keys.hasher(Purpose::Ledger), one);
+        self.add_element(one.element(|parts| keys.hash(Purpose::Ledger, parts)));
+        self.count += 1;
     }
 
-    /// [`Self::add`], with the ledger's hasher.
+    /// [`Self::add`], by who adds up a lot in one go, with the ledger's hasher.
     fn add_by(&mut self, hasher: &Hasher, one: Counted<'_>) {
-        self.add_element(one.element(hasher));
+        self.add_element(one.element(|parts| hasher.hash(parts)));
         self.count += 1;
     }
 
@@ -136,7 +137,7 @@ impl Ledger {
     /// Counts something out.
     pub(super) fn take(&mut self, keys: &Keyring, one: Counted<'_>) {
         let mut borrow = false;
-        let element = one.element(&keys.hasher(Purpose::Ledger));
+        let element = one.element(|parts| keys.hash(Purpose::Ledger, parts));
         for (limb, less) in self.sum.iter_mut().zip(element) {
             let (rest, first) = limb.overflowing_sub(less);
             let (rest, second) = rest.overflowing_sub(u64::from(borrow));

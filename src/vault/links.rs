@@ -47,13 +47,25 @@ impl Vault {
     /// # Errors
     /// [`Error::NotFound`] where it is not there or not the caller's.
     pub fn link(&self, caller: &Caller, id: LinkId) -> Result<Link> {
+        self.link_if(caller, id, |link| Ok(is_asker(caller, link)))
+    }
+
+    /// A link that is this caller's by `is_theirs`; any other is not there.
+    fn link_if(
+        &self,
+        caller: &Caller,
+        id: LinkId,
+        is_theirs: impl FnOnce(&Link) -> Result<bool>,
+    ) -> Result<Link> {
         let permit = self
             .gate()
             .permit(caller, Action::Connect, &Target::default())?;
         let kept = read(permit.keys(), &self.store().read()?, id)?;
-        kept.map(|kept| kept.link)
-            .filter(|link| is_asker(caller, link))
-            .ok_or(Error::NotFound("link"))
+        let link = kept.ok_or(Error::NotFound("link"))?.link;
+        match is_theirs(&link)? {
+            true => Ok(link),
+            false => Err(Error::NotFound("link")),
+        }
     }
 
     /// The newest link of an owner and app, where one is remembered.

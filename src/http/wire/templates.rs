@@ -9,7 +9,6 @@ use super::apps::{AppRequest, Kind};
 use crate::connect::Connect;
 use crate::error::{Error, Result};
 use crate::model::template::{OAuthTemplate, Template};
-use crate::model::url::WebUrl;
 
 /// A template, as it is shown.
 #[derive(Serialize)]
@@ -60,17 +59,13 @@ impl AppRequest {
     }
 
     fn take_oauth(&mut self, oauth: &OAuthTemplate) {
-        // Whoever names an issuer wants the endpoints of its metadata.
-        if self.issuer.is_none() {
-            let url = |url: &WebUrl| url.as_str().to_owned();
-            let revocation_url = oauth.revocation_url.as_ref().map(url);
-            self.authorization_url
-                .get_or_insert_with(|| url(&oauth.authorization_url));
-            // Tokens of another place are not shown to this one.
-            if self.token_url.is_none() {
-                self.revocation_url = self.revocation_url.take().or(revocation_url);
-            }
-            self.token_url.get_or_insert_with(|| url(&oauth.token_url));
+        let its = oauth.endpoints(self.issuer.is_some(), self.token_url.is_some());
+        for (said, known) in [
+            (&mut self.authorization_url, its.authorization_url),
+            (&mut self.token_url, its.token_url),
+            (&mut self.revocation_url, its.revocation_url),
+        ] {
+            *said = said.take().or(known.map(|url| url.as_str().to_owned()));
         }
         self.scopes.get_or_insert_with(|| oauth.scopes.clone());
         self.scope_separator

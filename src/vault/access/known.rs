@@ -130,6 +130,6 @@ pub(super) fn known_key(
     let hash = hash_key_secret(keys, id, secret);
     let expected = kept.as_ref().map_or([0; 32], |kept| kept.hash);
     let equal = Secret::new(expected).equals(&hash);
-    kept.filter(|kept| equal && kept.key.expires_at.is_none_or(|end| end > now))
+    kept.filter(|kept| equal && !kept.key.has_ended(now))
         .map(|kept| Arc::clone(&kept.key))
 }

@@ -23,7 +23,7 @@ impl Vault {
         let open = self.gate().opened_to(None)?;
         let now = self.clock().now();
         let mut keys = open.access_keys.of_issuer(issuer);
-        keys.retain(|key| key.expires_at.is_none_or(|end| end > now));
+        keys.retain(|key| !key.has_ended(now));
         Ok(keys)
     }
 
@@ -39,9 +39,7 @@ impl Vault {
         until: Timestamp,
         from: Arc<str>,
     ) -> Result<Caller> {
-        self.gate().opened_to(None)?;
-        let now = self.clock().now();
-        let kept = self.gate().usable_key(&key.id, now);
+        let kept = self.gate().usable_key(&key.id, self.clock().now())?;
         let Some((key, rule)) = kept.as_ref().and_then(|key| Some((key, key.jwt.as_ref()?))) else {
             return Err(self.turn_away("its access key was removed", &from));
         };
@@ -58,10 +56,10 @@ impl Vault {
     /// Turns away who presented a JWT that is not good, on record. What comes back is what somebody
     /// with an unknown access key is told.
     pub fn turn_away(&self, why: &'static str, from: &str) -> Error {
-        let gate = self.gate();
-        gate.turn_away(why, from)
-            .err()
-            .unwrap_or(Error::Unauthenticated)
+        match self.gate().turn_away(why, from) {
+            Ok(told) => told,
+            Err(trouble) => trouble,
+        }
     }
 
     /// How the vault stands is for who runs it, or a program that uses it, and for no one of a
@@ -85,21 +83,28 @@ impl Vault {
 
 impl Gate {
     /// An access key that may be used now, by its id.
-    pub(in crate::vault) fn usable_key(&self, id: &str, now: Timestamp) -> Option<Arc<AccessKey>> {
-        let open = self.opened_to(None).ok()?;
-        let kept = open.access_keys.usable(id)?;
-        let is_good = kept.key.expires_at.is_none_or(|end| end > now);
-        is_good.then(|| Arc::clone(&kept.key))
+    ///
+    /// # Errors
+    /// [`Error::Locked`].
+    pub(in crate::vault) fn usable_key(
+        &self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<AccessKey>>> {
+        let kept = self.opened_to(None)?.access_keys.usable(id);
+        let key = kept.map(|kept| Arc::clone(&kept.key));
+        Ok(key.filter(|key| !key.has_ended(now)))
     }
 
-    fn turn_away(&self, why: &'static str, from: &str) -> Result<()> {
+    /// Puts it on record; what the stranger is told comes back.
+    fn turn_away(&self, why: &'static str, from: &str) -> Result<Error> {
         let open = self.opened_to(None)?;
         self.record_stranger(&open, from, self.clock.now(), Some(why))?;
-        match &open.hand {
+        Ok(match &open.hand {
             // Nobody can tell yet whether a key is missing.
-            Hand::Check(board) => Err(board.refusal()),
-            Hand::Writer(_) => Err(Error::Unauthenticated),
-        }
+            Hand::Check(board) => board.refusal(),
+            Hand::Writer(_) => Error::Unauthenticated,
+        })
     }
 
     fn refuse(&self, caller: &Caller, action: &'static str, why: &'static str) -> Result<()> {

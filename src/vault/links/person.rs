@@ -107,18 +107,13 @@ impl Vault {
         let Some(kept) = read(permit.keys(), &self.store().read()?, id)? else {
             return Ok(Err(NoWay::Unknown));
         };
-        let checked = check(permit.keys(), &kept.link).and_then(|()| {
-            // What a key began ends with the key.
-            let is_orphaned = !kept.link.key_id.is_empty()
-                && self
-                    .gate()
-                    .usable_key(&kept.link.key_id, self.clock().now())
-                    .is_none();
-            refuse_if(
-                is_orphaned,
-                NoWay::Over(LinkStatus::Dead(LinkEnd::Withdrawn)),
-            )
-        });
+        // What a key began ends with the key.
+        let maker = &kept.link.key_id;
+        let is_orphaned =
+            !maker.is_empty() && self.gate().usable_key(maker, self.clock().now())?.is_none();
+        let withdrawn = NoWay::Over(LinkStatus::Dead(LinkEnd::Withdrawn));
+        let checked =
+            check(permit.keys(), &kept.link).and_then(|()| refuse_if(is_orphaned, withdrawn));
         if let Err(no_way) = checked {
             let why = format!("{no_way:?}");
             self.gate().record_visitor(id, from, &why)?;

@@ -26,23 +26,22 @@ impl Vault {
     /// stand for, which has no secret to come with, for the access key of the application at the
     /// same `verify_url`. A person's own word proves nobody.
     fn link_to_vouch_for(&self, caller: &Caller, id: LinkId) -> Result<Link> {
-        let permit = self
-            .gate()
-            .permit(caller, Action::Connect, &Target::default())?;
-        let kept = read(permit.keys(), &self.store().read()?, id)?;
-        let link = kept.ok_or(Error::NotFound("link"))?.link;
-        let speaks_for = |key: &AccessKey| {
-            let other = self.gate().usable_key(&link.key_id, self.clock().now());
-            let is_of_people = other.filter(|other| other.jwt.is_some());
-            is_of_people
-                .is_some_and(|other| key.verify_url.is_some() && key.verify_url == other.verify_url)
-        };
-        let may = match &caller.who {
-            Who::Key(key) => key.id == link.key_id || speaks_for(key),
-            Who::Local => true,
-            Who::Person { .. } | Who::Link { .. } | Who::Scheduler => false,
-        };
-        may.then_some(link).ok_or(Error::NotFound("link"))
+        self.link_if(caller, id, |link| {
+            Ok(match &caller.who {
+                Who::Key(key) => key.id == link.key_id || self.speaks_for(key, link)?,
+                Who::Local => true,
+                Who::Person { .. } | Who::Link { .. } | Who::Scheduler => false,
+            })
+        })
+    }
+
+    /// Whether this is the access key of the application that says who the people are of the key
+    /// that a link was made by.
+    fn speaks_for(&self, key: &AccessKey, link: &Link) -> Result<bool> {
+        let other = self.gate().usable_key(&link.key_id, self.clock().now())?;
+        let of_people = other.filter(|other| other.jwt.is_some());
+        Ok(of_people
+            .is_some_and(|other| key.verify_url.is_some() && key.verify_url == other.verify_url))
     }
 
     /// Takes the asking application's word for who is signed in. A wrong owner kills the link.

@@ -11,7 +11,7 @@ use super::{needed, text};
 use crate::clock::Timestamp;
 use crate::connect::Connect;
 use crate::http::wire::secret;
-use crate::model::app::{App, AppKind, Callback, Endpoints};
+use crate::model::app::{App, AppKind, Callback};
 use crate::model::{AppId, template::Template};
 use crate::secret::{Secret, hex, random};
 use crate::vault::SecretChange;
@@ -51,14 +51,9 @@ impl TemplateRequest {
         fields.client_secret = self.client_secret.or(fields.client_secret);
         fields.tenant_id = self.tenant_id.or(fields.tenant_id);
         let mut before = before(template, &id, fields.client_id.as_deref(), now)?;
-        if let AppKind::OAuth(oauth) = &mut before.kind {
-            // As in the native API: metadata has its own, and another place's tokens are not shown.
-            if fields.discovery_url.is_some() {
-                oauth.by_hand = Endpoints::default();
-            }
-            if fields.token_url.is_some() {
-                oauth.by_hand.revocation_url = None;
-            }
+        if let (AppKind::OAuth(oauth), Some(facts)) = (&mut before.kind, &template.oauth) {
+            let (issuer, token_url) = (&fields.discovery_url, &fields.token_url);
+            oauth.by_hand = facts.endpoints(issuer.is_some(), token_url.is_some());
         }
         let whole = fields.over(AppFields::of(&before));
         let (app, secret) = whole.into_app(id, Some(&before), domain, now)?;
