@@ -134,15 +134,9 @@ fn reader(vault: &Vault) -> Outcome<String> {
 fn store(vault: &Vault) -> Outcome<()> {
     let (me, ask, now) = (Caller::local(), ask()?, vault.clock().now());
     let app = App {
-        id: ask.app.clone(),
         name: "Calendar".into(),
-        description: String::new(),
-        logo: None,
-        template: None,
         return_urls: vec![],
-        kind: AppKind::ApiKey,
-        created_at: now,
-        updated_at: now,
+        ..App::of(ask.app.clone(), AppKind::ApiKey, now)
     };
     vault.add_app(&me, app, None)?.wait()?;
     let address = Address {

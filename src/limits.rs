@@ -4,6 +4,7 @@
 //! It never: holds a setting (settings are arguments, these are ceilings nobody turns off).
 
 mod bearer;
+mod catalogue;
 mod cli;
 mod connect;
 mod order;
@@ -16,6 +17,11 @@ pub use self::bearer::{
     JWKS_KEYS_MAX, JWKS_PLACE_LIFE, JWKS_STALE_MAX, JWKS_STALE_WAIT_MAX, JWKS_WAIT_MAX,
     JWKS_WAITERS_MAX, JWT_AUDIENCES_MAX, JWT_AUDIENCES_READ_MAX, JWT_BYTES_MAX, JWT_CLOCK_SKEW,
     JWT_KEYS_TRIED_MAX, JWT_KID_BYTES_MAX,
+};
+pub use self::catalogue::{
+    CALL_BODY_BYTES_MAX, FIELD_PATH_BYTES_MAX, FIELDS_MAX, METADATA_MAX, METADATA_VALUE_BYTES_MAX,
+    NAME_BYTES_MAX, PATTERN_BYTES_MAX, PATTERN_COMPILED_BYTES_MAX, SECOND_TOKENS_MAX,
+    VARIABLE_BYTES_MAX, VARIABLES_MAX,
 };
 pub use self::cli::{
     CLIENT_ANSWER_BYTES_MAX, CLIENT_BACKUP_POLL_EVERY, CLIENT_BACKUP_WAIT_MAX,

@@ -5,11 +5,16 @@
 //! It never: reads, writes, asks the time, or knows how a thing is kept or sent.
 
 pub mod access;
+pub mod api;
 pub mod app;
+pub mod blanks;
+pub mod dialect;
+pub mod field;
 pub mod grant;
 mod id;
 pub mod jwt;
 pub mod link;
+mod pattern;
 pub mod plan;
 mod scopes;
 pub mod template;
@@ -21,6 +26,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::id::{LinkId, ShownId, TokenId};
+pub use self::pattern::Pattern;
 pub use self::scopes::Scopes;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -94,6 +100,21 @@ text_type!(
         // Only dots would vanish from a URL's path.
         if !text.bytes().all(fits) || text.bytes().all(|byte| byte == b'.') {
             return Err(Error::invalid("an app id is made of letters, digits and -._~@+"));
+        }
+        Ok(())
+    }
+);
+text_type!(
+    /// Names a value beside a credential: a variable of a URL, a field of a key, what a service's
+    /// answer said (`instance_url`, `team.id`).
+    Name,
+    |text| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
+        if text.is_empty() || text.len() > limits::NAME_BYTES_MAX || !text.bytes().all(fits) {
+            return Err(Error::invalid(format!(
+                "a name of a value has 1 to {} characters: letters, digits and _-.[]",
+                limits::NAME_BYTES_MAX
+            )));
         }
         Ok(())
     }

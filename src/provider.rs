@@ -383,7 +383,7 @@ fn token_client(
     }
     let auth_type = match app.client_auth {
         ClientAuth::Basic | ClientAuth::BasicRaw => AuthType::BasicAuth,
-        ClientAuth::Post | ClientAuth::None => AuthType::RequestBody,
+        ClientAuth::Post | ClientAuth::None | ClientAuth::PrivateKeyJwt => AuthType::RequestBody,
     };
     Ok(client
         .set_auth_type(auth_type)

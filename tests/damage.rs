@@ -53,15 +53,9 @@ fn furnish(vault: &Vault) {
     let me = Caller::local();
     let maps = AppId::parse("maps").unwrap();
     let app = App {
-        id: maps.clone(),
         name: "Maps".into(),
-        description: String::new(),
-        logo: None,
-        template: None,
         return_urls: vec![],
-        kind: AppKind::ApiKey,
-        created_at: NOW,
-        updated_at: NOW,
+        ..App::of(maps.clone(), AppKind::ApiKey, NOW)
     };
     vault.add_app(&me, app, None).unwrap().wait().unwrap();
     let owner = |n: usize| Owner::User(UserId::parse(format!("user-{n}")).unwrap());

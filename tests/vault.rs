@@ -18,15 +18,13 @@ const PASSPHRASE: &str = "violet harbour mumbles often";
 
 fn api_key_app(id: &str) -> App {
     App {
-        id: AppId::parse(id).unwrap(),
         name: id.into(),
-        description: String::new(),
-        logo: None,
-        template: None,
         return_urls: vec![],
-        kind: AppKind::ApiKey,
-        created_at: Timestamp::default(),
-        updated_at: Timestamp::default(),
+        ..App::of(
+            AppId::parse(id).unwrap(),
+            AppKind::ApiKey,
+            Timestamp::default(),
+        )
     }
 }
 

@@ -196,33 +196,23 @@ impl Shelf {
 pub fn app(clock: &Clock, id: &str, token_url: &str) -> Outcome<App> {
     let url = |text: &str| WebUrl::parse("url", text);
     Ok(App {
-        id: AppId::parse(id)?,
         name: "Calendar".into(),
-        description: String::new(),
-        logo: None,
-        template: None,
         return_urls: vec![],
-        kind: AppKind::OAuth(Box::new(OAuth {
-            client_id: id.into(),
-            issuer: None,
-            by_hand: Endpoints {
-                authorization_url: Some(url("https://provider.example/authorize")?),
-                token_url: Some(url(token_url)?),
-                revocation_url: None,
-            },
-            discovered: Endpoints::default(),
-            iss_advertised: false,
-            scopes: Scopes::parse(["calendar.read"])?,
-            scope_separator: " ".into(),
-            authorization_params: BTreeMap::new(),
-            token_params: BTreeMap::new(),
-            pkce: true,
-            client_auth: ClientAuth::None,
-            callback: Default::default(),
-            default_lifetime_s: None,
-        })),
-        created_at: clock.now(),
-        updated_at: clock.now(),
+        ..App::of(
+            AppId::parse(id)?,
+            AppKind::OAuth(Box::new(OAuth {
+                by_hand: Endpoints {
+                    authorization_url: Some(url("https://provider.example/authorize")?),
+                    token_url: Some(url(token_url)?),
+                    revocation_url: None,
+                    ..Endpoints::default()
+                },
+                scopes: Scopes::parse(["calendar.read"])?,
+                client_auth: ClientAuth::None,
+                ..OAuth::of(id)
+            })),
+            clock.now(),
+        )
     })
 }
 

@@ -20,7 +20,7 @@ use crate::http::guard::page_origin;
 use crate::http::listen::ListenAddress;
 use crate::limits;
 use crate::model::access::{Caller, Role};
-use crate::model::app::{App, AppKind, ClientAuth, Endpoints, OAuth};
+use crate::model::app::{App, AppKind, Endpoints, OAuth};
 use crate::model::link::Proof;
 use crate::model::token::Grant;
 use crate::model::url::WebUrl;
@@ -123,15 +123,8 @@ async fn furnish(vault: &Vault, provider: &Bound) -> Result<Secret<String>> {
 fn app(vault: &Vault, id: &str, name: &str, kind: AppKind) -> Result<App> {
     let now = vault.clock().now();
     Ok(App {
-        id: AppId::parse(id)?,
         name: name.into(),
-        description: String::new(),
-        logo: None,
-        template: None,
-        return_urls: Vec::new(),
-        kind,
-        created_at: now,
-        updated_at: now,
+        ..App::of(AppId::parse(id)?, kind, now)
     })
 }
 
@@ -151,23 +144,16 @@ fn of_alice(app: &str, scopes: Scopes, credential: NewCredential) -> Result<NewT
 fn demo(issuer: &str) -> Result<AppKind> {
     let at = |path: &str| WebUrl::parse("endpoint", &format!("{issuer}{path}")).map(Some);
     Ok(AppKind::OAuth(Box::new(OAuth {
-        client_id: CLIENT_ID.into(),
         issuer: Some(WebUrl::parse("issuer", issuer)?),
         by_hand: Endpoints {
             authorization_url: at("/authorize")?,
             token_url: at("/token")?,
             revocation_url: at("/revoke")?,
+            ..Endpoints::default()
         },
-        discovered: Endpoints::default(),
         iss_advertised: true,
         scopes: Scopes::parse(["calendar.read"])?,
-        scope_separator: " ".into(),
-        authorization_params: Default::default(),
-        token_params: Default::default(),
-        pkce: true,
-        client_auth: ClientAuth::Basic,
-        callback: Default::default(),
-        default_lifetime_s: None,
+        ..OAuth::of(CLIENT_ID)
     })))
 }
 

@@ -3,15 +3,23 @@
 //! It promises: an [`App`] that exists has passed every rule here; its client secret is not in it.
 //! It never: reaches the service (that is `provider`).
 
+mod endpoints;
+mod rules;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::endpoints::{Endpoints, OpenEndpoints};
+use super::api::{Api, CredentialField};
+use super::blanks::{AskedOf, Known, Variable, is_default};
+use super::dialect::Dialect;
+use super::template::TemplateRef;
 use super::url::WebUrl;
-use super::{AppId, Scopes, check_text};
+use super::{AppId, Name, Scopes};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::limits;
 
 /// A configured third-party service.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -26,14 +34,26 @@ pub struct App {
     /// A picture's URL. Kept and listed; our pages fetch nothing from elsewhere.
     #[serde(default)]
     pub logo: Option<WebUrl>,
-    /// The catalogue entry it was made from, if any.
+    /// The catalogue entry it was made from, if any, and as it was then.
     #[serde(default)]
-    pub template: Option<String>,
+    pub template: Option<TemplateRef>,
     /// Where people may be sent back to after connecting, exactly.
     #[serde(default)]
     pub return_urls: Vec<WebUrl>,
     /// OAuth or API key, with what belongs to each.
     pub kind: AppKind,
+    /// What its URLs and requests have blanks for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<Name, Variable>,
+    /// What its operator has said they are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: Known,
+    /// What people enter, where its tokens are keys; a single secret where nothing is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<CredentialField>,
+    /// How its credentials are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Box<Api>>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -64,6 +84,9 @@ pub enum ClientAuth {
     Post,
     /// A public client: the id alone.
     None,
+    /// A JWT signed by the client's private key, which is kept in the place of its secret
+    /// (RFC 7523 2.2).
+    PrivateKeyJwt,
 }
 
 /// Which of our redirect URIs an app's provider is told.
@@ -94,6 +117,9 @@ pub struct OAuth {
     /// Endpoints given by hand. They win over what the metadata says.
     #[serde(default)]
     pub by_hand: Endpoints,
+    /// Endpoints with blanks, of which each connection fills its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<OpenEndpoints>,
     /// Endpoints read from the issuer's metadata.
     #[serde(default)]
     pub discovered: Endpoints,
@@ -121,39 +147,33 @@ pub struct OAuth {
     /// Lifetime of an access token whose answer names none, in seconds.
     #[serde(default)]
     pub default_lifetime_s: Option<u64>,
+    /// How its provider departs from the RFCs.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub dialect: Dialect,
 }
-
-/// The addresses of an authorization server.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Endpoints {
-    /// Where the person's browser is sent.
-    #[serde(default)]
-    pub authorization_url: Option<WebUrl>,
-    /// Where codes and refresh tokens are redeemed.
-    #[serde(default)]
-    pub token_url: Option<WebUrl>,
-    /// Where tokens are revoked (RFC 7009), if anywhere.
-    #[serde(default)]
-    pub revocation_url: Option<WebUrl>,
-}
-
-/// Parameters of a request that are ours to set and no setting may replace.
-const RESERVED_PARAMS: [&str; 12] = [
-    "response_type",
-    "client_id",
-    "client_secret",
-    "redirect_uri",
-    "state",
-    "code",
-    "code_verifier",
-    "code_challenge",
-    "code_challenge_method",
-    "grant_type",
-    "refresh_token",
-    "scope",
-];
 
 impl OAuth {
+    /// A client of this id, and of the rest what the RFCs say.
+    pub fn of(client_id: impl Into<String>) -> Self {
+        Self {
+            client_id: client_id.into(),
+            issuer: None,
+            by_hand: Endpoints::default(),
+            open: None,
+            discovered: Endpoints::default(),
+            iss_advertised: false,
+            scopes: Scopes::default(),
+            scope_separator: " ".into(),
+            authorization_params: BTreeMap::new(),
+            token_params: BTreeMap::new(),
+            pkce: true,
+            client_auth: ClientAuth::default(),
+            callback: Callback::default(),
+            default_lifetime_s: None,
+            dialect: Dialect::default(),
+        }
+    }
+
     /// Where the person's browser is sent.
     pub fn authorization_url(&self) -> Option<&WebUrl> {
         self.by_hand
@@ -178,89 +198,112 @@ impl OAuth {
             .or(self.discovered.revocation_url.as_ref())
     }
 
+    /// Where refresh tokens are redeemed.
+    pub fn refresh_url(&self) -> Option<&WebUrl> {
+        self.by_hand.refresh_url.as_ref().or(self.token_url())
+    }
+
+    /// The same settings with every blank of the endpoints filled that can be. An endpoint that is
+    /// needed and is not there is missed where it is needed.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a value that has no place in a URL.
+    pub fn filled(&self, known: &Known) -> Result<Cow<'_, Self>> {
+        let Some(open) = &self.open else {
+            return Ok(Cow::Borrowed(self));
+        };
+        let mut full = self.clone();
+        full.by_hand = full.by_hand.or(open.filled(known)?);
+        full.open = None;
+        Ok(Cow::Owned(full))
+    }
+
     /// The provider host that limits and back-off are counted by.
     pub fn host(&self) -> String {
         self.token_url().map(WebUrl::authority).unwrap_or_default()
     }
-
-    fn check(&self) -> Result<()> {
-        if self.client_id.is_empty() || self.client_id.len() > limits::TEXT_BYTES_MAX {
-            return Err(Error::invalid("`client_id` is missing or too long"));
-        }
-        if self.client_id.chars().any(char::is_control) {
-            return Err(Error::invalid("`client_id` has no control characters"));
-        }
-        if self.authorization_url().is_none() || self.token_url().is_none() {
-            return Err(Error::invalid(
-                "give `authorization_url` and `token_url`, or an `issuer` whose metadata has them",
-            ));
-        }
-        if self.scope_separator.is_empty() || self.scope_separator.len() > 4 {
-            return Err(Error::invalid("`scope_separator` has 1 to 4 characters"));
-        }
-        if self
-            .default_lifetime_s
-            .is_some_and(|s| s == 0 || s > limits::LIFETIME_MAX.as_secs())
-        {
-            return Err(Error::invalid(
-                "`default_lifetime_s` is from 1 second to 400 days",
-            ));
-        }
-        for (field, params) in [
-            ("authorization_params", &self.authorization_params),
-            ("token_params", &self.token_params),
-        ] {
-            check_params(field, params)?;
-        }
-        Ok(())
-    }
-}
-
-fn check_params(field: &str, params: &BTreeMap<String, String>) -> Result<()> {
-    if params.len() > limits::PARAMS_MAX {
-        return Err(Error::invalid(format!(
-            "`{field}` has at most {} entries",
-            limits::PARAMS_MAX
-        )));
-    }
-    for (name, value) in params {
-        if name.is_empty() {
-            return Err(Error::invalid(format!(
-                "`{field}` has an entry without a name"
-            )));
-        }
-        check_text(field, name)?;
-        check_text(field, value)?;
-        if RESERVED_PARAMS.contains(&name.as_str()) {
-            return Err(Error::invalid(format!(
-                "`{field}` may not set `{name}`; it has its own field"
-            )));
-        }
-    }
-    Ok(())
 }
 
 impl App {
-    /// Checks every rule an app must keep before it is stored.
+    /// An app of this id, called by it, with nothing said beside its kind.
+    pub fn of(id: AppId, kind: AppKind, now: Timestamp) -> Self {
+        Self {
+            name: id.to_string(),
+            id,
+            description: String::new(),
+            logo: None,
+            template: None,
+            return_urls: Vec::new(),
+            kind,
+            variables: BTreeMap::new(),
+            values: Known::new(),
+            fields: Vec::new(),
+            api: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// What is known of its variables before anybody connects: what its operator said, else what
+    /// they are by default.
+    pub fn known(&self) -> Known {
+        let default =
+            |(name, variable): (&Name, &Variable)| Some((name.clone(), variable.default.clone()?));
+        let mut known: Known = self.variables.iter().filter_map(default).collect();
+        known.extend(self.values.clone());
+        known
+    }
+
+    /// What is known for every connection alike: nobody who connects says it, and no redirect.
+    pub fn settled(&self) -> Known {
+        let is_settled = |name: &Name| {
+            self.variables.get(name).is_some_and(|variable| {
+                let is_open = variable.asked_of == AskedOf::Person;
+                variable.callback_param.is_none() && (!is_open || self.values.contains_key(name))
+            })
+        };
+        let mut settled = self.known();
+        settled.retain(|name, _| is_settled(name));
+        settled
+    }
+
+    /// The variables that whoever connects is asked for: those that nobody has said.
+    pub fn asked_of_person(&self) -> impl Iterator<Item = (&Name, &Variable)> {
+        let is_open = |(name, variable): &(&Name, &Variable)| {
+            variable.asked_of == AskedOf::Person && !self.values.contains_key(*name)
+        };
+        self.variables.iter().filter(is_open)
+    }
+
+    /// Checks and mends what was said of the variables of one connection.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming the first field that breaks one.
-    pub fn check(&self) -> Result<()> {
-        if self.name.trim().is_empty() {
-            return Err(Error::invalid("`name` is missing"));
+    /// [`Error::Invalid`] for one that is no such variable, or does not look right.
+    pub fn read_variables(&self, said: &Known) -> Result<Known> {
+        let read = |(name, value): (&Name, &String)| {
+            let mut open = self.asked_of_person();
+            let (_, variable) = open.find(|(open, _)| *open == name).ok_or_else(|| {
+                Error::invalid(format!("`{name}` is no variable that a connection sets"))
+            })?;
+            Ok((name.clone(), variable.read(name, value)?))
+        };
+        said.iter().map(read).collect()
+    }
+
+    /// The OAuth settings as a connection of which `known` is known uses them.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a value that has no place in a URL.
+    pub fn oauth_of(&self, known: &Known) -> Result<Option<Cow<'_, OAuth>>> {
+        let Some(oauth) = self.oauth() else {
+            return Ok(None);
+        };
+        if oauth.open.is_none() {
+            return Ok(Some(Cow::Borrowed(oauth)));
         }
-        check_text("name", &self.name)?;
-        check_text("description", &self.description)?;
-        if self.return_urls.len() > limits::RETURN_URLS_MAX {
-            return Err(Error::invalid(format!(
-                "`return_urls` has at most {} entries",
-                limits::RETURN_URLS_MAX
-            )));
-        }
-        match &self.kind {
-            AppKind::OAuth(oauth) => oauth.check(),
-            AppKind::ApiKey => Ok(()),
-        }
+        let mut all = self.known();
+        all.extend(known.clone());
+        oauth.filled(&all).map(Some)
     }
 
     /// The OAuth settings, where it is an OAuth app.

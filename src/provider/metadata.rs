@@ -102,6 +102,7 @@ pub fn read(issuer: &WebUrl, body: &[u8]) -> std::result::Result<Discovered, Str
             authorization_url: endpoint("authorization_endpoint")?,
             token_url: endpoint("token_endpoint")?,
             revocation_url: endpoint("revocation_endpoint")?,
+            refresh_url: None,
         },
         // Only who takes JWTs of this issuer needs it: a bad one spoils nothing else.
         jwks_url: endpoint("jwks_uri").unwrap_or_default(),
@@ -122,17 +123,7 @@ pub fn merge(documents: Vec<Discovered>) -> Option<Discovered> {
         let filled = |ours: Vec<String>, theirs| if ours.is_empty() { theirs } else { ours };
         Discovered {
             issuer: first.issuer,
-            endpoints: Endpoints {
-                authorization_url: first
-                    .endpoints
-                    .authorization_url
-                    .or(next.endpoints.authorization_url),
-                token_url: first.endpoints.token_url.or(next.endpoints.token_url),
-                revocation_url: first
-                    .endpoints
-                    .revocation_url
-                    .or(next.endpoints.revocation_url),
-            },
+            endpoints: first.endpoints.or(next.endpoints),
             jwks_url: first.jwks_url.or(next.jwks_url),
             iss_advertised: first.iss_advertised || next.iss_advertised,
             pkce_s256: match (first.pkce_s256, next.pkce_s256) {

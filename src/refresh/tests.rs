@@ -59,23 +59,14 @@ fn owner(user: &str) -> Owner {
 fn oauth(issuer: &str) -> OAuth {
     let url = |path: &str| Some(WebUrl::parse("url", &format!("{issuer}{path}")).unwrap());
     OAuth {
-        client_id: "demo".into(),
-        issuer: None,
         by_hand: Endpoints {
             authorization_url: url("/authorize"),
             token_url: url("/token"),
             revocation_url: url("/revoke"),
+            ..Endpoints::default()
         },
-        discovered: Endpoints::default(),
-        iss_advertised: false,
-        scopes: Scopes::default(),
-        scope_separator: " ".into(),
-        authorization_params: Default::default(),
-        token_params: Default::default(),
-        pkce: true,
         client_auth: ClientAuth::None,
-        callback: Default::default(),
-        default_lifetime_s: None,
+        ..OAuth::of("demo")
     }
 }
 
@@ -108,15 +99,9 @@ impl Bench {
         let made = tokio::task::spawn_blocking(move || make(&beneath, time));
         let vault = made.await.unwrap();
         let app = App {
-            id: demo(),
             name: "Demo".into(),
-            description: String::new(),
-            logo: None,
-            template: None,
             return_urls: vec![],
-            kind: AppKind::OAuth(Box::new(oauth(&issuer))),
-            created_at: NOW,
-            updated_at: NOW,
+            ..App::of(demo(), AppKind::OAuth(Box::new(oauth(&issuer))), NOW)
         };
         let added = vault.add_app(&Caller::local(), app, None).unwrap();
         added.await.unwrap();

@@ -65,15 +65,9 @@ impl Run {
         let (vault, _) = Vault::create_on_disk(&disk, &slots, settings, clock.clone())?;
         let now = clock.now();
         let app = App {
-            id: AppId::parse("maps")?,
             name: "Maps".into(),
-            description: String::new(),
-            logo: None,
-            template: None,
             return_urls: vec![],
-            kind: AppKind::ApiKey,
-            created_at: now,
-            updated_at: now,
+            ..App::of(AppId::parse("maps")?, AppKind::ApiKey, now)
         };
         vault.add_app(&Caller::local(), app, None)?.wait()?;
         Ok(Self {

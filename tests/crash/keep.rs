@@ -46,15 +46,9 @@ impl Large {
         .unwrap();
         let (vault, me) = (new.vault, Caller::local());
         let app = App {
-            id: AppId::parse("maps").unwrap(),
             name: "maps".into(),
-            description: String::new(),
-            logo: None,
-            template: None,
             return_urls: vec![],
-            kind: AppKind::ApiKey,
-            created_at: clock.now(),
-            updated_at: clock.now(),
+            ..App::of(AppId::parse("maps").unwrap(), AppKind::ApiKey, clock.now())
         };
         let address = |user: usize| Address {
             app: app.id.clone(),

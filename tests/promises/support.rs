@@ -142,38 +142,25 @@ pub fn add_app(vault: &Vault, app: App) {
 
 pub fn api_key_app(id: &str) -> App {
     App {
-        id: app_id(id),
         name: id.into(),
-        description: String::new(),
-        logo: None,
-        template: None,
         return_urls: vec![],
-        kind: AppKind::ApiKey,
-        created_at: NOW,
-        updated_at: NOW,
+        ..App::of(app_id(id), AppKind::ApiKey, NOW)
     }
 }
 
 pub fn oauth_app(id: &str) -> App {
     let url = |path: &str| WebUrl::parse("url", &format!("https://id.example/{path}")).unwrap();
     let oauth = OAuth {
-        client_id: "client".into(),
-        issuer: None,
         by_hand: Endpoints {
             authorization_url: Some(url("authorize")),
             token_url: Some(url("token")),
             revocation_url: Some(url("revoke")),
+            ..Endpoints::default()
         },
-        discovered: Endpoints::default(),
-        iss_advertised: false,
-        scopes: Scopes::default(),
-        scope_separator: " ".into(),
         authorization_params: [].into(),
         token_params: [].into(),
-        pkce: true,
         client_auth: strongroom::model::app::ClientAuth::Basic,
-        callback: Default::default(),
-        default_lifetime_s: None,
+        ..OAuth::of("client")
     };
     App {
         kind: AppKind::OAuth(Box::new(oauth)),

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use server::{Reply, Server, serve};
 use strongroom::clock::{Clock, Timestamp};
-use strongroom::model::Scopes;
 use strongroom::model::app::{ClientAuth, Endpoints, OAuth};
 use strongroom::model::token::Grant;
 use strongroom::model::url::WebUrl;
@@ -33,23 +32,14 @@ fn secret(text: &str) -> Secret<String> {
 
 fn app(token_url: &str) -> OAuth {
     OAuth {
-        client_id: "client-1".into(),
-        issuer: None,
         by_hand: Endpoints {
             authorization_url: Some(web("https://auth.example/authorize?keep=this%20one")),
             token_url: Some(web(token_url)),
             revocation_url: None,
+            ..Endpoints::default()
         },
-        discovered: Endpoints::default(),
-        iss_advertised: false,
-        scopes: Scopes::default(),
-        scope_separator: " ".into(),
-        authorization_params: Default::default(),
-        token_params: Default::default(),
-        pkce: true,
         client_auth: ClientAuth::Basic,
-        callback: Default::default(),
-        default_lifetime_s: None,
+        ..OAuth::of("client-1")
     }
 }
 

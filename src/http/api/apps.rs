@@ -44,8 +44,8 @@ pub(super) fn show(app: &App, call: &Call) -> Result<Answer> {
 }
 
 pub(super) async fn add(app: &App, call: &Call) -> Result<Answer> {
-    let request = read::<AppRequest>(&call.body)?.of_template()?;
-    let (mut new, secret) = request.into_app(None, app.vault.clock().now())?;
+    let request = read::<AppRequest>(&call.body)?;
+    let (mut new, secret) = request.into_new(app.vault.clock().now())?;
     let secret = match secret {
         SecretChange::Set(secret) => Some(secret),
         SecretChange::Keep | SecretChange::Remove => None,
@@ -57,7 +57,7 @@ pub(super) async fn add(app: &App, call: &Call) -> Result<Answer> {
 
 pub(super) async fn change(app: &App, call: &Call) -> Result<Answer> {
     let request = read::<AppRequest>(&call.body)?;
-    let (mut new, secret) = request.into_app(Some(id(call)?), app.vault.clock().now())?;
+    let (mut new, secret) = request.into_changed(id(call)?, app.vault.clock().now())?;
     app.connect.discover(call.caller()?, &mut new).await?;
     let stored = app.vault.change_app(call.caller()?, new, secret)?.await?;
     Ok(ok(&shape(app, &stored)))

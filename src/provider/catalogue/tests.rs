@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::clock::{Clock, Timestamp};
 use crate::model::AppId;
+use crate::model::blanks::Known;
 use crate::model::link::Hints;
 use crate::model::template::Certainty;
 use crate::provider::{AuthorizeRequest, EgressSettings, Provider};
@@ -17,10 +18,12 @@ fn every_entry_makes_an_app_with_a_right_authorization_url() {
     let provider = Provider::new(&EgressSettings::default(), Clock::system()).unwrap();
     for template in all() {
         let id = AppId::parse("app").unwrap();
-        let app = template.app(id, "the-client".into(), Timestamp::default());
+        let app = template.app(id, "the-client".into(), &Known::new(), Timestamp::default());
+        let app = app.unwrap_or_else(|error| panic!("{}: {error}", template.id));
         app.check()
             .unwrap_or_else(|error| panic!("{}: {error}", template.id));
-        assert_eq!(app.template.as_deref(), Some(template.id.as_str()));
+        let made_of = app.template.as_ref().unwrap();
+        assert_eq!(made_of.id, template.id.as_str());
         assert_eq!(template.docs.as_url().scheme(), "https", "{}", template.id);
         let (Some(oauth), Some(facts)) = (app.oauth(), &template.oauth) else {
             assert!(app.oauth().is_none() && template.oauth.is_none());
@@ -36,7 +39,7 @@ fn every_entry_makes_an_app_with_a_right_authorization_url() {
         let url = url::Url::parse(made.url.expose()).unwrap();
         assert_eq!(url.scheme(), "https", "{}", template.id);
         assert_eq!(
-            facts.token_url.as_url().scheme(),
+            oauth.token_url().unwrap().as_url().scheme(),
             "https",
             "{}",
             template.id
@@ -56,7 +59,7 @@ fn every_entry_makes_an_app_with_a_right_authorization_url() {
             assert_eq!(said, value, "{}: {name}", template.id);
         }
         for (name, value) in &facts.authorization_params {
-            assert_eq!(pairs.get(name), Some(value), "{}: {name}", template.id);
+            assert_eq!(pairs[name], value.as_str(), "{}: {name}", template.id);
         }
     }
 }
@@ -76,6 +79,7 @@ fn ids_are_each_their_own_and_the_catalogue_is_as_large_as_is_said() {
         let certainty = match template.certainty {
             Certainty::Documented => "documented",
             Certainty::General => "general",
+            Certainty::Own => "own",
         };
         *counts.entry((kind, certainty)).or_default() += 1;
     }

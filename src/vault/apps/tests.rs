@@ -11,15 +11,9 @@ const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 
 fn app(id: &str) -> App {
     App {
-        id: AppId::parse(id).unwrap(),
         name: id.into(),
-        description: String::new(),
-        logo: None,
-        template: None,
         return_urls: vec![],
-        kind: AppKind::ApiKey,
-        created_at: NOW,
-        updated_at: NOW,
+        ..App::of(AppId::parse(id).unwrap(), AppKind::ApiKey, NOW)
     }
 }
 

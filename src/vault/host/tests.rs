@@ -103,15 +103,9 @@ fn v12_no_refresh_begins_while_paused() {
     let (vault, _) = Vault::in_memory(Clock::test(now)).unwrap();
     let me = Caller::local();
     let app = App {
-        id: AppId::parse("maps").unwrap(),
         name: "maps".into(),
-        description: String::new(),
-        logo: None,
-        template: None,
         return_urls: vec![],
-        kind: AppKind::ApiKey,
-        created_at: now,
-        updated_at: now,
+        ..App::of(AppId::parse("maps").unwrap(), AppKind::ApiKey, now)
     };
     let address = Address {
         app: app.id.clone(),

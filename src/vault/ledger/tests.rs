@@ -54,15 +54,9 @@ fn three_tokens() -> (Vault, [TokenId; 3]) {
     let (vault, _) = Vault::in_memory(Clock::test(NOW)).unwrap();
     let me = Caller::local();
     let app = App {
-        id: AppId::parse("maps").unwrap(),
         name: "maps".into(),
-        description: String::new(),
-        logo: None,
-        template: None,
         return_urls: vec![],
-        kind: AppKind::ApiKey,
-        created_at: NOW,
-        updated_at: NOW,
+        ..App::of(AppId::parse("maps").unwrap(), AppKind::ApiKey, NOW)
     };
     let added = vault.add_app(&me, app.clone(), None).unwrap();
     added.wait().unwrap();

@@ -73,15 +73,9 @@ fn filled(disk: &Faulty) -> (Vault, Clock) {
         .add_slot(&me(), key_file(), "file", KdfParams::FLOOR)
         .unwrap();
     let app = App {
-        id: maps(),
         name: "maps".into(),
-        description: String::new(),
-        logo: None,
-        template: None,
         return_urls: vec![],
-        kind: AppKind::ApiKey,
-        created_at: NOW,
-        updated_at: NOW,
+        ..App::of(maps(), AppKind::ApiKey, NOW)
     };
     vault.add_app(&me(), app, None).unwrap().wait().unwrap();
     for user in 0..USERS {

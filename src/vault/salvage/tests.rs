@@ -82,38 +82,25 @@ enum End {
 
 fn app(id: &str, kind: AppKind) -> App {
     App {
-        id: AppId::parse(id).unwrap(),
         name: id.into(),
-        description: String::new(),
-        logo: None,
-        template: None,
         return_urls: vec![],
-        kind,
-        created_at: NOW,
-        updated_at: NOW,
+        ..App::of(AppId::parse(id).unwrap(), kind, NOW)
     }
 }
 
 fn oauth() -> AppKind {
     let url = |path: &str| WebUrl::parse("url", &format!("https://id.example/{path}")).unwrap();
     AppKind::OAuth(Box::new(OAuth {
-        client_id: "client".into(),
-        issuer: None,
         by_hand: Endpoints {
             authorization_url: Some(url("authorize")),
             token_url: Some(url("token")),
             revocation_url: None,
+            ..Endpoints::default()
         },
-        discovered: Endpoints::default(),
-        iss_advertised: false,
-        scopes: Scopes::default(),
-        scope_separator: " ".into(),
         authorization_params: [].into(),
         token_params: [].into(),
-        pkce: true,
         client_auth: ClientAuth::Basic,
-        callback: Default::default(),
-        default_lifetime_s: None,
+        ..OAuth::of("client")
     }))
 }
 

@@ -37,37 +37,22 @@ pub(super) fn owner(user: &str) -> Owner {
 
 pub(super) fn app_of(id: &str, kind: AppKind) -> App {
     App {
-        id: AppId::parse(id).unwrap(),
         name: format!("App {id}"),
-        description: String::new(),
-        logo: None,
-        template: None,
         return_urls: vec![],
-        kind,
-        created_at: clock().now(),
-        updated_at: clock().now(),
+        ..App::of(AppId::parse(id).unwrap(), kind, clock().now())
     }
 }
 
 pub(super) fn oauth() -> AppKind {
     let url = |path: &str| Some(WebUrl::parse("url", &format!("https://p.example{path}")).unwrap());
     AppKind::OAuth(Box::new(OAuth {
-        client_id: "demo".into(),
-        issuer: None,
         by_hand: Endpoints {
             authorization_url: url("/authorize"),
             token_url: url("/token"),
             revocation_url: url("/revoke"),
+            ..Endpoints::default()
         },
-        discovered: Endpoints::default(),
-        iss_advertised: false,
-        scopes: Scopes::default(),
-        scope_separator: " ".into(),
-        authorization_params: Default::default(),
-        token_params: Default::default(),
-        pkce: true,
         client_auth: ClientAuth::None,
-        callback: Default::default(),
-        default_lifetime_s: None,
+        ..OAuth::of("demo")
     }))
 }

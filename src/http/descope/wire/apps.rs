@@ -34,7 +34,7 @@ use super::{needed, plain, text};
 use crate::clock::Timestamp;
 use crate::http::answer::Answer;
 use crate::http::wire::{ok, secret};
-use crate::model::app::{App, AppKind, Callback, ClientAuth, Endpoints, OAuth};
+use crate::model::app::{App, AppKind, Callback, Endpoints, OAuth};
 use crate::model::url::WebUrl;
 use crate::model::{AppId, Scopes};
 use crate::secret::{Secret, hex, random};
@@ -230,16 +230,21 @@ impl AppFields {
         let further = before
             .into_iter()
             .flat_map(|app| app.return_urls.iter().skip(1));
+        // What these words cannot say stays as it was.
+        let rest = match before {
+            Some(before) => before.clone(),
+            None => App::of(id.clone(), AppKind::ApiKey, now),
+        };
         let app = App {
             id,
             name: needed(self.name, "name")?,
             description: self.description.unwrap_or_default(),
             logo: url("logo", self.logo)?,
-            template: before.and_then(|app| app.template.clone()),
             return_urls: first.into_iter().chain(further.cloned()).collect(),
             kind,
             created_at: now,
             updated_at: now,
+            ..rest
         };
         Ok((app, secret.map_or(SecretChange::Keep, SecretChange::Set)))
     }
@@ -298,8 +303,17 @@ impl AppFields {
                 return Err(Failure::argument(what));
             }
         }
+        let client_id = needed(self.client_id.take(), "clientId")?;
+        // What these words cannot say stays as it was.
+        let rest = match before {
+            Some(before) => before.clone(),
+            None => OAuth {
+                callback: Callback::Shared,
+                ..OAuth::of(client_id.clone())
+            },
+        };
         Ok(OAuth {
-            client_id: needed(self.client_id.take(), "clientId")?,
+            client_id,
             issuer: self
                 .discovery_url
                 .take()
@@ -309,17 +323,15 @@ impl AppFields {
                 authorization_url: url("authorizationUrl", self.authorization_url.take())?,
                 token_url: url("tokenUrl", self.token_url.take())?,
                 revocation_url: url("revocationUrl", self.revocation_url.take())?,
+                refresh_url: rest.by_hand.refresh_url.clone(),
             },
             discovered: Endpoints::default(),
             iss_advertised: false,
             scopes: Scopes::parse(self.default_scopes.take().unwrap_or_default())?,
             authorization_params: params,
             token_params: by_name("tokenUrlParams", self.token_url_params.take())?,
-            pkce: self.pkce.or(before.map(|oauth| oauth.pkce)).unwrap_or(true),
-            scope_separator: before.map_or(" ".into(), |oauth| oauth.scope_separator.clone()),
-            client_auth: before.map_or(ClientAuth::default(), |oauth| oauth.client_auth),
-            callback: before.map_or(Callback::Shared, |oauth| oauth.callback),
-            default_lifetime_s: before.and_then(|oauth| oauth.default_lifetime_s),
+            pkce: self.pkce.unwrap_or(rest.pkce),
+            ..rest
         })
     }
 
@@ -331,7 +343,10 @@ impl AppFields {
             name: Some(app.name.clone()),
             description: Some(app.description.clone()),
             logo: text(&app.logo),
-            template_id: Some(app.template.clone().unwrap_or_else(|| "custom".into())),
+            template_id: Some(match &app.template {
+                Some(template) => template.id.clone(),
+                None => "custom".into(),
+            }),
             app_type: Some("apikey".into()),
             default_redirect_url: text(&app.return_urls.first().cloned()),
             ..Self::default()

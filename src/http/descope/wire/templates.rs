@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::connect::Connect;
 use crate::http::wire::secret;
 use crate::model::app::{App, AppKind, Callback};
+use crate::model::blanks::Known;
 use crate::model::{AppId, template::Template};
 use crate::secret::{Secret, hex, random};
 use crate::vault::SecretChange;
@@ -51,9 +52,11 @@ impl TemplateRequest {
         fields.client_secret = self.client_secret.or(fields.client_secret);
         fields.tenant_id = self.tenant_id.or(fields.tenant_id);
         let mut before = before(template, &id, fields.client_id.as_deref(), now)?;
+        let settled = before.settled();
         if let (AppKind::OAuth(oauth), Some(facts)) = (&mut before.kind, &template.oauth) {
             let (issuer, token_url) = (&fields.discovery_url, &fields.token_url);
-            oauth.by_hand = facts.endpoints(issuer.is_some(), token_url.is_some());
+            let left = facts.endpoints(issuer.is_some(), token_url.is_some());
+            (oauth.by_hand, oauth.open) = left.settle(&settled)?;
         }
         let whole = fields.over(AppFields::of(&before));
         let (app, secret) = whole.into_app(id, Some(&before), domain, now)?;
@@ -70,7 +73,7 @@ fn before(template: &Template, id: &AppId, client_id: Option<&str>, now: Timesta
         Some(_) => needed(client_id, "clientId")?.to_owned(),
         None => String::new(),
     };
-    let mut app = template.app(id.clone(), client_id, now);
+    let mut app = template.app(id.clone(), client_id, &Known::new(), now)?;
     if let AppKind::OAuth(oauth) = &mut app.kind {
         // As every app that is made in these words.
         oauth.callback = Callback::Shared;

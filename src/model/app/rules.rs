@@ -1,0 +1,191 @@
+//! The rules of an app: what its settings must be before it is stored.
+//!
+//! It promises: an app that passes can be shown, and asked for, without a surprise.
+//! It never: reaches the service.
+
+use std::collections::BTreeMap;
+
+use super::{App, AppKind, OAuth};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::model::api::check_fields;
+use crate::model::blanks::AskedOf;
+use crate::model::{Name, check_text};
+
+/// Parameters of a request that are ours to set and no setting may replace.
+const RESERVED_PARAMS: [&str; 12] = [
+    "response_type",
+    "client_id",
+    "client_secret",
+    "redirect_uri",
+    "state",
+    "code",
+    "code_verifier",
+    "code_challenge",
+    "code_challenge_method",
+    "grant_type",
+    "refresh_token",
+    "scope",
+];
+
+impl OAuth {
+    fn check(&self) -> Result<()> {
+        if self.client_id.is_empty() || self.client_id.len() > limits::TEXT_BYTES_MAX {
+            return Err(Error::invalid("`client_id` is missing or too long"));
+        }
+        if self.client_id.chars().any(char::is_control) {
+            return Err(Error::invalid("`client_id` has no control characters"));
+        }
+        let open = self.open.as_ref();
+        let has_authorization_url = self.authorization_url().is_some()
+            || open.is_some_and(|open| open.authorization_url.is_some());
+        let has_token_url =
+            self.token_url().is_some() || open.is_some_and(|open| open.token_url.is_some());
+        if !has_authorization_url || !has_token_url {
+            return Err(Error::invalid(
+                "give `authorization_url` and `token_url`, or an `issuer` whose metadata has them",
+            ));
+        }
+        if self.scope_separator.is_empty() || self.scope_separator.len() > 4 {
+            return Err(Error::invalid("`scope_separator` has 1 to 4 characters"));
+        }
+        if self
+            .default_lifetime_s
+            .is_some_and(|s| s == 0 || s > limits::LIFETIME_MAX.as_secs())
+        {
+            return Err(Error::invalid(
+                "`default_lifetime_s` is from 1 second to 400 days",
+            ));
+        }
+        for (field, params) in [
+            ("authorization_params", &self.authorization_params),
+            ("token_params", &self.token_params),
+            ("code_params", &self.dialect.asked.code_params),
+        ] {
+            check_params(field, params)?;
+        }
+        self.dialect.check()
+    }
+}
+
+fn check_params(field: &str, params: &BTreeMap<String, String>) -> Result<()> {
+    if params.len() > limits::PARAMS_MAX {
+        return Err(Error::invalid(format!(
+            "`{field}` has at most {} entries",
+            limits::PARAMS_MAX
+        )));
+    }
+    for (name, value) in params {
+        if name.is_empty() {
+            return Err(Error::invalid(format!(
+                "`{field}` has an entry without a name"
+            )));
+        }
+        check_text(field, name)?;
+        check_text(field, value)?;
+        if RESERVED_PARAMS.contains(&name.as_str()) {
+            return Err(Error::invalid(format!(
+                "`{field}` may not set `{name}`; it has its own field"
+            )));
+        }
+    }
+    Ok(())
+}
+
+impl App {
+    /// Checks every rule an app must keep before it is stored.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the first field that breaks one.
+    pub fn check(&self) -> Result<()> {
+        if self.name.trim().is_empty() {
+            return Err(Error::invalid("`name` is missing"));
+        }
+        check_text("name", &self.name)?;
+        check_text("description", &self.description)?;
+        if self.return_urls.len() > limits::RETURN_URLS_MAX {
+            return Err(Error::invalid(format!(
+                "`return_urls` has at most {} entries",
+                limits::RETURN_URLS_MAX
+            )));
+        }
+        self.check_variables()?;
+        check_fields(&self.fields)?;
+        if let Some(api) = &self.api {
+            api.check()?;
+        }
+        match &self.kind {
+            AppKind::OAuth(_) if !self.fields.is_empty() => Err(Error::invalid(
+                "`fields` are what keys have; an `oauth` app has none",
+            )),
+            AppKind::OAuth(oauth) => {
+                oauth.check()?;
+                self.check_endpoints(oauth)
+            }
+            AppKind::ApiKey => Ok(()),
+        }
+    }
+
+    fn check_variables(&self) -> Result<()> {
+        if self.variables.len() > limits::VARIABLES_MAX {
+            return Err(Error::invalid("there are too many `variables`"));
+        }
+        for (name, variable) in &self.variables {
+            variable.check(name)?;
+        }
+        for (name, value) in &self.values {
+            let variable = self.variables.get(name).ok_or_else(|| {
+                Error::invalid(format!("`{name}` is none of the app's `variables`"))
+            })?;
+            if variable.read(name, value)? != *value {
+                return Err(Error::invalid(format!("`{name}` does not look right")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Before anybody is sent to a provider every blank must be fillable: by a variable, or, behind
+    /// the consent, by what an answer of the provider's says.
+    fn check_endpoints(&self, oauth: &OAuth) -> Result<()> {
+        let answered = &oauth.dialect.answered;
+        let is_kept = |name: &Name| {
+            let by_answer = answered
+                .keep
+                .iter()
+                .any(|path| path.as_str() == name.as_str());
+            by_answer || answered.keep_callback.contains(name)
+        };
+        let kept = answered.keep.iter().map(|path| path.as_str());
+        for name in kept.chain(answered.keep_callback.iter().map(Name::as_str)) {
+            // A provider's word is not to move what the operator has said.
+            let variable = self.variables.iter().find(|(own, _)| own.as_str() == name);
+            if variable.is_some_and(|(_, variable)| variable.asked_of != AskedOf::Person) {
+                return Err(Error::invalid(format!(
+                    "`{name}` is kept of an answer and a variable of the operator's"
+                )));
+            }
+        }
+        let Some(open) = &oauth.open else {
+            return Ok(());
+        };
+        let early = [&open.authorization_url, &open.token_url];
+        let early = early.into_iter().flatten().flat_map(|url| url.names());
+        if let Some(name) = early
+            .into_iter()
+            .find(|name| !self.variables.contains_key(*name))
+        {
+            return Err(Error::invalid(format!(
+                "`{name}` is none of the `variables`"
+            )));
+        }
+        match open
+            .names()
+            .find(|name| !self.variables.contains_key(*name) && !is_kept(name))
+        {
+            Some(name) => Err(Error::invalid(format!(
+                "`{name}` is none of the `variables`, and is not kept of an answer"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
