@@ -9,8 +9,10 @@
 
 mod app;
 pub mod args;
+mod ask;
 mod audit;
 mod backup;
+mod catalogue;
 mod check;
 mod client;
 mod compact;

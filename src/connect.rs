@@ -23,30 +23,37 @@
 //! It never: shows a provider's URL before the proof, or keeps anything a browser presents.
 
 mod arrivals;
+mod check;
 mod person;
+mod proof;
 mod templates;
 mod trip;
 
+use std::fmt::Display;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
 use self::arrivals::Arrivals;
+pub use self::check::{Finding, Level, worst};
 pub use self::person::{AppCard, Cookie, Next, Visit};
+use self::proof::choose_proof;
+pub use self::templates::{UpdateWish, Updated};
 pub use self::trip::Came;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::model::access::{Action, Caller, Who};
+use crate::model::access::{Action, Caller};
 use crate::model::app::{App, AppKind, Callback, Endpoints};
 use crate::model::link::{Hints, Link, LinkApp, LinkAppState, LinkStatus, Proof};
 use crate::model::url::WebUrl;
 use crate::model::{Account, AppId, LinkId, Owner, Scopes};
 use crate::provider::Provider;
+use crate::provider::catalogue::Catalogue;
 use crate::secret::Secret;
 use crate::vault::{NewLink, Vault};
 
@@ -67,6 +74,8 @@ struct Inner {
     places: Semaphore,
     /// Browsers that came back from a provider.
     arrivals: Arrivals,
+    /// What apps are made of.
+    catalogue: RwLock<Arc<Catalogue>>,
     /// Called when a token was stored.
     stored: Box<dyn Fn() + Send + Sync>,
 }
@@ -148,6 +157,7 @@ impl Connect {
             ending: AtomicBool::new(false),
             places: Semaphore::new(limits::LINK_WAITERS_MAX),
             arrivals: Arrivals::default(),
+            catalogue: RwLock::default(),
             stored: Box::new(stored),
         }))
     }
@@ -164,7 +174,7 @@ impl Connect {
     }
 
     /// The redirect URI of an app, of its own or shared.
-    pub fn redirect_uri(&self, app: &AppId, callback: Callback) -> String {
+    pub fn redirect_uri(&self, app: &dyn Display, callback: Callback) -> String {
         let public_url = &self.0.public_url;
         match callback {
             // An app id is made of characters that stand in a URL as they are.
@@ -411,31 +421,5 @@ impl Connect {
         self.0
             .changes
             .send_modify(|count| *count = count.wrapping_add(1));
-    }
-}
-
-/// The way of proof: the one asked for, if the key allows it; else the key's own, the strongest
-/// first.
-fn choose_proof(caller: &Caller, asked: Option<Proof>) -> Result<Proof> {
-    let allowed = match &caller.who {
-        Who::Key(key) | Who::Person { key, .. } => &key.connect_verify,
-        Who::Local => return Ok(asked.unwrap_or(Proof::Code)),
-        Who::Link { .. } | Who::Scheduler => return Err(Error::Denied),
-    };
-    match asked {
-        // A person is proven by a page for having asked from there, and not for being named.
-        Some(Proof::Page) => Err(Error::invalid("`verify` is `vouch`, `code` or `none`")),
-        Some(proof) if allowed.contains(&proof) => Ok(proof),
-        Some(_) => Err(Error::invalid(
-            "`verify` is not one of the access key's `connect_verify`",
-        )),
-        None => [Proof::Vouch, Proof::Code, Proof::None]
-            .into_iter()
-            .find(|proof| allowed.contains(proof))
-            .ok_or_else(|| {
-                Error::invalid(
-                    "this access key has no `connect_verify`, so it cannot make connect links",
-                )
-            }),
     }
 }

@@ -15,6 +15,7 @@
 pub mod addresses;
 pub mod answer;
 pub mod catalogue;
+pub mod check;
 pub mod classify;
 mod discovery;
 pub mod egress;

@@ -1,5 +1,7 @@
 //! The command line as people and scripts use it: the binary itself, its words and exit codes.
 
+#[path = "cli/apps.rs"]
+mod apps;
 #[path = "cli/changes.rs"]
 mod changes;
 #[path = "cli/help.rs"]

@@ -3,12 +3,19 @@
 //! It promises: `set` changes what is named and keeps the rest, the client secret included.
 //! It never: shows a client secret, which the server does not give out either.
 
+mod add;
+mod check;
 mod settings;
+mod templates;
+mod update;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use self::settings::{SettingArgs, apply, inputs_of};
+use self::check::CheckArgs;
+use self::settings::{SettingArgs, apply, inputs_of, read_file};
+use self::templates::TemplatesArgs;
+use self::update::UpdateArgs;
 use super::args::Remote;
 use super::client::Client;
 use super::failure::Failure;
@@ -20,21 +27,38 @@ use super::secrets::{Input, confirm};
 #[derive(Clone, Debug, Subcommand)]
 #[command(after_help = "Examples:
   strongroom app templates calendar
-  strongroom app add github --template github --client-id Iv1.abc --scope repo
+  strongroom app add github
   strongroom app add own --client-id c1 --issuer https://login.example.com")]
 pub enum AppCommand {
     /// Add an app.
     ///
-    /// An OAuth app needs a client id and either a template (`app templates` lists them), or an
-    /// issuer, whose metadata has the endpoints, or the endpoints themselves. The client secret is
-    /// asked for, or read from a file. Afterwards register the redirect URI that is printed at the
-    /// provider. An API-key app needs no more than its id.
+    /// An OAuth app needs a client id and either a template (`app templates` lists them; one whose
+    /// id is the app's is taken unless other settings say what the app is), or an issuer, whose
+    /// metadata has the endpoints, or the endpoints themselves. At a terminal you are told which
+    /// redirect URI to register where, and asked for what the template needs; elsewhere all that is
+    /// missing is named. Then the app is checked, as by `app check`. An API-key app needs no more
+    /// than its id.
     Add(Box<AddArgs>),
     /// Search the services whose settings are known.
     ///
-    /// Every word must be found in the id, the name or the category. `general` facts are generally
-    /// known and not read in the service's own documentation: compare them with its page.
+    /// Every word must be found in the id, the name or the category. `documented` facts were read
+    /// in the service's own documentation; `general` ones are generally known: compare them with
+    /// its page; `own` ones are from the server's `--catalogue`. With words, what apps of them ask
+    /// for is shown too.
     Templates(TemplatesArgs),
+    /// Look at an app as a doctor would.
+    ///
+    /// Reaches its endpoints, tries a made-up code with its client id and secret at its token URL,
+    /// and compares it with its issuer's metadata. Says what is wrong and what to do. The exit code
+    /// is 15 where something keeps it from working.
+    Check(CheckArgs),
+    /// Show what the catalogue says differently of an app by now, and take it over.
+    ///
+    /// An app is a copy of its template: a later catalogue changes nothing of it by itself. What
+    /// you have set otherwise yourself shows as a difference too; keep it with `--keep`. Client id
+    /// and secret, scopes, return URLs and name stay in any case. Without `--yes` you are asked,
+    /// and where nobody is at a terminal nothing is changed.
+    Update(UpdateArgs),
     /// List the apps.
     ///
     /// Client secrets are not shown; whether there is one is.
@@ -57,6 +81,7 @@ pub enum AppCommand {
 /// Arguments of `app add`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
+  strongroom app add github --client-id Iv1.abc --client-secret-file secret.txt --scope repo
   strongroom app add google --issuer https://accounts.google.com --client-id 123.apps \\
       --client-secret-file secret.txt --scope openid --param access_type=offline
   strongroom app add maps --kind api-key --name \"Maps\"")]
@@ -73,21 +98,9 @@ pub struct AddArgs {
     /// The settings.
     #[command(flatten)]
     pub settings: SettingArgs,
-    /// Print JSON.
+    /// Do not try the app at its provider.
     #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `app templates`.
-#[derive(Args, Clone, Debug)]
-#[command(after_help = "Example:\n  strongroom app templates google mail")]
-pub struct TemplatesArgs {
-    /// What to search for; everything unless given.
-    #[arg(value_name = "WORD")]
-    pub words: Vec<String>,
-    /// Where the server is.
-    #[command(flatten)]
-    pub remote: Remote,
+    pub no_check: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -168,82 +181,15 @@ pub struct RemoveArgs {
 /// What the server says, as a failure.
 pub async fn run(command: AppCommand) -> Result<(), Failure> {
     match command {
-        AppCommand::Add(args) => add(*args).await,
-        AppCommand::Templates(args) => templates(args).await,
+        AppCommand::Add(args) => add::run(*args).await,
+        AppCommand::Templates(args) => templates::run(args).await,
+        AppCommand::Check(args) => check::run(args).await,
+        AppCommand::Update(args) => update::run(args).await,
         AppCommand::List(args) => list(args).await,
         AppCommand::Show(args) => show(args).await,
         AppCommand::Set(args) => set(*args).await,
         AppCommand::Remove(args) => remove(args).await,
     }
-}
-
-async fn add(args: AddArgs) -> Result<(), Failure> {
-    let client = Client::with_key(&args.remote)?;
-    let template = match &args.template {
-        Some(id) => Some(template(&client, id).await?),
-        None => None,
-    };
-    let mut body = match &template {
-        Some(template) => json!({"id": args.id, "template": template["id"],
-            "kind": template["kind"], "client_auth": template["oauth"]["client_auth"]}),
-        None => json!({"id": args.id, "name": args.id, "kind": "oauth"}),
-    };
-    apply(&mut body, &args.settings);
-    if let Some(path) = &args.settings.client_secret_file {
-        let secret = Input::default().read("the client secret", Some(path))?;
-        body["client_secret"] = json!(secret.expose());
-    } else if body["kind"] == "oauth" && body["client_auth"] != "none" {
-        let secret = Input::default().read_optional("Client secret", None)?;
-        if let Some(secret) = secret {
-            body["client_secret"] = json!(secret.expose());
-        }
-    }
-    let app = client.post(&["v1", "apps"], &body).await?;
-    print(&app, args.json)?;
-    if !args.json && app["redirect_uri"].is_string() {
-        output::note("Register the redirect URI at the provider, exactly as it stands.");
-    }
-    if let Some(docs) = template
-        .as_ref()
-        .and_then(|template| template["docs"].as_str())
-        && !args.json
-    {
-        output::note(&format!("The provider's own page: {docs}"));
-    }
-    Ok(())
-}
-
-/// The template of this id.
-async fn template(client: &Client, id: &str) -> Result<Value, Failure> {
-    let found = client.get(&["v1", "templates"], &[("q", id)]).await?;
-    let mut found = found["templates"].as_array().into_iter().flatten();
-    found.find(|one| one["id"] == id).cloned().ok_or_else(|| {
-        Failure::usage(
-            format!("there is no template `{id}`"),
-            "`strongroom app templates` lists them",
-        )
-    })
-}
-
-async fn templates(args: TemplatesArgs) -> Result<(), Failure> {
-    let client = Client::with_key(&args.remote)?;
-    let words = args.words.join(" ");
-    let found = client
-        .get(&["v1", "templates"], &[("q", words.as_str())])
-        .await?;
-    if args.json {
-        return output::json(&found);
-    }
-    if found["templates"].as_array().is_none_or(Vec::is_empty) {
-        output::note("Nothing in the catalogue fits; `strongroom app add` takes the settings too.");
-        return Ok(());
-    }
-    let mut grid = Grid::new(&["TEMPLATE", "NAME", "CATEGORY", "KIND", "FACTS", "DOCS"]);
-    for template in found["templates"].as_array().into_iter().flatten() {
-        let fields = ["id", "name", "category", "kind", "certainty", "docs"];
-        grid.add(template, &fields);
-    }
-    grid.print()
 }
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
@@ -273,6 +219,9 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
     let mut body = inputs_of(&before);
     for name in &args.clear {
         settings::clear(&mut body, name)?;
+    }
+    for (name, value) in read_file(&args.settings)?.as_object().into_iter().flatten() {
+        body[name] = value.clone();
     }
     apply(&mut body, &args.settings);
     if let Some(file) = &args.settings.client_secret_file {

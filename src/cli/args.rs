@@ -61,11 +61,12 @@ fn environment() -> String {
     format!(
         "\
 Environment:
-  STRONGROOM_URL     where the server is, instead of `--url`
-  STRONGROOM_KEY     the access key, instead of a file that holds it
-  STRONGROOM_DATA    the data directory, instead of `--data`
-  STRONGROOM_ANCHOR  the vault's anchor, instead of `--anchor`
-  STRONGROOM_LOG     off, error, warn, info or debug: how much is logged on standard error
+  STRONGROOM_URL        where the server is, instead of `--url`
+  STRONGROOM_KEY        the access key, instead of a file that holds it
+  STRONGROOM_DATA       the data directory, instead of `--data`
+  STRONGROOM_ANCHOR     the vault's anchor, instead of `--anchor`
+  STRONGROOM_CATALOGUE  the directory of own templates, instead of `--catalogue`
+  STRONGROOM_LOG        off, error, warn, info or debug: how much is logged on standard error
 
 Secrets are typed at a terminal without echo, read from a file (`--…-file FILE`, `-` for standard
 input) or from standard input. They are never taken from arguments, which every process can see.
@@ -284,6 +285,13 @@ pub struct ServeArgs {
     /// Reach providers directly, whatever HTTPS_PROXY says.
     #[arg(long)]
     pub no_env_proxy: bool,
+    /// Directory with templates of your own, `*.json`, beside the built-in ones.
+    ///
+    /// Each file is a list of entries of the form that `GET /v1/templates` shows; one whose id is
+    /// built in takes its place. Read again on SIGHUP; what is wrong then changes nothing and is
+    /// logged.
+    #[arg(long, env = "STRONGROOM_CATALOGUE", value_name = "DIR")]
+    pub catalogue: Option<PathBuf>,
     /// When an audit entry counts as written.
     #[arg(long, value_name = "MODE", default_value = "grouped")]
     pub audit: AuditChoice,

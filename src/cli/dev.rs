@@ -5,10 +5,12 @@
 //! It never: opens a data directory.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::args::{DEFAULT_LISTEN, listen};
+use super::catalogue;
 use super::descriptors::Shares;
 use super::failure::Failure;
 use super::output;
@@ -39,6 +41,9 @@ pub struct DevArgs {
     /// Origin of pages that may call from browsers, such as `http://localhost:3000` (repeatable).
     #[arg(long, value_name = "ORIGIN", value_parser = page_origin)]
     pub allow_origin: Vec<String>,
+    /// Directory with templates of your own, `*.json`, beside the built-in ones.
+    #[arg(long, env = "STRONGROOM_CATALOGUE", value_name = "DIR")]
+    pub catalogue: Option<PathBuf>,
 }
 
 /// Runs until the process is told to end.
@@ -48,6 +53,7 @@ pub struct DevArgs {
 pub fn run(args: DevArgs) -> std::result::Result<(), Failure> {
     loopback(&args.listen)?;
     let shares = Shares::of_the_system(limits::CONNECTIONS_MAX, 2)?;
+    let catalogue = catalogue::read(args.catalogue.as_deref())?;
     let clock = Clock::system();
     let (vault, _) = Vault::in_memory(clock.clone())?;
     block_on(async move {
@@ -68,6 +74,9 @@ pub fn run(args: DevArgs) -> std::result::Result<(), Failure> {
             },
             connections_max: shares.connections,
             remote_unlock: false,
+            catalogue,
+            // A terminal that is closed sends SIGHUP too, and then it is to end.
+            reread_from: None,
         };
         let server = Server::bind(vault.clone(), settings).await?;
         for path in ["/callback/demo", "/v1/outbound/oauth/callback"] {

@@ -39,6 +39,8 @@ pub enum Exit {
     Incomplete = 13,
     /// The vault does not fit its anchor: an older copy is in its place, or the anchor is gone.
     RolledBack = 14,
+    /// The check of an app found an error.
+    Unsound = 15,
 }
 
 /// The list of exit codes, for `--help`.
@@ -58,7 +60,8 @@ Exit codes:
   11  the vault's files are in use by another process
   12  a vault or backup is damaged
   13  done, and not with everything: a salvage that lost something, an import that was refused some
-  14  the vault is older than its anchor, or does not fit it (rolled_back)";
+  14  the vault is older than its anchor, or does not fit it (rolled_back)
+  15  the check of an app found an error";
 
 /// Why a command did not do what it was asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -178,6 +181,7 @@ mod tests {
             Exit::RolledBack,
             Exit::Damaged,
             Exit::Incomplete,
+            Exit::Unsound,
         ];
         for exit in all {
             let line = format!("\n  {:2}  ", exit as u8);

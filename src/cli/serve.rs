@@ -6,6 +6,7 @@
 //! It never: keeps what unlocked the vault.
 
 use super::args::{AuditChoice, ServeArgs};
+use super::catalogue;
 use super::descriptors::Shares;
 use super::failure::Failure;
 use super::secrets::{read_file, read_text_file};
@@ -13,6 +14,7 @@ use super::server::{Server, Settings, block_on};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::http::listen::Tls;
+use crate::provider::catalogue::Catalogue;
 use crate::provider::egress::EgressSettings;
 use crate::provider::proxy::ProxySettings;
 use crate::vault::{AuditMode, Pause, Settings as VaultSettings, Unlocker, Vault};
@@ -33,6 +35,7 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
         check_behind: args.check_behind,
     };
     let shares = Shares::of_the_system(args.connections_max, args.listen.len())?;
+    let own = catalogue::read(args.catalogue.as_deref())?;
     let unlocker = unlocker(&args)?;
     let vault = Vault::open(&args.data, settings, Clock::system())?;
     if let Some(unlocker) = unlocker {
@@ -53,7 +56,7 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
              refresh tokens. If the other one is gone for good, start with {flag}"
         );
     }
-    let settings = server_settings(args, shares)?;
+    let settings = server_settings(args, shares, own)?;
     block_on(async move {
         let server = Server::bind(vault, settings).await?;
         let state = if status.locked {
@@ -88,7 +91,11 @@ fn unlocker(args: &ServeArgs) -> Result<Option<Unlocker>, Failure> {
     Ok(None)
 }
 
-fn server_settings(args: ServeArgs, shares: Shares) -> Result<Settings, Failure> {
+fn server_settings(
+    args: ServeArgs,
+    shares: Shares,
+    catalogue: Catalogue,
+) -> Result<Settings, Failure> {
     let tls = match (&args.tls_cert, &args.tls_key) {
         (Some(cert), Some(key)) => Some(Tls::load(cert, key)?),
         _ => None,
@@ -113,5 +120,7 @@ fn server_settings(args: ServeArgs, shares: Shares) -> Result<Settings, Failure>
         },
         connections_max: shares.connections,
         remote_unlock: args.allow_remote_unlock,
+        catalogue,
+        reread_from: args.catalogue,
     })
 }

@@ -6,11 +6,13 @@
 //! It never: decides what a request may do.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::catalogue;
 use crate::bearer::Issuers;
 use crate::connect::Connect;
 use crate::error::{Error, Result};
@@ -20,6 +22,7 @@ use crate::http::listen::{self, Exposure, ListenAddress, Listener, Tls};
 use crate::http::serve::{ServeSettings, serve};
 use crate::model::url::WebUrl;
 use crate::provider::Provider;
+use crate::provider::catalogue::Catalogue;
 use crate::provider::egress::EgressSettings;
 use crate::refresh::Refresher;
 use crate::vault::Vault;
@@ -44,6 +47,10 @@ pub struct Settings {
     pub connections_max: usize,
     /// Other machines may unlock.
     pub remote_unlock: bool,
+    /// What apps are made of.
+    pub catalogue: Catalogue,
+    /// Where it is read again on SIGHUP.
+    pub reread_from: Option<PathBuf>,
 }
 
 /// A server that is bound and not yet serving.
@@ -59,6 +66,7 @@ pub struct Server {
     listeners: Vec<Listener>,
     settings: ServeSettings,
     vault: Vault,
+    reread: Option<(PathBuf, Signal)>,
     told: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -84,6 +92,8 @@ impl Server {
     pub async fn bind(vault: Vault, wanted: Settings) -> Result<Self> {
         // Heard from before anybody is told where we listen: whoever then says "end" is heard.
         let told = Box::pin(told_to_end()?);
+        let hear = |directory| heard(SignalKind::hangup()).map(|hangups| (directory, hangups));
+        let reread = wanted.reread_from.clone().map(hear).transpose()?;
         let exposure = Exposure {
             tls: wanted.tls.is_some(),
             behind_proxy: wanted.behind_proxy,
@@ -113,6 +123,7 @@ impl Server {
         let connect = Connect::new(vault.clone(), provider, &public_url, move || {
             notice.notice()
         });
+        connect.set_catalogue(wanted.catalogue.clone());
         let app = App::new(Parts {
             issuers,
             vault: vault.clone(),
@@ -137,6 +148,7 @@ impl Server {
             listeners,
             settings,
             vault,
+            reread,
             told,
         })
     }
@@ -154,6 +166,10 @@ impl Server {
             connect.end_waits();
             end.send_replace(true);
         });
+        let connect = self.connect.clone();
+        let reread = self.reread.map(|(from, hangups)| {
+            tokio::spawn(async move { catalogue::follow(from, hangups, connect).await })
+        });
         let scheduler = {
             let (refresher, ended) = (self.refresher.clone(), ended.clone());
             tokio::spawn(async move { refresher.run(is_set(ended)).await })
@@ -162,6 +178,9 @@ impl Server {
         let service = move |request, peer| app.clone().handle(request, peer);
         let served = serve(self.listeners, self.settings, service, is_set(ended)).await;
         waiter.abort();
+        if let Some(reread) = reread {
+            reread.abort();
+        }
         if scheduler.await.is_err() {
             tracing::error!("the refresh scheduler ended early");
             self.refresher.drain().await;
@@ -179,17 +198,18 @@ async fn is_set(mut ended: watch::Receiver<bool>) {
     let _ = ended.wait_for(|ended| *ended).await;
 }
 
+fn heard(kind: SignalKind) -> Result<Signal> {
+    signal(kind).map_err(|error| Error::Settings(format!("cannot hear signals: {error}")))
+}
+
 /// Completes when the process is told to end.
 ///
 /// # Errors
 /// [`Error::Settings`] where signals cannot be heard.
 pub fn told_to_end() -> Result<impl Future<Output = ()>> {
-    let hear = |kind| {
-        signal(kind).map_err(|error| Error::Settings(format!("cannot hear signals: {error}")))
-    };
     let (mut terminate, mut interrupt) = (
-        hear(SignalKind::terminate())?,
-        hear(SignalKind::interrupt())?,
+        heard(SignalKind::terminate())?,
+        heard(SignalKind::interrupt())?,
     );
     Ok(async move {
         tokio::select! {

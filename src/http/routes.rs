@@ -46,6 +46,8 @@ pub enum Route {
     Rotate,
     /// List what the catalogue has.
     Templates,
+    /// Show one entry of the catalogue.
+    Template,
     /// List apps.
     Apps,
     /// Make an app.
@@ -54,6 +56,10 @@ pub enum Route {
     App,
     /// Change an app.
     ChangeApp,
+    /// Bring an app to what its template says by now.
+    UpdateApp,
+    /// Look at an app as a doctor would.
+    CheckApp,
     /// Delete an app with its tokens.
     RemoveApp,
     /// The one call.
@@ -152,7 +158,7 @@ const fn upload(method: Method, path: &'static str, entrance: Entrance, route: R
 }
 
 /// The table.
-pub static TABLE: [Row; 43] = {
+pub static TABLE: [Row; 46] = {
     use Entrance::{Key, Open, Page};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
@@ -172,11 +178,14 @@ pub static TABLE: [Row; 43] = {
         upload(PUT, "/v1/passphrase", Key, Route::Passphrase),
         row(POST, "/v1/rotate", Key, Route::Rotate),
         row(GET, "/v1/templates", Key, Route::Templates),
+        row(GET, "/v1/templates/{}", Key, Route::Template),
         row(GET, "/v1/apps", Key, Route::Apps),
         row(POST, "/v1/apps", Key, Route::AddApp),
         row(GET, "/v1/apps/{}", Key, Route::App),
         row(PUT, "/v1/apps/{}", Key, Route::ChangeApp),
         row(DELETE, "/v1/apps/{}", Key, Route::RemoveApp),
+        row(POST, "/v1/apps/{}/update", Key, Route::UpdateApp),
+        row(POST, "/v1/apps/{}/check", Key, Route::CheckApp),
         upload(PUT, "/v1/tokens", Key, Route::Store),
         row(GET, "/v1/tokens", Key, Route::Tokens),
         row(DELETE, "/v1/tokens", Key, Route::RemoveTokens),

@@ -3,6 +3,10 @@
 //! It promises: as its parent.
 //! It never: more than its parent.
 
+use std::time::Duration;
+
+use super::REQUEST_TIMEOUT;
+
 /// Longest name of a value, in bytes. Names are paths of fields (`authed_user.id`) at the longest.
 pub const NAME_BYTES_MAX: usize = 64;
 /// Longest path to a field of an answer, in bytes.
@@ -25,3 +29,17 @@ pub const METADATA_VALUE_BYTES_MAX: usize = 1024;
 pub const SECOND_TOKENS_MAX: usize = 4;
 /// Longest fixed body of a call to a service, in bytes: a GraphQL query.
 pub const CALL_BODY_BYTES_MAX: usize = 2048;
+/// Most files of an operator's own catalogue.
+pub const OWN_CATALOGUE_FILES_MAX: usize = 256;
+/// Longest an operator's own catalogue is, all files together, in bytes: eight times what is built
+/// in.
+pub const OWN_CATALOGUE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// Most entries of an operator's own catalogue. All are listed in one answer.
+pub const OWN_TEMPLATES_MAX: usize = 1024;
+/// How deep a mistake in an entry is looked for. The schema is less deep.
+pub const OWN_ENTRY_DEPTH_MAX: usize = 8;
+/// Longest check of an app: below the life of a request, and above a wait for a seat and one slow
+/// answer.
+pub const APP_CHECK_MAX: Duration = Duration::from_secs(70);
+
+const _: () = assert!(APP_CHECK_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());

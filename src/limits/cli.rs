@@ -30,6 +30,10 @@ pub const CLIENT_BACKUP_WAIT_MAX: Duration = Duration::from_secs(6 * 3600);
 pub const CLIENT_ROTATION_EVERY: Duration = Duration::from_millis(200);
 /// Longest JSON file of grants given to `key add`, in bytes: what a request body may hold.
 pub const CLIENT_GRANTS_FILE_BYTES_MAX: usize = BODY_BYTES_MAX;
+/// Longest JSON file of an app's settings, in bytes: what a request body may hold.
+pub const CLIENT_SETTINGS_FILE_BYTES_MAX: u64 = BODY_BYTES_MAX as u64;
+/// How often a question is asked that is answered by an empty line.
+pub const CLIENT_QUESTIONS_MAX: u32 = 5;
 
 /// File descriptors kept for ourselves: the store, the audit trail (one segment, the next, its
 /// directory, those being read), the runtime, signals and the standard streams.

@@ -4,10 +4,13 @@
 //! changes nothing of it; it remembers which it was and what it said then.
 //! It never: holds a client id, or anything of a user's.
 
+mod update;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use self::update::{Change, Choice, Update};
 use super::api::{Api, CredentialField, check_fields};
 use super::app::{App, AppKind, ClientAuth, OAuth, OpenEndpoints};
 use super::blanks::{AskedOf, Blanks, Known, Variable, is_default};

@@ -1,40 +1,80 @@
 //! The catalogue: services whose settings are known, so that nobody looks them up again.
 //!
 //! It promises: an entry is a fact about a service, with the page to compare it with and how sure
-//! it is; what an app's settings cannot say of a service keeps that service out.
+//! it is; what an app's settings cannot say of a service keeps that service out; an operator's own
+//! entry takes the place of the built-in one of the same id.
 //! It never: changes an app that was made of an entry.
 
-use std::sync::LazyLock;
+mod own;
+
+use std::sync::{Arc, LazyLock};
 
 use crate::model::template::Template;
 
-/// The entries, in files of facts beside this one.
-static ENTRIES: LazyLock<Vec<Template>> = LazyLock::new(|| {
+/// The entries that are built in, in files of facts beside this one.
+static BUILT_IN: LazyLock<Catalogue> = LazyLock::new(|| {
     let files = [
         include_str!("catalogue/oauth.json"),
         include_str!("catalogue/api_key.json"),
     ];
     let read = |file| serde_json::from_str::<Vec<Template>>(file);
     let entries = files.map(|file| read(file).expect("a test reads every entry"));
-    let mut entries = entries.concat();
-    entries.sort_by(|a, b| a.id.cmp(&b.id));
-    entries
+    Catalogue::of(entries.concat().into_iter().map(Arc::new).collect())
 });
 
-/// Every template, by its id.
-pub fn all() -> &'static [Template] {
-    &ENTRIES
+/// The templates that apps can be made of.
+#[derive(Clone)]
+pub struct Catalogue {
+    /// By their ids.
+    templates: Vec<Arc<Template>>,
+    /// What each says, named ([`Template::version`]).
+    versions: Vec<String>,
 }
 
-/// The template of this id.
-pub fn find(id: &str) -> Option<&'static Template> {
-    all().iter().find(|template| template.id.as_str() == id)
+impl Default for Catalogue {
+    /// The one that is built in.
+    fn default() -> Self {
+        BUILT_IN.clone()
+    }
 }
 
-/// The templates that every word finds.
-pub fn search<'w>(words: impl Iterator<Item = &'w str> + Clone) -> Vec<&'static Template> {
-    let is_found = |template: &&Template| words.clone().all(|word| template.is_found_by(word));
-    all().iter().filter(is_found).collect()
+impl Catalogue {
+    fn of(mut templates: Vec<Arc<Template>>) -> Self {
+        templates.sort_by(|a, b| a.id.cmp(&b.id));
+        Self {
+            versions: templates.iter().map(|known| known.version()).collect(),
+            templates,
+        }
+    }
+
+    /// Every template, by its id.
+    pub fn all(&self) -> &[Arc<Template>] {
+        &self.templates
+    }
+
+    /// The template of this id.
+    pub fn find(&self, id: &str) -> Option<&Arc<Template>> {
+        self.place(id).map(|place| &self.templates[place])
+    }
+
+    /// What the template of this id says, named.
+    pub fn version(&self, id: &str) -> Option<&str> {
+        self.place(id).map(|place| self.versions[place].as_str())
+    }
+
+    /// The templates that every word finds.
+    pub fn search<'w>(&self, words: impl Iterator<Item = &'w str> + Clone) -> Vec<Arc<Template>> {
+        let is_found =
+            |template: &&Arc<Template>| words.clone().all(|word| template.is_found_by(word));
+        self.templates.iter().filter(is_found).cloned().collect()
+    }
+
+    fn place(&self, id: &str) -> Option<usize> {
+        let found = self
+            .templates
+            .binary_search_by(|known| known.id.as_str().cmp(id));
+        found.ok()
+    }
 }
 
 #[cfg(test)]

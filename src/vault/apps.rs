@@ -143,6 +143,40 @@ impl Vault {
         app: App,
         client_secret: SecretChange,
     ) -> Result<Receipt<ShownApp>> {
+        self.change(caller, client_secret, app, |app, old| {
+            app.template = old.template.clone();
+            Ok(())
+        })
+    }
+
+    /// Stores an app that was brought to what its template says by now: it remembers that.
+    ///
+    /// # Errors
+    /// As [`Self::change_app`]; [`Error::Conflict`] where it is not as it was `seen` any more.
+    pub fn update_app(
+        &self,
+        caller: &Caller,
+        app: App,
+        seen: &App,
+        client_secret: SecretChange,
+    ) -> Result<Receipt<ShownApp>> {
+        let seen = seen.clone();
+        self.change(caller, client_secret, app, move |_, old| {
+            match *old == seen {
+                true => Ok(()),
+                false => Err(Error::Conflict("the app was changed meanwhile".into())),
+            }
+        })
+    }
+
+    /// Stores a changed app; `settle` sees the old one.
+    fn change(
+        &self,
+        caller: &Caller,
+        client_secret: SecretChange,
+        app: App,
+        settle: impl FnOnce(&mut App, &App) -> Result<()> + Send + 'static,
+    ) -> Result<Receipt<ShownApp>> {
         let permit = self
             .gate()
             .permit(caller, Action::Apps, &Target::app(&app.id))?;
@@ -155,11 +189,11 @@ impl Vault {
                     "an app does not change its kind; make another".into(),
                 ));
             }
-            let app = App {
+            let mut app = App {
                 created_at: old.app.created_at,
-                template: old.app.template.clone(),
                 ..app
             };
+            settle(&mut app, &old.app)?;
             let secret = match client_secret {
                 SecretChange::Keep if old.client_secret.is_some() && moves(&old.app, &app) => {
                     return Err(Error::invalid(

@@ -2,7 +2,7 @@
 
 use super::support::{KEY, run, run_with};
 
-const COMMANDS: [&str; 42] = [
+const COMMANDS: [&str; 45] = [
     "dev",
     "init",
     "serve",
@@ -15,6 +15,9 @@ const COMMANDS: [&str; 42] = [
     "app show",
     "app set",
     "app remove",
+    "app templates",
+    "app check",
+    "app update",
     "connect",
     "token",
     "token get",

@@ -9,6 +9,7 @@
 //! | a killed process loses no commit of its anchor; an older file is noticed (F4) | `anchor` |
 //! | V19 a server that checks its file behind the first answers may be killed or ended | `behind` |
 //! | an import that broke off is run again and brings in each token once | `import` |
+//! | own templates are read again on SIGHUP (issue 6) | `reread` |
 //! | the command line does the main job against a served vault | `commands` |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -26,6 +27,7 @@ mod import;
 mod keep;
 mod process;
 mod refresh;
+mod reread;
 mod rotation;
 #[path = "../harness/seeded.rs"]
 #[allow(dead_code, reason = "shared with other harnesses")]

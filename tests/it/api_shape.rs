@@ -6,7 +6,7 @@ use crate::scene::Scene;
 use crate::support::{PASSPHRASE, Raw};
 
 /// Every native route of DESIGN 5 that needs a key, with a path that fits.
-const ROUTES: [(&str, &str); 29] = [
+const ROUTES: [(&str, &str); 32] = [
     ("GET", "/v1/status"),
     ("POST", "/v1/lock"),
     ("POST", "/v1/backup"),
@@ -20,6 +20,9 @@ const ROUTES: [(&str, &str); 29] = [
     ("GET", "/v1/apps/demo"),
     ("PUT", "/v1/apps/demo"),
     ("DELETE", "/v1/apps/demo"),
+    ("POST", "/v1/apps/demo/update"),
+    ("POST", "/v1/apps/demo/check"),
+    ("GET", "/v1/templates/github"),
     ("POST", "/v1/token"),
     ("PUT", "/v1/tokens"),
     ("GET", "/v1/tokens"),
@@ -71,6 +74,11 @@ pub fn bodies() -> Vec<(&'static str, &'static str, Value)> {
             "PUT",
             "/v1/apps/demo",
             json!({ "kind": "oauth", "client_id": "demo" }),
+        ),
+        (
+            "POST",
+            "/v1/apps/demo/update",
+            json!({ "keep": ["pkce"], "values": { "site": "x" } }),
         ),
         ("POST", "/v1/backup", json!({ "directory": "/tmp" })),
         ("POST", "/v1/token", json!({ "app": "demo", "user": "u1" })),

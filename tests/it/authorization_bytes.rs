@@ -18,6 +18,8 @@ const TWINS: &str = r#"
     low POST /v1/tokens/{foreign}/reveal /v1/tokens/{none}/reveal
     part GET /v1/apps/b /v1/apps/zzz
     part DELETE /v1/apps/b /v1/apps/zzz
+    part POST /v1/apps/b/check /v1/apps/zzz/check
+    part POST /v1/apps/b/update {"apply":true} /v1/apps/zzz/update {"apply":true}
     part PUT /v1/apps/b {"kind":"api_key"} /v1/apps/zzz {"kind":"api_key"}
     part GET /v1/connect/{link} /v1/connect/{nolink}
     part DELETE /v1/connect/{link} /v1/connect/{nolink}
@@ -109,7 +111,7 @@ async fn t34_not_yours_and_not_there_are_the_same_bytes() {
         assert_eq!(answers[0], answers[1], "{line}");
         count += 1;
     }
-    assert_eq!(count, 26);
+    assert_eq!(count, 28);
     let path = format!("/v1/tokens/{foreign}");
     assert_eq!(scene.admin.get(&path).await.0, 200, "it is there");
     let path = format!("/v1/connect/{link}");

@@ -24,6 +24,7 @@
 //! | pages: headers, escaping, secrets, other sites' forms (O8, T22, T36) | `connect_pages` |
 //! | DESIGN 5: every route, wrong methods, keys and bodies (N3, N4, V6) | `api_shape` |
 //! | DESIGN 5: apps, tokens, lists, removal and revocation (O9) | `api_apps`, `api_tokens`, `api_removal`, `long_lists` |
+//! | own templates, and apps that are updated from them; an app is checked (issue 6) | `catalogue`, `app_check` |
 //! | a backup, a compaction by the wire (T5) | `api_backup`, `api_compact` |
 //! | DESIGN 8, 9: access keys, unlocking, audit (V10, V11) | `api_keys`, `api_vault` |
 //! | Descope's clients: every endpoint, in each SDK's form (issue 5) | `descope` |
@@ -42,11 +43,13 @@ mod api_shape;
 mod api_slots;
 mod api_tokens;
 mod api_vault;
+mod app_check;
 mod authorization;
 mod authorization_bytes;
 mod browser;
 mod canary;
 mod canary_story;
+mod catalogue;
 mod clocks;
 mod connect_life;
 mod connect_pages;

@@ -88,6 +88,7 @@ impl Outside {
 pub struct Inside {
     pub vault: Vault,
     pub refresher: Refresher,
+    pub connect: Connect,
     pub url: String,
     stop: watch::Sender<bool>,
     running: Vec<JoinHandle<()>>,
@@ -140,7 +141,7 @@ impl Inside {
             issuers,
             vault: vault.clone(),
             refresher: refresher.clone(),
-            connect,
+            connect: connect.clone(),
             hosts: hosts.clone(),
             remote_unlock: false,
         });
@@ -179,6 +180,7 @@ impl Inside {
         Self {
             vault,
             refresher,
+            connect,
             url,
             stop,
             running,

@@ -3,6 +3,8 @@
 //! It promises: a body made of an answer holds what goes in and nothing of what only comes out.
 //! It never: holds a client secret; that is added on the line that sends it.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::args::{pair, span};
 use crate::cli::failure::Failure;
+use crate::limits;
 
 /// What an app can be told. Everything is optional: the server says what is missing.
 #[derive(Args, Clone, Debug)]
@@ -46,6 +49,9 @@ pub struct SettingArgs {
     /// Where codes and refresh tokens are redeemed. Wins over the metadata.
     #[arg(long, value_name = "URL")]
     pub token_url: Option<String>,
+    /// Where refresh tokens are redeemed, if elsewhere.
+    #[arg(long, value_name = "URL")]
+    pub refresh_url: Option<String>,
     /// Where tokens are revoked (RFC 7009). Wins over the metadata.
     #[arg(long, value_name = "URL")]
     pub revocation_url: Option<String>,
@@ -73,6 +79,14 @@ pub struct SettingArgs {
     /// Where people may be sent back to after connecting, exactly (repeatable).
     #[arg(long, value_name = "URL")]
     pub return_url: Vec<String>,
+    /// What a variable of the service is, such as its region (repeatable).
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub value: Vec<(String, String)>,
+    /// JSON file of further settings, named as in `app show --json` (`-`: standard input).
+    ///
+    /// For what has no option: `dialect`, `api`, `fields`, `variables`. Options win over it.
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
 }
 
 /// What kind of credential an app's tokens are.
@@ -107,7 +121,7 @@ pub enum Auth {
 }
 
 /// The fields of an answer that may go in again.
-const INPUTS: [&str; 21] = [
+const INPUTS: [&str; 27] = [
     "id",
     "name",
     "kind",
@@ -116,6 +130,7 @@ const INPUTS: [&str; 21] = [
     "issuer",
     "authorization_url",
     "token_url",
+    "refresh_url",
     "revocation_url",
     "scopes",
     "scope_separator",
@@ -125,6 +140,11 @@ const INPUTS: [&str; 21] = [
     "client_auth",
     "callback",
     "default_lifetime_s",
+    "dialect",
+    "variables",
+    "values",
+    "fields",
+    "api",
     "return_urls",
     "description",
     "logo",
@@ -166,6 +186,53 @@ pub fn clear(body: &mut Value, name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The settings of the file that was named; none where none was.
+///
+/// # Errors
+/// Wrong use, where it cannot be read, is too long, or is no JSON object.
+pub fn read_file(given: &SettingArgs) -> Result<Value, Failure> {
+    let Some(path) = &given.settings else {
+        return Ok(json!({}));
+    };
+    let is_stdin = path.as_os_str() == "-";
+    if is_stdin && given.client_secret_file.as_ref() == Some(path) {
+        return Err(Failure::usage(
+            "standard input cannot hold both the settings and the client secret",
+            "give one of them in a file",
+        ));
+    }
+    let most = limits::CLIENT_SETTINGS_FILE_BYTES_MAX;
+    let mut text = String::new();
+    let read = match is_stdin {
+        true => io::stdin().lock().take(most + 1).read_to_string(&mut text),
+        false => File::open(path).and_then(|file| file.take(most + 1).read_to_string(&mut text)),
+    };
+    let shown = path.display();
+    let read = read.map_err(|error| {
+        Failure::usage(
+            format!("cannot read the settings from {shown}: {error}"),
+            "check the file's name and permissions",
+        )
+    })?;
+    if read as u64 > most {
+        return Err(Failure::usage(
+            format!("the settings are longer than {most} bytes"),
+            "check that it is the right file",
+        ));
+    }
+    match serde_json::from_str(&text) {
+        Ok(settings @ Value::Object(_)) => Ok(settings),
+        Ok(_) => Err(Failure::usage(
+            format!("{shown} holds no JSON object"),
+            "write the settings as `app show --json` does",
+        )),
+        Err(error) => Err(Failure::usage(
+            format!("{shown} is not valid JSON: {error}"),
+            "write the settings as `app show --json` does",
+        )),
+    }
+}
+
 /// Writes the settings that were given into a body.
 pub fn apply(body: &mut Value, given: &SettingArgs) {
     let kind = given.kind.map(|kind| match kind {
@@ -193,6 +260,7 @@ pub fn apply(body: &mut Value, given: &SettingArgs) {
         ("issuer", &given.issuer),
         ("authorization_url", &given.authorization_url),
         ("token_url", &given.token_url),
+        ("refresh_url", &given.refresh_url),
         ("revocation_url", &given.revocation_url),
         ("scope_separator", &given.scope_separator),
     ];
@@ -216,6 +284,9 @@ pub fn apply(body: &mut Value, given: &SettingArgs) {
                 .map(|(name, value)| (name.clone(), json!(value)));
             body[name] = Value::Object(pairs.collect());
         }
+    }
+    for (name, value) in &given.value {
+        body["values"][name] = json!(value);
     }
     if let Some(pkce) = given.pkce {
         body["pkce"] = json!(pkce);

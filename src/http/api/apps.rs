@@ -3,20 +3,21 @@
 //! It promises: what the module above does.
 //! It never: shows a client secret.
 
-use crate::connect::Connect;
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
-use crate::http::wire::apps::{AppRequest, AppShape};
-use crate::http::wire::templates::TemplateShape;
+use crate::http::wire::apps::{
+    AppRequest, AppShape, CheckRequest, CheckShape, UpdateRequest, UpdateShape,
+};
+use crate::http::wire::templates::{TemplateShape, TemplateWhole};
 use crate::http::wire::tokens::revocations;
-use crate::http::wire::{json, ok, read};
+use crate::http::wire::{json, ok, read, read_or_default};
 use crate::model::AppId;
 use crate::vault::{SecretChange, ShownApp};
 
 fn shape<'a>(app: &App, shown: &'a ShownApp) -> AppShape<'a> {
     let redirect_uri = app.connect.redirect_uri(&shown.id, shown.callback());
-    AppShape::of(shown, redirect_uri)
+    AppShape::of(shown, redirect_uri, app.connect.is_outdated(shown))
 }
 
 /// What is no app id is answered like one that is not there.
@@ -24,12 +25,22 @@ fn id(call: &Call) -> Result<AppId> {
     AppId::parse(call.capture(0)).map_err(|_| Error::NotFound("app"))
 }
 
-pub(super) fn templates(call: &Call) -> Result<Answer> {
+pub(super) fn templates(app: &App, call: &Call) -> Result<Answer> {
     call.takes(&["q"])?;
     call.caller()?;
-    let found = Connect::templates(call.optional("q").unwrap_or_default()).into_iter();
-    let shapes: Vec<TemplateShape<'_>> = found.map(TemplateShape::of).collect();
+    let found = app
+        .connect
+        .templates(call.optional("q").unwrap_or_default());
+    let shapes: Vec<_> = found.iter().map(|one| TemplateShape::of(one)).collect();
     Ok(ok(&serde_json::json!({ "templates": shapes })))
+}
+
+pub(super) fn template(app: &App, call: &Call) -> Result<Answer> {
+    call.takes(&[])?;
+    call.caller()?;
+    let found = app.connect.template(call.capture(0));
+    let found = found.ok_or(Error::NotFound("template"))?;
+    Ok(ok(&TemplateWhole::of(&found, &app.connect)))
 }
 
 pub(super) fn list(app: &App, call: &Call) -> Result<Answer> {
@@ -45,7 +56,8 @@ pub(super) fn show(app: &App, call: &Call) -> Result<Answer> {
 
 pub(super) async fn add(app: &App, call: &Call) -> Result<Answer> {
     let request = read::<AppRequest>(&call.body)?;
-    let (mut new, secret) = request.into_new(app.vault.clock().now())?;
+    let template = app.connect.template_named(request.template())?;
+    let (mut new, secret) = request.into_new(template.as_deref(), app.vault.clock().now())?;
     let secret = match secret {
         SecretChange::Set(secret) => Some(secret),
         SecretChange::Keep | SecretChange::Remove => None,
@@ -61,6 +73,19 @@ pub(super) async fn change(app: &App, call: &Call) -> Result<Answer> {
     app.connect.discover(call.caller()?, &mut new).await?;
     let stored = app.vault.change_app(call.caller()?, new, secret)?.await?;
     Ok(ok(&shape(app, &stored)))
+}
+
+pub(super) async fn update(app: &App, call: &Call) -> Result<Answer> {
+    let wish = read_or_default::<UpdateRequest>(&call.body)?.into_wish()?;
+    let updated = app.connect.update(call.caller()?, &id(call)?, wish).await?;
+    Ok(ok(&UpdateShape::of(&updated, shape(app, &updated.app))))
+}
+
+pub(super) async fn check(app: &App, call: &Call) -> Result<Answer> {
+    let CheckRequest {} = read_or_default(&call.body)?;
+    let id = id(call)?;
+    let findings = app.connect.check(call.caller()?, &id).await?;
+    Ok(ok(&CheckShape::of(&id, &findings)))
 }
 
 pub(super) async fn remove(app: &App, call: &Call) -> Result<Answer> {

@@ -22,7 +22,11 @@ pub(super) async fn create(app: &App, call: &Call) -> Result<Answer> {
 
 pub(super) async fn create_of_template(app: &App, call: &Call) -> Result<Answer> {
     let request: TemplateRequest = read(&call.body)?;
-    let (mut new, secret) = request.into_new(app.connect.domain(), app.vault.clock().now())?;
+    let template = app.connect.template(request.template()?).ok_or_else(|| {
+        Failure::argument("there is no such template: `GET /v1/templates` lists them")
+    })?;
+    let now = app.vault.clock().now();
+    let (mut new, secret) = request.into_new(&template, app.connect.domain(), now)?;
     app.connect.discover(call.caller()?, &mut new).await?;
     let stored = app.vault.add_app(call.caller()?, new, secret)?.await;
     Ok(loaded(&stored.map_err(Failure::of_app)?))

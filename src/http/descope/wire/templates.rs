@@ -5,11 +5,10 @@
 
 use serde::Deserialize;
 
-use super::super::failure::{Failure, Result};
+use super::super::failure::Result;
 use super::apps::AppFields;
 use super::{needed, text};
 use crate::clock::Timestamp;
-use crate::connect::Connect;
 use crate::http::wire::secret;
 use crate::model::app::{App, AppKind, Callback};
 use crate::model::blanks::Known;
@@ -36,15 +35,24 @@ pub struct TemplateRequest {
 }
 
 impl TemplateRequest {
-    /// Reads it as a new app.
+    /// The id of the template it names.
     ///
     /// # Errors
     /// A failure that names the field.
-    pub fn into_new(self, domain: &str, now: Timestamp) -> Result<(App, Option<Secret<String>>)> {
-        let template = Connect::template(&needed(self.template_id, "templateId")?);
-        let template = template.ok_or_else(|| {
-            Failure::argument("there is no such template: `GET /v1/templates` lists them")
-        })?;
+    pub fn template(&self) -> Result<&str> {
+        needed(self.template_id.as_deref(), "templateId")
+    }
+
+    /// Reads it as a new app of this template.
+    ///
+    /// # Errors
+    /// A failure that names the field.
+    pub fn into_new(
+        self,
+        template: &Template,
+        domain: &str,
+        now: Timestamp,
+    ) -> Result<(App, Option<Secret<String>>)> {
         let mut fields = self.overrides.unwrap_or_default();
         let id = self.id.or(fields.id.take());
         let id = AppId::parse(id.unwrap_or_else(|| hex(&random::<16>())))?;

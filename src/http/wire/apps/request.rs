@@ -9,7 +9,6 @@ use serde::Deserialize;
 
 use super::Kind;
 use crate::clock::Timestamp;
-use crate::connect::Connect;
 use crate::error::{Error, Result};
 use crate::model::api::{Api, CredentialField};
 use crate::model::app::{App, AppKind, Callback, ClientAuth, OAuth, OpenEndpoints};
@@ -84,21 +83,25 @@ pub struct AppRequest {
 }
 
 impl AppRequest {
+    /// The id of the template it names, if any.
+    pub fn template(&self) -> Option<&str> {
+        self.template.as_deref().filter(|id| !id.is_empty())
+    }
+
     /// Reads it as a new app, of the template it names, if any.
     ///
     /// # Errors
     /// [`Error::Invalid`] naming the field.
-    pub fn into_new(mut self, now: Timestamp) -> Result<(App, SecretChange)> {
+    pub fn into_new(
+        mut self,
+        template: Option<&Template>,
+        now: Timestamp,
+    ) -> Result<(App, SecretChange)> {
         let id = self.id.take();
         let id = id.ok_or_else(|| Error::invalid("`id` is missing"))?;
-        let base = match self.template.take().filter(|id| !id.is_empty()) {
+        let base = match template {
             None => self.bare(id, now)?,
-            Some(named) => {
-                let template = Connect::template(&named).ok_or_else(|| {
-                    Error::invalid("there is no such `template`: `GET /v1/templates` lists them")
-                })?;
-                self.base(template, id, now)?
-            }
+            Some(template) => self.base(template, id, now)?,
         };
         self.over(base)
     }

@@ -25,6 +25,8 @@ pub struct AppShape<'a> {
     kind: Kind,
     template: Option<&'a str>,
     template_version: Option<&'a str>,
+    /// The catalogue says something else by now.
+    template_outdated: bool,
     description: &'a str,
     logo: &'a Option<WebUrl>,
     return_urls: &'a [WebUrl],
@@ -124,8 +126,9 @@ impl<'a> OAuthShape<'a> {
 }
 
 impl<'a> AppShape<'a> {
-    /// The shape of an app whose provider sends people back to `redirect_uri`.
-    pub fn of(app: &'a ShownApp, redirect_uri: String) -> Self {
+    /// The shape of an app whose provider sends people back to `redirect_uri`, and of whose
+    /// template the catalogue may say something else by now (`is_outdated`).
+    pub fn of(app: &'a ShownApp, redirect_uri: String, is_outdated: bool) -> Self {
         let oauth = app.oauth();
         let oauth = oauth.map(|oauth| OAuthShape::of(oauth, app.has_client_secret, redirect_uri));
         let template = app.template.as_ref();
@@ -138,6 +141,7 @@ impl<'a> AppShape<'a> {
             },
             template: template.map(|template| template.id.as_str()),
             template_version: template.map(|template| template.version.as_str()),
+            template_outdated: is_outdated,
             description: &app.description,
             logo: &app.logo,
             return_urls: &app.return_urls,
