@@ -19,6 +19,9 @@ pub struct Person<'a> {
     hidden: &'a dyn Fn(&'static str) -> Result<Option<Secret<String>>, Failure>,
 }
 
+/// Reads what was typed, or says what is wrong with it.
+pub type Reader<'r> = dyn Fn(&str) -> crate::error::Result<String> + 'r;
+
 /// What is asked for.
 #[derive(Default)]
 pub struct Question<'q> {
@@ -32,6 +35,8 @@ pub struct Question<'q> {
     pub default: Option<&'q str>,
     /// An empty line means: nothing.
     pub optional: bool,
+    /// Reads an answer; one that it does not take is asked for again.
+    pub read: Option<&'q Reader<'q>>,
 }
 
 impl<'a> Person<'a> {
@@ -82,7 +87,11 @@ impl<'a> Person<'a> {
                 ("", Some(default)) => return Ok(Some(default.to_owned())),
                 ("", None) if question.optional => return Ok(None),
                 ("", None) => {}
-                (text, _) => return Ok(Some(text.to_owned())),
+                (text, _) => match question.read.map(|read| read(text)) {
+                    None => return Ok(Some(text.to_owned())),
+                    Some(Ok(answer)) => return Ok(Some(answer)),
+                    Some(Err(error)) => self.say(&error.to_string())?,
+                },
             }
         }
         Err(Failure::usage(
@@ -135,6 +144,23 @@ mod tests {
         let hidden = |_| Ok(None);
         let answer = Person::of(&mut input, &mut output, &hidden).ask(question);
         (answer, String::from_utf8(output).unwrap())
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_is_asked_for_again() {
+        let read = |text: &str| match text {
+            "good" => Ok("GOOD".to_owned()),
+            _ => Err(crate::error::Error::invalid("it is no such thing")),
+        };
+        let question = Question {
+            what: "Shop",
+            read: Some(&read),
+            ..Question::default()
+        };
+        let (answer, said) = asked("bad\ngood\n", &question);
+        assert_eq!(answer.unwrap().as_deref(), Some("GOOD"));
+        assert!(said.contains("it is no such thing\nShop: "), "{said}");
+        assert!(asked(&"bad\n".repeat(99), &question).0.is_err());
     }
 
     #[test]

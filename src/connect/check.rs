@@ -20,6 +20,7 @@ use crate::model::app::{App, ClientAuth, OAuth, OpenEndpoints};
 use crate::model::blanks::{AskedOf, Blanks};
 use crate::model::url::WebUrl;
 use crate::provider::check::Verdict;
+use crate::provider::classify::FORBIDDEN;
 use crate::vault::AppSecrets;
 
 /// How bad a finding is.
@@ -155,10 +156,10 @@ impl Connect {
                 "compare it with the provider's documentation; try again later",
             ),
             Ok(status) => ok(about, format!("{url} is reached (status {status})")),
-            Err(failure) => match Error::from(failure) {
-                forbidden @ Error::Forbidden(_) => not_allowed(about, url, &forbidden),
-                error => unreached(about, url, &error.to_string()),
-            },
+            Err(failure) if failure.code == FORBIDDEN => {
+                not_allowed(about, url, &Error::from(failure))
+            }
+            Err(failure) => unreached(about, url, &failure.description),
         });
         Some(findings)
     }

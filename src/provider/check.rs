@@ -112,13 +112,13 @@ fn verdict(tried: std::result::Result<Grant, Failure>) -> Verdict {
         FailureKind::Refused => Verdict::ClientAccepted,
         FailureKind::ScopeRefused => Verdict::Unclear(words),
         FailureKind::NotSent if code == FORBIDDEN => Verdict::Forbidden(failure.description),
-        FailureKind::NotSent => Verdict::Unreached(words),
+        FailureKind::NotSent => Verdict::Unreached(failure.description),
         FailureKind::Transient { .. } => Verdict::InTrouble(words),
         // It said success, and holds nothing that could be read.
         FailureKind::AnswerLost if matches!(failure.status, Some(200..300)) => {
             Verdict::NoTokenEndpoint(words)
         }
-        FailureKind::AnswerLost => Verdict::Unreached(words),
+        FailureKind::AnswerLost => Verdict::Unreached(failure.description),
         FailureKind::ClientRefused => match code {
             "redirect_refused" => Verdict::Redirects,
             // A status and no error of OAuth's.

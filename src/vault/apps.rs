@@ -16,6 +16,7 @@ use crate::limits;
 use crate::model::AppId;
 use crate::model::access::{Action, Caller, Target};
 use crate::model::app::{App, AppKind};
+use crate::model::blanks::Blanks;
 use crate::model::url::WebUrl;
 use crate::seal::{Keyring, Sealed};
 use crate::secret::Secret;
@@ -354,18 +355,27 @@ fn put(
 
 /// True where a client secret that is kept would be sent to another host than before.
 fn moves(old: &App, new: &App) -> bool {
-    let hosts = |app: &App| {
-        app.oauth().map(|oauth| {
-            let revocation = oauth.revocation_url().map(WebUrl::authority);
-            (oauth.host(), revocation)
-        })
+    let known = places(old);
+    !known.is_empty() && places(new).iter().any(|place| !known.contains(place))
+}
+
+/// Where an app's client secret is sent: hosts, and addresses of which each connection fills its
+/// own.
+fn places(app: &App) -> Vec<String> {
+    let Some(oauth) = app.oauth() else {
+        return Vec::new();
     };
-    let Some(((old_token, old_revocation), (token, revocation))) = hosts(old).zip(hosts(new))
-    else {
-        return false;
-    };
-    let known = |host: &String| *host == old_token || Some(host) == old_revocation.as_ref();
-    !known(&token) || !revocation.as_ref().is_none_or(known)
+    let settled = [
+        oauth.token_url(),
+        oauth.refresh_url(),
+        oauth.revocation_url(),
+    ];
+    let settled = settled.into_iter().flatten().map(WebUrl::authority);
+    let open = oauth.open.iter().flat_map(|open| {
+        let open = [&open.token_url, &open.refresh_url, &open.revocation_url];
+        open.into_iter().flatten().map(Blanks::to_string)
+    });
+    settled.chain(open).collect()
 }
 
 /// Reads an app inside a transaction.

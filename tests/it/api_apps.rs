@@ -222,7 +222,11 @@ async fn a_client_secret_does_not_move_to_another_host_by_itself() {
         }
         app
     };
-    for field in ["token_url", "revocation_url"] {
+    let blank = json!({ "token_url": "https://{shop}.example/t",
+        "variables": { "shop": { "asked_of": "person" } } });
+    let (status, said) = api.put("/v1/apps/demo", body(blank)).await;
+    assert_eq!(status, 400, "where each connection says: {said}");
+    for field in ["token_url", "refresh_url", "revocation_url"] {
         let moved = body(json!({ field: "https://elsewhere.example/t" }));
         let (status, said) = api.put("/v1/apps/demo", moved).await;
         assert_eq!(status, 400, "{field}: {said}");

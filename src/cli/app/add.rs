@@ -14,6 +14,8 @@ use crate::cli::client::Client;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output;
 use crate::cli::secrets::Input;
+use crate::model::Name;
+use crate::model::blanks::Variable;
 
 /// Something a template needs and nobody gave.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -232,12 +234,21 @@ fn fill(
             }
             Gap::Variable(name, is_needed) => {
                 let variable = &template["variables"][name];
+                // As the server will read it: nobody types everything again for one typing error.
+                let known: Option<(Name, Variable)> = Name::parse(name.clone())
+                    .ok()
+                    .zip(serde_json::from_value(variable.clone()).ok());
+                let read = |text: &str| match &known {
+                    Some((name, variable)) => variable.read(name, text),
+                    None => Ok(text.to_owned()),
+                };
                 let value = person.ask(&Question {
                     what: name,
                     help: variable["help"].as_str().unwrap_or_default(),
                     example: variable["example"].as_str(),
                     default: variable["default"].as_str(),
                     optional: !is_needed,
+                    read: Some(&read),
                 })?;
                 if let Some(value) = value {
                     body["values"][name] = json!(value);
@@ -260,7 +271,8 @@ mod tests {
             "oauth": {"client_auth": "post"},
             "redirect_uris": {"own": "https://v.example/callback/{app}", "shared": "https://v/s"},
             "variables": {
-                "host": {"help": "The shop's host.", "example": "acme.example"},
+                "host": {"help": "The shop's host.", "example": "acme.example",
+                    "pattern": "[a-z.]+"},
                 "region": {"help": "Where it is.", "default": "eu"},
                 "theirs": {"help": "Theirs.", "asked_of": "person"},
             },
@@ -294,7 +306,7 @@ mod tests {
     fn a_person_is_told_what_to_register_before_being_asked() {
         let mut body = json!({"callback": "own"});
         let all = gaps(&shop(), &body);
-        let (mut input, mut output) = (&b"client-1\nacme.example\n\n"[..], Vec::new());
+        let (mut input, mut output) = (&b"client-1\n???\nacme.example\n\n"[..], Vec::new());
         let hidden = |what: &'static str| {
             assert_eq!(what, "Client secret");
             Ok(Some(Secret::new("s3cret".to_owned())))
@@ -315,6 +327,8 @@ mod tests {
             "https://v.example/callback/mine",
             "Client id",
             "The shop's host.",
+            "host (such as acme.example): ",
+            "`host` does not look right",
             "host (such as acme.example): ",
             "region (empty: eu): ",
         ] {
