@@ -22,7 +22,9 @@
 //!
 //! It never: shows a provider's URL before the proof, or keeps anything a browser presents.
 
+mod answers;
 mod arrivals;
+mod keys;
 mod person;
 mod templates;
 mod trip;
@@ -35,6 +37,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 use self::arrivals::Arrivals;
+pub use self::keys::Typed;
 pub use self::person::{AppCard, Cookie, Next, Visit};
 pub use self::trip::Came;
 
@@ -43,6 +46,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Who};
 use crate::model::app::{App, AppKind, Callback, Endpoints};
+use crate::model::blanks::Known;
 use crate::model::link::{Hints, Link, LinkApp, LinkAppState, LinkStatus, Proof};
 use crate::model::url::WebUrl;
 use crate::model::{Account, AppId, LinkId, Owner, Scopes};
@@ -98,6 +102,8 @@ pub struct WishedApp {
     pub account: Option<Account>,
     /// What its provider is told of the person.
     pub hints: Hints,
+    /// What is said of the app's variables; the person is asked for the others.
+    pub variables: Known,
 }
 
 /// A link that was made.
@@ -248,6 +254,7 @@ impl Connect {
             if apps.iter().any(|other| other.app == app.id) {
                 return Err(Error::invalid(format!("`{}` is named twice", app.id)));
             }
+            let variables = app.read_variables(&wished.variables)?;
             let own = app
                 .oauth()
                 .map(|oauth| oauth.scopes.clone())
@@ -258,6 +265,7 @@ impl Connect {
                 scopes: wished.scopes.unwrap_or(own),
                 account: wished.account,
                 hints: wished.hints,
+                variables,
                 state: LinkAppState::Waiting,
             });
         }

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod api;
 pub mod app;
+pub mod beside;
 pub mod blanks;
 pub mod dialect;
 pub mod field;

@@ -62,5 +62,5 @@ fuzz_target!(|data: &[u8]| {
             assert!(!(dead && (status == 429 || status >= 500)));
         }
     }
-    let _ = read_revocation(&answer, now);
+    let _ = read_revocation(&answer, separator, now);
 });

@@ -122,20 +122,20 @@ impl Bench {
     async fn store(&self, user: &str, seconds: u64) -> (TokenId, String) {
         let issued = self.sandbox.grant("demo", user, &[]);
         let access = issued.access_token.expose().clone();
-        let new = NewToken {
-            address: Address {
+        let new = NewToken::of(
+            Address {
                 app: demo(),
                 owner: owner(user),
                 account: None,
                 scopes: Scopes::default(),
             },
-            credential: NewCredential::Uploaded(Upload {
+            NewCredential::Uploaded(Upload {
                 access_token: Some(issued.access_token),
                 refresh_token: Some(issued.refresh_token),
                 expires_at: Some(self.clock.now().plus(Duration::from_secs(seconds))),
                 ..Upload::default()
             }),
-        };
+        );
         let me = Caller::local();
         let stored = self.refresher.store(&me, new, false).await.unwrap();
         (stored.id, access)

@@ -46,6 +46,8 @@ impl ShownApp {
         if let (Some(_), AppKind::OAuth(oauth)) = (caller.person(), &mut self.app.kind) {
             oauth.authorization_params.clear();
             oauth.token_params.clear();
+            oauth.dialect = Default::default();
+            self.app.api = None;
         }
         self
     }

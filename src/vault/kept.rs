@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::app::App;
+use crate::model::beside::Beside;
 use crate::model::plan;
 use crate::model::token::{Cold, Grant, Record, Summary, TokenKind, TokenState};
 use crate::model::{Address, TokenId, check_text};
@@ -27,6 +28,54 @@ pub struct NewToken {
     pub address: Address,
     /// What it is.
     pub credential: NewCredential,
+    /// What names its account at the service for good, where the service was asked.
+    pub subject: Option<String>,
+    /// What is kept beside it.
+    pub beside: Beside,
+}
+
+impl NewToken {
+    /// A credential of which nothing else is known.
+    pub fn of(address: Address, credential: NewCredential) -> Self {
+        Self {
+            address,
+            credential,
+            subject: None,
+            beside: Beside::default(),
+        }
+    }
+
+    /// Refuses more beside it than is kept of a service.
+    pub(super) fn check_beside(&self) -> Result<()> {
+        let Beside {
+            label,
+            metadata,
+            secrets,
+            ..
+        } = &self.beside;
+        for (what, text) in [("subject", &self.subject), ("label", label)] {
+            let text = text.as_deref().unwrap_or_default();
+            check_text(what, text)?;
+            if text.len() > limits::OWNER_ID_BYTES_MAX {
+                return Err(Error::invalid(format!("`{what}` is too long")));
+            }
+        }
+        let most = limits::METADATA_MAX;
+        if metadata.len() > most || secrets.len() > most {
+            return Err(Error::invalid(format!(
+                "`metadata` and `secrets` have at most {most} entries each"
+            )));
+        }
+        for (name, value) in metadata {
+            check_text(name.as_str(), value)?;
+        }
+        let is_long =
+            |secret: &Secret<String>| secret.expose().len() > limits::CREDENTIAL_BYTES_MAX;
+        match secrets.values().any(is_long) {
+            true => Err(Error::invalid("one of `secrets` is too long")),
+            false => Ok(()),
+        }
+    }
 }
 
 /// The ways a credential comes in.
@@ -168,15 +217,17 @@ pub(super) fn build(
         failures: 0,
         not_before: None,
         granted_by: by.to_owned(),
+        beside: new.beside,
     };
     let subject = match &new.credential {
         NewCredential::Granted(grant) => grant.subject.as_deref(),
-        _ => None,
+        NewCredential::ApiKey(_) | NewCredential::Uploaded(_) => new.subject.as_deref(),
     };
     let mut cold = Cold::default();
     if let Some((old, old_cold)) = old {
         inherit(&mut record, &mut cold, subject, old, old_cold);
     }
+    record.subject = new.subject.or(record.subject);
     let what = match new.credential {
         NewCredential::ApiKey(key) => {
             record.value = Some(key);
@@ -184,8 +235,7 @@ pub(super) fn build(
             "key stored"
         }
         NewCredential::Granted(grant) => {
-            let default_s = app.oauth().and_then(|oauth| oauth.default_lifetime_s);
-            plan::apply_grant(&mut record, &mut cold, grant, default_s, now);
+            plan::apply_grant(&mut record, &mut cold, grant, app, now);
             "connected"
         }
         NewCredential::Uploaded(upload) => {
@@ -252,6 +302,12 @@ fn inherit(
         _ => true,
     };
     cold.history = old_cold.history;
+    let known_by = |label: &Option<String>, subject: &Option<String>| {
+        label.clone().or_else(|| subject.clone())
+    };
+    if !same_person {
+        record.beside.switched_from = known_by(&old.beside.label, &old.subject);
+    }
     if same_person {
         record.subject = old.subject.clone();
         record.lifetime_s = old.lifetime_s;

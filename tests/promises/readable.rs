@@ -93,6 +93,7 @@ fn fill() -> (Disk, Vec<String>) {
             scopes: scopes(&["needle-scope-link"]),
             account: None,
             hints: Default::default(),
+            variables: Default::default(),
             state: LinkAppState::Waiting,
         }],
         owner: whose,

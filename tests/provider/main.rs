@@ -64,7 +64,12 @@ fn provider_for(server: &Server) -> Provider {
 async fn refresh(provider: &Provider, app: &OAuth) -> Result<Grant, Failure> {
     let client_secret = secret("s3cret");
     provider
-        .refresh(app, Some(&client_secret), &secret("rt-1"))
+        .refresh(
+            app,
+            Some(&client_secret),
+            &secret("rt-1"),
+            &Default::default(),
+        )
         .await
 }
 

@@ -92,6 +92,7 @@ impl ConnectRequest {
                 login_hint: options.login_hint,
                 prompt: Some(said(options.prompt).join(" ")).filter(|prompt| !prompt.is_empty()),
             },
+            variables: Default::default(),
         };
         refuse_other_resources(&said(options.resources), app)?;
         Ok(Wish {
