@@ -143,3 +143,6 @@ fn rename(params: &mut Params, from: &str, to: &str) {
         to.clone_into(name);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,3 +140,6 @@ impl Provider {
         self.send(&host, request, most).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -327,7 +327,7 @@ async fn r8_a_waiting_result_whose_token_was_removed_is_revoked() {
     };
     tokio::time::timeout(PATIENCE, removed).await.unwrap();
     assert!(bench.refresher.store_unstored().await.is_ok());
-    assert_eq!(bench.sandbox.counts().revocations, 1);
+    assert_eq!(bench.sandbox.counts().revocations, 2);
     assert!(matches!(
         bench.try_to_fetch("u").await,
         Ok(Outcome::Missing)

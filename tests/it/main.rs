@@ -33,6 +33,7 @@
 //! | no secret in log, error, page, panic, audit or file (issue item 6, M3) | `canary`, `canary_story` |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod accounts;
 mod acknowledged;
 mod api_apps;
 mod api_backup;

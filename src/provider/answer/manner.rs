@@ -220,3 +220,6 @@ fn take(fields: &mut Value, path: Option<&FieldPath>, name: &str) -> Option<Secr
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ pub struct AppShape<'a> {
     name: &'a str,
     kind: Kind,
     template: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     template_version: Option<&'a str>,
     description: &'a str,
     logo: &'a Option<WebUrl>,
