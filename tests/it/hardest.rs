@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | Slack | two tokens in an answer, `ok: false` in a 200, each revoked by itself | `workspaces` |
 //! | Notion | Basic beside JSON, a header of its own, no lifetime | `workspaces` |
-//! | Atlassian | JSON, rotation with a grace, `unauthorized_client` for a dead grant | `workspaces` |
+//! | Atlassian | JSON, rotation, `unauthorized_client` for a dead grant | `workspaces` |
 //! | Zoho | the redirect names the region, errors in a 200, throttled refreshes | `regions` |
 //! | Salesforce | the API's host in the answer, no lifetime in it | `regions` |
 //! | Microsoft | the tenant in every address | `regions` |

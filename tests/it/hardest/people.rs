@@ -112,7 +112,8 @@ fn tiktok_token(asked: &Asked) -> Reply {
         "rft-2" => says(
             200,
             json!({
-                "error": "invalid_grant", "error_description": "Refresh token is invalid or expired.",
+                "error": "invalid_grant",
+                "error_description": "Refresh token is invalid or expired.",
             }),
         ),
         presented => {
@@ -120,7 +121,8 @@ fn tiktok_token(asked: &Asked) -> Reply {
             says(
                 200,
                 json!({
-                    "access_token": format!("act-{number}"), "refresh_token": format!("rft-{number}"),
+                    "access_token": format!("act-{number}"),
+                    "refresh_token": format!("rft-{number}"),
                     "expires_in": 7200, "refresh_expires_in": 15_552_000, "open_id": "o-1",
                     "scope": "user.info.basic", "token_type": "Bearer",
                 }),

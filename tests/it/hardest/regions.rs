@@ -250,7 +250,8 @@ const MICROSOFT: [Route; 3] = [
                 json!({
                     "token_type": "Bearer", "expires_in": 4500, "ext_expires_in": 4500,
                     "scope": "email openid profile https://graph.microsoft.com/User.Read",
-                    "access_token": format!("eyJ-{number}"), "refresh_token": format!("0.A-{number}"),
+                    "access_token": format!("eyJ-{number}"),
+                    "refresh_token": format!("0.A-{number}"),
                 }),
             )
         },

@@ -24,7 +24,8 @@ const SHOPIFY: [Route; 4] = [
             true => says(
                 200,
                 json!({ "data": { "shop": {
-                "id": "gid://shopify/Shop/7", "name": "Acme", "myshopifyDomain": "acme.myshopify.com",
+                "id": "gid://shopify/Shop/7", "name": "Acme",
+                "myshopifyDomain": "acme.myshopify.com",
             } } }),
             ),
             false => says(
@@ -141,8 +142,10 @@ const QUICKBOOKS: [Route; 4] = [
             says(
                 200,
                 json!({
-                    "token_type": "bearer", "expires_in": 3600, "x_refresh_token_expires_in": 8_640_000,
-                    "access_token": format!("eyJ-{number}"), "refresh_token": format!("AB1-{number}"),
+                    "token_type": "bearer", "expires_in": 3600,
+                    "x_refresh_token_expires_in": 8_640_000,
+                    "access_token": format!("eyJ-{number}"),
+                    "refresh_token": format!("AB1-{number}"),
                 }),
             )
         },

@@ -36,7 +36,7 @@ fn slack_token(asked: &Asked) -> Reply {
                 "scope": "channels:read,chat:write", "expires_in": 43200, "bot_user_id": "U0",
                 "app_id": "A1", "team": { "id": "T1", "name": "Acme" }, "enterprise": null,
                 "is_enterprise_install": false,
-                "incoming_webhook": { "url": "https://hooks.slack.com/services/T1/B1/webhook-secret" },
+                "incoming_webhook": { "url": "https://hooks.slack.com/services/webhook-secret" },
                 "authed_user": {
                     "id": "U1", "access_token": "xoxp-1", "refresh_token": "rp-1",
                     "scope": "users:read", "expires_in": 43200, "token_type": "user",
@@ -209,7 +209,8 @@ fn atlassian_token(asked: &Asked) -> Reply {
             says(
                 200,
                 json!({
-                    "access_token": format!("at-{number}"), "refresh_token": format!("art-{number}"),
+                    "access_token": format!("at-{number}"),
+                    "refresh_token": format!("art-{number}"),
                     "token_type": "Bearer", "expires_in": 3600, "scope": "offline_access read:me",
                 }),
             )

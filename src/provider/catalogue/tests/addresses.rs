@@ -1,4 +1,7 @@
 //! That no entry leads anywhere else than to its service: its addresses, and what fills them.
+//!
+//! It promises: every entry, every variable and every hostile value meet.
+//! It never: asks anybody.
 
 use serde_json::Value;
 
