@@ -147,7 +147,11 @@ fn request(api: &Api, verify: &Verify, shown: Shown<'_>) -> Result<(String, Requ
         set_header(&mut request, CONTENT_TYPE.as_str(), "application/json")?;
     }
     for (name, value) in api.headers.iter().chain(&verify.headers) {
-        set_header(&mut request, name, &filled(value, shown)?)?;
+        // One whose blank nothing fills is left out, as everywhere: this call may be what is to
+        // bring the value that later calls send.
+        if let Ok(value) = filled(value, shown) {
+            set_header(&mut request, name, &value)?;
+        }
     }
     place_in_header(placement, shown, &mut request)?;
     Ok((host, request))

@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "the fixtures are tests too")]
 
+#[path = "../harness/asked.rs"]
+mod asked;
+mod catalogue;
 mod discovery;
 mod hostile;
 mod server;
