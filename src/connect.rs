@@ -24,6 +24,7 @@
 
 mod arrivals;
 mod person;
+mod remote;
 mod templates;
 mod trip;
 
@@ -250,7 +251,7 @@ impl Connect {
             }
             let own = app
                 .oauth()
-                .map(|oauth| oauth.scopes.clone())
+                .map(|oauth| oauth.scopes_in_use().clone())
                 .unwrap_or_default();
             return_urls.extend(app.return_urls);
             apps.push(LinkApp {
@@ -376,6 +377,10 @@ impl Connect {
         let AppKind::OAuth(oauth) = &mut app.kind else {
             return Ok(());
         };
+        if oauth.remote.is_some() {
+            // It keeps what it was found to be: see [`Connect::settle`].
+            return Ok(());
+        }
         let Some(issuer) = &oauth.issuer else {
             oauth.discovered = Endpoints::default();
             oauth.iss_advertised = false;

@@ -11,6 +11,7 @@ mod id;
 pub mod jwt;
 pub mod link;
 pub mod plan;
+pub mod remote;
 mod scopes;
 pub mod template;
 pub mod token;

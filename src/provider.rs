@@ -18,9 +18,12 @@ pub mod catalogue;
 pub mod classify;
 mod discovery;
 pub mod egress;
+mod hold;
 mod key_document;
 pub mod metadata;
 pub mod proxy;
+pub mod registration;
+pub mod remote;
 mod seats;
 
 use std::borrow::Cow;
@@ -51,6 +54,7 @@ use crate::secret::{Secret, base64url, random};
 use answer::Answer;
 use classify::{Failure, FailureKind, read_retry_after};
 use egress::{Egress, EgressSettings, Request};
+pub use hold::Hold;
 pub use key_document::KeyDocument;
 use seats::{Seat, Seats};
 
@@ -61,18 +65,10 @@ pub struct Provider(Arc<Inner>);
 struct Inner {
     egress: Egress,
     seats: Seats,
+    turns: registration::Turns,
     clock: Clock,
     /// How many want no further refresh to be sent.
     holds: watch::Sender<usize>,
-}
-
-/// Until it goes no further refresh is sent: see [`Provider::hold_refreshes`].
-pub struct Hold(Provider);
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.0.0.holds.send_modify(|holds| *holds -= 1);
-    }
 }
 
 /// What a trip to the authorization endpoint takes along.
@@ -131,16 +127,10 @@ impl Provider {
         Ok(Self(Arc::new(Inner {
             egress: Egress::new(settings)?,
             seats: Seats::new(clock.clone(), settings.timeout, settings.calls_max),
+            turns: registration::Turns::default(),
             clock,
             holds: watch::Sender::new(0),
         })))
-    }
-
-    /// Has no further refresh sent: one that is sent is answered, and one that waits for its seat
-    /// ends unsent, with nothing spent. Exchanges and revocations go on.
-    pub fn hold_refreshes(&self) -> Hold {
-        self.0.holds.send_modify(|holds| *holds += 1);
-        Hold(self.clone())
     }
 
     /// Makes the URL of a trip to the authorization endpoint (RFC 6749 4.1.1, RFC 7636 4.3). A
@@ -169,6 +159,7 @@ impl Provider {
         for (name, hint) in request.hints.named() {
             params.insert(name, hint);
         }
+        params.extend(resource(app, &app.authorization_params));
         for (name, value) in params {
             trip = trip.add_extra_param(name, value);
         }
@@ -210,7 +201,7 @@ impl Provider {
         if let Some(verifier) = verifier {
             draft = draft.set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().clone()));
         }
-        for (name, value) in &app.token_params {
+        for (name, value) in token_params(app) {
             draft = draft.add_extra_param(name, value);
         }
         let desk = Desk::default();
@@ -233,7 +224,7 @@ impl Provider {
         let client = token_client(app, client_secret)?;
         let presented = RefreshToken::new(refresh_token.expose().clone());
         let mut draft = client.exchange_refresh_token(&presented);
-        for (name, value) in &app.token_params {
+        for (name, value) in token_params(app) {
             draft = draft.add_extra_param(name, value);
         }
         let desk = Desk::default();
@@ -348,20 +339,22 @@ impl Provider {
         }
         Ok(answer)
     }
+}
 
-    async fn seat_for_refresh(&self, host: &str) -> std::result::Result<Seat, Failure> {
-        let mut holds = self.0.holds.subscribe();
-        tokio::select! {
-            biased;
-            // The sender is here, so it cannot be gone.
-            _ = holds.wait_for(|holds| *holds > 0) => Err(Failure::ours(
-                FailureKind::NotSent,
-                "ending",
-                "the vault is about to close, so the provider was not asked",
-            )),
-            seat = self.0.seats.take(host) => seat,
-        }
-    }
+/// The app's parameters of a token request, `resource` among them.
+fn token_params(app: &OAuth) -> impl Iterator<Item = (&str, &str)> {
+    let own = app.token_params.iter();
+    let own = own.map(|(name, value)| (name.as_str(), value.as_str()));
+    own.chain(resource(app, &app.token_params))
+}
+
+/// What the tokens are for (RFC 8707 2), unless these parameters say so already.
+fn resource<'a>(
+    app: &'a OAuth,
+    params: &BTreeMap<String, String>,
+) -> Option<(&'static str, &'a str)> {
+    let resource = app.resource_in_use()?;
+    (!params.contains_key("resource")).then_some(("resource", resource.as_str()))
 }
 
 fn wrong_settings(what: &str) -> Failure {

@@ -168,6 +168,8 @@ fn demo(issuer: &str) -> Result<AppKind> {
         client_auth: ClientAuth::Basic,
         callback: Default::default(),
         default_lifetime_s: None,
+        resource: Default::default(),
+        remote: None,
     })))
 }
 

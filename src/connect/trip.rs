@@ -12,10 +12,11 @@ use crate::model::app::OAuth;
 use crate::model::link::{Link, LinkAppState};
 use crate::model::token::Grant;
 use crate::model::{Address, AppId, LinkId, Scopes};
-use crate::provider::classify::{filter_code, filter_text};
+use crate::provider::classify::{Failure, filter_code, filter_text};
 use crate::provider::{AuthorizeRequest, TokenHint};
+use crate::remote;
 use crate::secret::Secret;
-use crate::vault::{Landing, NewCredential, NewToken, NoWay, Returned, Vault};
+use crate::vault::{AppSecrets, Landing, NewCredential, NewToken, NoWay, Returned, Vault};
 
 /// What a provider's redirect brought along (RFC 6749 4.1.2, RFC 9207).
 #[derive(Default)]
@@ -52,7 +53,13 @@ impl Connect {
             return Err(Error::Denied);
         };
         let settings = self.vault().app_settings(&caller, Action::Store, app)?;
+        let flows = (self.vault(), &self.0.provider);
+        let settings = remote::fresh_client(flows, settings).await;
         let oauth = settings.oauth().ok_or(Error::Denied)?;
+        let mut hints = entry.hints.clone();
+        if remote::wants_consent(oauth, &entry.scopes) {
+            hints.prompt.get_or_insert_with(|| "consent".into());
+        }
         let state = Vault::new_state(&link);
         let way = (app, oauth.callback);
         let redirect_uri = self.redirect_uri(app, oauth.callback);
@@ -60,7 +67,7 @@ impl Connect {
             redirect_uri: &redirect_uri,
             state: &state,
             scopes: &entry.scopes,
-            hints: &entry.hints,
+            hints: &hints,
         };
         let authorize = self.0.provider.authorize_url(oauth, &request)?;
         self.vault()
@@ -123,6 +130,12 @@ impl Connect {
         if let Some(wrong) = wrong_issuer(oauth, came.iss.as_deref()) {
             return Ok(failed("issuer_mismatch", wrong));
         }
+        if oauth.has_moved_since(returned.trip.began_at()) {
+            return Ok(failed(
+                "issuer_mismatch",
+                "the MCP server trusts another provider by now than the one that was asked",
+            ));
+        }
         if let Some(error) = came.error {
             return Ok(refused(&error, came.error_description.as_deref()));
         }
@@ -143,13 +156,27 @@ impl Connect {
             .await;
         let grant = match exchanged {
             Ok(grant) => grant,
-            Err(failure) => return Ok(failed(&failure.code, &failure.description)),
+            Err(failure) => return Ok(self.not_granted(&found, &failure).await),
         };
         let kept = self.take_in(returned, grant.clone()).await;
         if !matches!(kept, Ok(LinkAppState::Connected { .. })) {
             self.give_back(oauth, secret, &grant).await;
         }
         kept
+    }
+
+    /// What a person is told of a code that was not redeemed. A code is its client's alone (RFC
+    /// 6749 4.1.3): where there is another by now, only a new trip helps.
+    async fn not_granted(&self, app: &AppSecrets, failure: &Failure) -> LinkAppState {
+        let flows = (self.vault(), &self.0.provider);
+        let renewed = Box::pin(remote::renew_client(flows, app, failure)).await;
+        match renewed {
+            Some(_) => failed(
+                "client_renewed",
+                "the provider had forgotten us; that is mended: please connect again",
+            ),
+            None => failed(&failure.code, &failure.description),
+        }
     }
 
     /// Stores what was granted, unless the link was taken back while the provider was asked.
@@ -252,8 +279,7 @@ impl Connect {
 /// RFC 9207 2.4: compared where it comes and an issuer is set; absent where promised is refused.
 fn wrong_issuer(oauth: &OAuth, iss: Option<&str>) -> Option<&'static str> {
     let expected = oauth
-        .issuer
-        .as_ref()
+        .issuer_in_use()
         .map(|issuer| issuer.as_str().trim_end_matches('/'));
     match (iss.map(|iss| iss.trim_end_matches('/')), expected) {
         (Some(iss), Some(expected)) if iss != expected => {

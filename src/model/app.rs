@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::remote::{Remote, Resource, ResourceChoice};
 use super::url::WebUrl;
 use super::{AppId, Scopes, check_text};
 use crate::clock::Timestamp;
@@ -121,6 +122,12 @@ pub struct OAuth {
     /// Lifetime of an access token whose answer names none, in seconds.
     #[serde(default)]
     pub default_lifetime_s: Option<u64>,
+    /// What the tokens are for (RFC 8707), where the operator says.
+    #[serde(default)]
+    pub resource: ResourceChoice,
+    /// The remote MCP server it was made of, if it was.
+    #[serde(default)]
+    pub remote: Option<Box<Remote>>,
 }
 
 /// The addresses of an authorization server.
@@ -178,12 +185,54 @@ impl OAuth {
             .or(self.discovered.revocation_url.as_ref())
     }
 
+    /// The authorization server whose metadata is used: the one named, else the remote server's.
+    pub fn issuer_in_use(&self) -> Option<&WebUrl> {
+        let found = self
+            .remote
+            .as_ref()
+            .and_then(|remote| remote.found.as_ref());
+        self.issuer.as_ref().or(found.map(|found| &found.issuer))
+    }
+
+    /// The scopes asked for when a connect link names none: those said, else the remote server's.
+    pub fn scopes_in_use(&self) -> &Scopes {
+        let found = self
+            .remote
+            .as_ref()
+            .and_then(|remote| remote.found.as_ref());
+        match found {
+            Some(found) if self.scopes.is_empty() => &found.scopes,
+            _ => &self.scopes,
+        }
+    }
+
+    /// What `resource` says in every request (RFC 8707 2): what the operator says, else what the
+    /// remote server calls itself.
+    pub fn resource_in_use(&self) -> Option<&Resource> {
+        match &self.resource {
+            ResourceChoice::Named(resource) => Some(resource),
+            ResourceChoice::Omitted => None,
+            ResourceChoice::Unsaid => self.remote.as_ref()?.found.as_ref()?.resource.as_ref(),
+        }
+    }
+
+    /// Whether what was obtained at this moment is of another authorization server than the one
+    /// that the remote server trusts now, which then must not see it.
+    pub fn has_moved_since(&self, obtained_at: Timestamp) -> bool {
+        let found = self
+            .remote
+            .as_ref()
+            .and_then(|remote| remote.found.as_ref());
+        found.is_some_and(|found| obtained_at < found.since)
+    }
+
     /// The provider host that limits and back-off are counted by.
     pub fn host(&self) -> String {
         self.token_url().map(WebUrl::authority).unwrap_or_default()
     }
 
-    fn check(&self) -> Result<()> {
+    /// What has to be there, by hand or found out.
+    fn check_whole(&self) -> Result<()> {
         if self.client_id.is_empty() || self.client_id.len() > limits::TEXT_BYTES_MAX {
             return Err(Error::invalid("`client_id` is missing or too long"));
         }
@@ -195,6 +244,10 @@ impl OAuth {
                 "give `authorization_url` and `token_url`, or an `issuer` whose metadata has them",
             ));
         }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
         if self.scope_separator.is_empty() || self.scope_separator.len() > 4 {
             return Err(Error::invalid("`scope_separator` has 1 to 4 characters"));
         }
@@ -211,6 +264,16 @@ impl OAuth {
             ("token_params", &self.token_params),
         ] {
             check_params(field, params)?;
+            if self.resource.as_str().is_some() && params.contains_key("resource") {
+                return Err(Error::invalid(format!(
+                    "`resource` is a setting of its own and in `{field}`: say it once"
+                )));
+            }
+        }
+        if self.remote.is_some() && !self.pkce {
+            return Err(Error::invalid(
+                "`pkce` is never off for a remote MCP server",
+            ));
         }
         Ok(())
     }
@@ -246,6 +309,15 @@ impl App {
     /// # Errors
     /// [`Error::Invalid`] naming the first field that breaks one.
     pub fn check(&self) -> Result<()> {
+        self.oauth().map_or(Ok(()), OAuth::check_whole)?;
+        self.check_settings()
+    }
+
+    /// Checks every rule but those on what a remote server tells first.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the first field that breaks one.
+    pub fn check_settings(&self) -> Result<()> {
         if self.name.trim().is_empty() {
             return Err(Error::invalid("`name` is missing"));
         }

@@ -133,6 +133,8 @@ impl OAuthTemplate {
             client_auth: self.client_auth,
             callback: Callback::default(),
             default_lifetime_s: self.default_lifetime_s,
+            resource: Default::default(),
+            remote: None,
         }
     }
 }

@@ -239,6 +239,10 @@ impl Refresher {
         else {
             return Revoked::Nothing;
         };
+        if oauth.has_moved_since(doomed.obtained_at) {
+            // What is of another authorization server is not shown to this one.
+            return Revoked::NotSupported;
+        }
         let tokens = [
             (doomed.refresh_token.as_ref(), TokenHint::RefreshToken),
             (doomed.access_token.as_ref(), TokenHint::AccessToken),

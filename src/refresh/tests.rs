@@ -76,6 +76,8 @@ fn oauth(issuer: &str) -> OAuth {
         client_auth: ClientAuth::None,
         callback: Default::default(),
         default_lifetime_s: None,
+        resource: Default::default(),
+        remote: None,
     }
 }
 

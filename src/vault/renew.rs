@@ -47,10 +47,18 @@ pub struct RefreshJob {
     place: TokenKey,
     version: u64,
     address: Address,
+    obtained_at: Timestamp,
     answered_at: Option<Timestamp>,
 }
 
 impl RefreshJob {
+    /// True where what is about to be spent is of another authorization server than the one that
+    /// would be asked.
+    pub fn has_moved(&self) -> bool {
+        let oauth = self.app.app.oauth();
+        oauth.is_some_and(|oauth| oauth.has_moved_since(self.obtained_at))
+    }
+
     /// Notes when the provider answered: what it granted lives from then on, whenever it is stored.
     #[must_use]
     pub fn answered(self, at: Timestamp) -> Self {
@@ -408,6 +416,7 @@ fn begin(tx: &mut Tx<'_>, kept: &Kept, now: Timestamp) -> Result<Begin> {
         place: kept.place,
         version,
         address: record.address.clone(),
+        obtained_at: record.obtained_at,
         answered_at: None,
     })))
 }

@@ -174,6 +174,8 @@ pub fn oauth_app(id: &str) -> App {
         client_auth: strongroom::model::app::ClientAuth::Basic,
         callback: Default::default(),
         default_lifetime_s: None,
+        resource: Default::default(),
+        remote: None,
     };
     App {
         kind: AppKind::OAuth(Box::new(oauth)),

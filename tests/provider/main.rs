@@ -50,6 +50,8 @@ fn app(token_url: &str) -> OAuth {
         client_auth: ClientAuth::Basic,
         callback: Default::default(),
         default_lifetime_s: None,
+        resource: Default::default(),
+        remote: None,
     }
 }
 

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::remote::RemoteShape;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::model::app::{App, AppKind, Callback, ClientAuth, Endpoints, OAuth};
+use crate::model::remote::{Registration, ResourceChoice};
 use crate::model::url::WebUrl;
 use crate::model::{AppId, Scopes};
 use crate::secret::Secret;
@@ -68,6 +70,14 @@ pub struct AppRequest {
     callback: Option<Callback>,
     #[serde(default)]
     pub(super) default_lifetime_s: Option<u64>,
+    /// The MCP server it is of: all else is found out.
+    #[serde(default)]
+    server_url: Option<String>,
+    #[serde(default)]
+    registration: Option<Registration>,
+    /// A URL; `omit` or empty: left out.
+    #[serde(default)]
+    resource: Option<String>,
     #[serde(default)]
     return_urls: Option<Vec<String>>,
     #[serde(default)]
@@ -118,12 +128,16 @@ impl AppRequest {
     }
 
     fn into_kind(self, secret: &SecretChange) -> Result<AppKind> {
+        let remote = super::remote::read(&self.server_url, self.registration, &self.client_id)?;
         let kind = self
             .kind
+            .or(remote.as_ref().map(|_| Kind::OAuth))
             .ok_or_else(|| Error::invalid("`kind` is missing"))?;
         if kind == Kind::ApiKey {
             let oauth_only = self.client_id.is_some()
                 || self.issuer.is_some()
+                || self.resource.is_some()
+                || remote.is_some()
                 || self.authorization_url.is_some()
                 || self.token_url.is_some()
                 || self.revocation_url.is_some()
@@ -139,9 +153,10 @@ impl AppRequest {
                 false => Ok(AppKind::ApiKey),
             };
         }
-        let client_id = self
-            .client_id
-            .ok_or_else(|| Error::invalid("`client_id` is missing"))?;
+        let client_id = match self.client_id {
+            None if remote.is_some() => String::new(),
+            client_id => client_id.ok_or_else(|| Error::invalid("`client_id` is missing"))?,
+        };
         Ok(AppKind::OAuth(Box::new(OAuth {
             client_id,
             issuer: url("issuer", self.issuer)?,
@@ -160,6 +175,8 @@ impl AppRequest {
             client_auth: self.client_auth.unwrap_or_default(),
             callback: self.callback.unwrap_or_default(),
             default_lifetime_s: self.default_lifetime_s,
+            resource: ResourceChoice::parse(self.resource.as_deref())?,
+            remote: remote.map(Box::new),
         })))
     }
 }
@@ -208,6 +225,8 @@ struct OAuthShape<'a> {
     client_auth: ClientAuth,
     callback: Callback,
     default_lifetime_s: Option<u64>,
+    #[serde(flatten)]
+    remote: RemoteShape<'a>,
 }
 
 #[derive(Serialize)]
@@ -241,6 +260,7 @@ impl<'a> AppShape<'a> {
             client_auth: oauth.client_auth,
             callback: oauth.callback,
             default_lifetime_s: oauth.default_lifetime_s,
+            remote: RemoteShape::of(oauth),
         });
         Self {
             id: &app.id,

@@ -114,6 +114,8 @@ fn oauth() -> AppKind {
         client_auth: ClientAuth::Basic,
         callback: Default::default(),
         default_lifetime_s: None,
+        resource: Default::default(),
+        remote: None,
     }))
 }
 

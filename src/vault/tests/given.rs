@@ -69,5 +69,7 @@ pub(super) fn oauth() -> AppKind {
         client_auth: ClientAuth::None,
         callback: Default::default(),
         default_lifetime_s: None,
+        resource: Default::default(),
+        remote: None,
     }))
 }

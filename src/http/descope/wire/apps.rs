@@ -298,7 +298,7 @@ impl AppFields {
                 return Err(Failure::argument(what));
             }
         }
-        Ok(OAuth {
+        let mut oauth = OAuth {
             client_id: needed(self.client_id.take(), "clientId")?,
             issuer: self
                 .discovery_url
@@ -320,7 +320,13 @@ impl AppFields {
             client_auth: before.map_or(ClientAuth::default(), |oauth| oauth.client_auth),
             callback: before.map_or(Callback::Shared, |oauth| oauth.callback),
             default_lifetime_s: before.and_then(|oauth| oauth.default_lifetime_s),
-        })
+            resource: before.map_or_else(Default::default, |oauth| oauth.resource.clone()),
+            remote: None,
+        };
+        if let Some(before) = before {
+            oauth.stay_remote(before);
+        }
+        Ok(oauth)
     }
 
     /// The fields of an app.
