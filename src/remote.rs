@@ -22,19 +22,15 @@ pub use self::renew::{fresh_client, renew_client};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::model::Scopes;
 use crate::model::access::{Action, Caller};
 use crate::model::app::{App, AppKind, ClientAuth, OAuth};
-use crate::model::remote::{Client, Found, Registration};
+use crate::model::remote::{Client, Found, OFFLINE_ACCESS, Registration};
 use crate::model::url::WebUrl;
 use crate::provider::Provider;
 use crate::provider::metadata::{Discovered, is_same_issuer};
 use crate::provider::registration::{NewClient, Turn, auth_to_ask, in_words};
 use crate::provider::remote::RemoteServer;
 use crate::vault::{SecretChange, Vault};
-
-/// The scope that many servers grant no refresh token without (OpenID Connect Core 11).
-pub const OFFLINE_ACCESS: &str = "offline_access";
 
 /// What an authorization server is told of us.
 pub struct Ours {
@@ -119,7 +115,11 @@ impl Setup<'_> {
         let found = self.metadata(&issuer).await?;
         remote.found = Some(Found {
             since: self.since(&issuer),
-            scopes: scopes_to_ask(&server.scopes, &found.scopes_supported),
+            scopes: server.scopes,
+            offline_access: found
+                .scopes_supported
+                .iter()
+                .any(|scope| scope == OFFLINE_ACCESS),
             resource: server.resource,
             issuer,
         });
@@ -263,7 +263,7 @@ impl Setup<'_> {
             place,
             redirect_uri: &client.redirect_uri,
             auth: asked_auth,
-            scopes: oauth.scopes_in_use(),
+            scopes: &oauth.scopes_to_send(oauth.scopes_in_use()),
         };
         let made = self.provider.register(&new).await;
         let made = made.map_err(|failure| in_words(failure, place))?;
@@ -335,23 +335,4 @@ fn choose_issuer(
         "the MCP server {server_url} does not trust the `issuer` {named}; it names {}",
         told.join(", ")
     )))
-}
-
-/// The scopes that the server wants, and the one for a refresh token where the authorization server
-/// lists it. Where the server wants none, none are asked for: the authorization server has its own
-/// then, which a list of one would keep back.
-fn scopes_to_ask(wanted: &Scopes, listed: &[String]) -> Scopes {
-    let offers = listed.iter().any(|scope| scope == OFFLINE_ACCESS);
-    if !offers || wanted.is_empty() || wanted.len() >= limits::SCOPES_MAX {
-        return wanted.clone();
-    }
-    let more = Scopes::parse([OFFLINE_ACCESS]).unwrap_or_default();
-    wanted.union(&more)
-}
-
-/// Whether an authorization request of this app is to ask for consent: without, the scope for a
-/// refresh token means nothing to OpenID providers (OpenID Connect Core 11).
-pub fn wants_consent(oauth: &OAuth, scopes: &Scopes) -> bool {
-    let says = oauth.authorization_params.contains_key("prompt");
-    oauth.remote.is_some() && !says && scopes.iter().any(|scope| scope == OFFLINE_ACCESS)
 }

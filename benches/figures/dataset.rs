@@ -220,6 +220,8 @@ pub fn app(clock: &Clock, id: &str, token_url: &str) -> Outcome<App> {
             client_auth: ClientAuth::None,
             callback: Default::default(),
             default_lifetime_s: None,
+            resource: Default::default(),
+            remote: None,
         })),
         created_at: clock.now(),
         updated_at: clock.now(),

@@ -56,8 +56,9 @@ impl Connect {
         let flows = (self.vault(), &self.0.provider);
         let settings = remote::fresh_client(flows, settings).await;
         let oauth = settings.oauth().ok_or(Error::Denied)?;
+        let scopes = oauth.scopes_to_send(&entry.scopes);
         let mut hints = entry.hints.clone();
-        if remote::wants_consent(oauth, &entry.scopes) {
+        if oauth.wants_consent(&scopes) {
             hints.prompt.get_or_insert_with(|| "consent".into());
         }
         let state = Vault::new_state(&link);
@@ -66,7 +67,7 @@ impl Connect {
         let request = AuthorizeRequest {
             redirect_uri: &redirect_uri,
             state: &state,
-            scopes: &entry.scopes,
+            scopes: &scopes,
             hints: &hints,
         };
         let authorize = self.0.provider.authorize_url(oauth, &request)?;

@@ -11,6 +11,7 @@ use super::app::{ClientAuth, OAuth};
 use super::url::WebUrl;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::limits;
 
 /// Names a protected resource (RFC 8707 2): an absolute URL without a fragment, as it was written.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -145,7 +146,13 @@ pub struct Found {
     /// The scopes it wants.
     #[serde(default)]
     pub scopes: Scopes,
+    /// Its authorization server grants refresh tokens by a scope of their own, and lists it.
+    #[serde(default)]
+    pub offline_access: bool,
 }
+
+/// The scope that many servers grant no refresh token without (OpenID Connect Core 11).
+pub const OFFLINE_ACCESS: &str = "offline_access";
 
 /// Our client at an authorization server, registered by ourselves.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -196,6 +203,28 @@ impl Remote {
 }
 
 impl OAuth {
+    /// The scopes that a request for these is sent with: for a remote server the one for a refresh
+    /// token too, where its authorization server lists that. Where none are asked for none are sent:
+    /// the authorization server has its own then, which a list of one would keep back.
+    pub fn scopes_to_send(&self, asked: &Scopes) -> Scopes {
+        let found = self
+            .remote
+            .as_ref()
+            .and_then(|remote| remote.found.as_ref());
+        let offers = found.is_some_and(|found| found.offline_access);
+        if !offers || asked.is_empty() || asked.len() >= limits::SCOPES_MAX {
+            return asked.clone();
+        }
+        asked.union(&Scopes::parse([OFFLINE_ACCESS]).unwrap_or_default())
+    }
+
+    /// Whether an authorization request for these scopes is to ask for consent: without, the scope
+    /// for a refresh token means nothing to OpenID providers (OpenID Connect Core 11).
+    pub fn wants_consent(&self, sent: &Scopes) -> bool {
+        let says = self.authorization_params.contains_key("prompt");
+        self.remote.is_some() && !says && sent.iter().any(|scope| scope == OFFLINE_ACCESS)
+    }
+
     /// Takes over what `before` was found to be, where it is of a remote server: for a change that
     /// says nothing of that. A client that we registered stays only with its own id.
     pub fn stay_remote(&mut self, before: &Self) {

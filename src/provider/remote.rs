@@ -49,7 +49,7 @@ impl Provider {
     /// where what it says cannot be used; [`Error::ProviderUnavailable`] where it does not answer.
     pub async fn remote_server(&self, server_url: &WebUrl) -> Result<RemoteServer> {
         self.0.egress.check(server_url.as_url())?;
-        let challenge = self.challenge(server_url).await?;
+        let (status, challenge) = self.challenge(server_url).await?;
         let own_scopes = challenge.scopes();
         let mut places: Vec<WebUrl> = challenge.place().into_iter().collect();
         places.extend(well_known(server_url)?);
@@ -73,6 +73,14 @@ impl Provider {
             }
             .into());
         }
+        if status != 401 {
+            // A mistyped URL, or a server that anybody may use.
+            let what = format!(
+                "the MCP server at {server_url} asks for no authorization (status {status}) and \
+                 has no metadata (RFC 9728)"
+            );
+            return Err(refused("no_authorization", what));
+        }
         Ok(RemoteServer {
             resource: None,
             issuers: vec![origin(server_url)?],
@@ -80,8 +88,8 @@ impl Provider {
         })
     }
 
-    /// Asks the server for what only a token opens, and reads what it asks for.
-    async fn challenge(&self, server_url: &WebUrl) -> Result<Challenge> {
+    /// Asks the server for what only a token opens: the status, and what it asks for.
+    async fn challenge(&self, server_url: &WebUrl) -> Result<(u16, Challenge)> {
         let request = hello(server_url)?;
         let most = limits::METADATA_BYTES_MAX;
         let sent = self.send(&server_url.authority(), request, most).await;
@@ -90,14 +98,14 @@ impl Provider {
             ..failure
         })?;
         match answer.status {
-            401 => Ok(Challenge::read(&answer.www_authenticate)),
+            401 => Ok((401, Challenge::read(&answer.www_authenticate))),
             429 | 500.. => Err(Error::ProviderUnavailable {
                 what: format!("the MCP server answers with status {}", answer.status),
                 retry_after: None,
             }),
             // Some let anybody in as far as this, and some want another first word. What their
             // metadata says counts, where they have any.
-            _ => Ok(Challenge::default()),
+            status => Ok((status, Challenge::default())),
         }
     }
 
@@ -193,12 +201,15 @@ fn object(answer: &Answer) -> std::result::Result<Map<String, Value>, Failure> {
     }
 }
 
-/// Reads a document (RFC 9728 2).
-fn read(asked: &WebUrl, place: &WebUrl, fields: &Map<String, Value>) -> Result<RemoteServer> {
-    let refused = |code: &str, what: String| Error::ProviderRefused {
+fn refused(code: &str, what: String) -> Error {
+    Error::ProviderRefused {
         code: code.into(),
         description: what,
-    };
+    }
+}
+
+/// Reads a document (RFC 9728 2).
+fn read(asked: &WebUrl, place: &WebUrl, fields: &Map<String, Value>) -> Result<RemoteServer> {
     let said = fields.get("resource").and_then(Value::as_str);
     let said = said.unwrap_or_default();
     let resource = Resource::parse("resource", said);

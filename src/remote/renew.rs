@@ -84,7 +84,7 @@ async fn renew(vault: &Vault, provider: &Provider, app: &App) -> Option<AppSecre
         place,
         redirect_uri: &client.redirect_uri,
         auth: client.asked_auth,
-        scopes: oauth.scopes_in_use(),
+        scopes: &oauth.scopes_to_send(oauth.scopes_in_use()),
     };
     let made = match provider.register(&new).await {
         Ok(made) => made,

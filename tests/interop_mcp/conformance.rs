@@ -10,13 +10,14 @@ use strongroom::clock::Clock;
 use strongroom::provider::egress::EgressSettings;
 
 /// The scenarios that a vault has a part in. Others are of grants without a person
-/// (`client-credentials-*`, `cross-app-access-*`).
-const SCENARIOS: [&str; 18] = [
+/// (`client-credentials-*`, `cross-app-access-*`), or want what is refused here: metadata that names
+/// another issuer than the one asked (`2025-03-26-oauth-metadata-backcompat`), or none, and so no
+/// S256 (`2025-03-26-oauth-endpoint-fallback`).
+const SCENARIOS: [&str; 17] = [
     "auth/metadata-default",
     "auth/metadata-var1",
     "auth/metadata-var2",
     "auth/metadata-var3",
-    "auth/2025-03-26-oauth-metadata-backcompat",
     "auth/basic-cimd",
     "auth/scope-from-www-authenticate",
     "auth/scope-from-scopes-supported",

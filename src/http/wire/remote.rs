@@ -52,6 +52,7 @@ struct FoundShape<'a> {
     issuer: &'a WebUrl,
     resource: Option<&'a str>,
     scopes: &'a Scopes,
+    offline_access: bool,
     /// Where the client id is from.
     client: &'static str,
     registered_at: Option<Timestamp>,
@@ -79,6 +80,7 @@ fn found(remote: &Remote) -> Option<FoundShape<'_>> {
         issuer: &found.issuer,
         resource: found.resource.as_ref().map(|resource| resource.as_str()),
         scopes: &found.scopes,
+        offline_access: found.offline_access,
         client: match client {
             None => "given",
             Some(_) if is_registered => "registered",

@@ -65,7 +65,15 @@ async fn metadata_is_found_where_the_challenge_says_else_at_the_well_known_place
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn o4_what_a_server_may_not_say_is_refused_by_name() {
     let vault = Vaulted::new().await;
-    let faults: [(How, &str); 9] = [
+    let faults: [(How, &str); 10] = [
+        (
+            How {
+                challenge: None,
+                resource_metadata_at: vec![],
+                ..How::default()
+            },
+            "asks for no authorization (status 404)",
+        ),
         (
             How {
                 resource: "https://other.example/mcp".into(),
