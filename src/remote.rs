@@ -8,7 +8,7 @@
 //! ```
 //!
 //! It promises:
-//! * what a server is asked for is told by name where it fails: which step, which URL, what it said;
+//! * what fails is told by name: which step, which URL, what was said there;
 //! * a client is of one issuer: where that changes a new one is registered, and neither the old
 //!   one nor a token of the old issuer is shown to the new;
 //! * an app's client is registered by one at a time, whoever wants to.

@@ -1,8 +1,8 @@
 //! Apps as they are about to be stored: what they leave open is found out, and where they are of a
 //! remote MCP server we are known to its authorization server.
 //!
-//! It promises: nothing is asked for anybody who may not make apps; a client id metadata document is
-//! served for every app alike, so that nobody learns from it which there are.
+//! It promises: nothing is asked for anybody who may not make apps; a client id metadata document
+//! is served for every app alike, so that nobody learns from it which there are.
 //! It never: keeps anything.
 
 use serde_json::Value;

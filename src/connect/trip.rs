@@ -132,10 +132,7 @@ impl Connect {
             return Ok(failed("issuer_mismatch", wrong));
         }
         if oauth.has_moved_since(returned.trip.began_at()) {
-            return Ok(failed(
-                "issuer_mismatch",
-                "the MCP server trusts another provider by now than the one that was asked",
-            ));
+            return Ok(failed("issuer_mismatch", MOVED));
         }
         if let Some(error) = came.error {
             return Ok(refused(&error, came.error_description.as_deref()));
@@ -159,7 +156,7 @@ impl Connect {
             Ok(grant) => grant,
             Err(failure) => return Ok(self.not_granted(&found, &failure).await),
         };
-        let kept = self.take_in(returned, grant.clone()).await;
+        let kept = self.take_in(returned, oauth, grant.clone()).await;
         if !matches!(kept, Ok(LinkAppState::Connected { .. })) {
             self.give_back(oauth, secret, &grant).await;
         }
@@ -181,12 +178,24 @@ impl Connect {
     }
 
     /// Stores what was granted, unless the link was taken back while the provider was asked.
-    async fn take_in(&self, returned: &Returned, grant: Grant) -> Result<LinkAppState> {
+    async fn take_in(
+        &self,
+        returned: &Returned,
+        asked: &OAuth,
+        grant: Grant,
+    ) -> Result<LinkAppState> {
         let Returned {
             caller, link, trip, ..
         } = returned;
         if self.vault().is_dead(caller, link)? {
             return Ok(failed("link_over", "the link was taken back meanwhile"));
+        }
+        let now = self
+            .vault()
+            .app_settings(caller, Action::Store, &trip.app)?;
+        let issuer = now.oauth().and_then(OAuth::issuer_in_use);
+        if asked.remote.is_some() && issuer != asked.issuer_in_use() {
+            return Ok(failed("issuer_mismatch", MOVED));
         }
         let credential = NewCredential::Granted(grant);
         self.keep(caller, link, &trip.app, credential).await
@@ -276,6 +285,9 @@ impl Connect {
         })
     }
 }
+
+/// Why what one authorization server gave is not kept for the next.
+const MOVED: &str = "the MCP server trusts another provider by now than the one that was asked";
 
 /// RFC 9207 2.4: compared where it comes and an issuer is set; absent where promised is refused.
 fn wrong_issuer(oauth: &OAuth, iss: Option<&str>) -> Option<&'static str> {

@@ -204,8 +204,8 @@ impl Remote {
 
 impl OAuth {
     /// The scopes that a request for these is sent with: for a remote server the one for a refresh
-    /// token too, where its authorization server lists that. Where none are asked for none are sent:
-    /// the authorization server has its own then, which a list of one would keep back.
+    /// token too, where its authorization server lists that. Where none are asked for none are
+    /// sent: the authorization server has its own then, which a list of one would keep back.
     pub fn scopes_to_send(&self, asked: &Scopes) -> Scopes {
         let found = self
             .remote

@@ -386,6 +386,7 @@ fn open_settings(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<App> {
 mod clients;
 
 pub use self::clients::RenewedClient;
+pub(super) use self::clients::keep_moment;
 
 #[cfg(test)]
 mod tests;

@@ -47,7 +47,7 @@ pub struct RefreshJob {
     place: TokenKey,
     version: u64,
     address: Address,
-    obtained_at: Timestamp,
+    pub(super) obtained_at: Timestamp,
     answered_at: Option<Timestamp>,
 }
 
@@ -256,7 +256,7 @@ impl Vault {
         let (place, version, id) = (job.place, job.version, job.id);
         let (was_uncertain, spent) = (job.uncertain, job.refresh_token.clone());
         let doubt = self.doubt();
-        let default_s = job.default_lifetime_s();
+        let (default_s, remote) = (job.default_lifetime_s(), job.of_remote());
         permit.write_as(&word_for(&verdict), Some(id), move |tx| {
             let Some(kept) = read(tx, &place)? else {
                 return Ok(Finish::Superseded);
@@ -273,6 +273,7 @@ impl Vault {
             match verdict {
                 Verdict::Renewed(grant) => {
                     plan::apply_grant(&mut record, &mut cold, grant, default_s, now);
+                    apps::keep_moment(tx, remote.as_ref(), &mut record)?;
                     record.last_refreshed_at = Some(now);
                     plan::remember(&mut cold, now, "refreshed", &by);
                 }

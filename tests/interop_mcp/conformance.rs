@@ -10,9 +10,9 @@ use strongroom::clock::Clock;
 use strongroom::provider::egress::EgressSettings;
 
 /// The scenarios that a vault has a part in. Others are of grants without a person
-/// (`client-credentials-*`, `cross-app-access-*`), or want what is refused here: metadata that names
-/// another issuer than the one asked (`2025-03-26-oauth-metadata-backcompat`), or none, and so no
-/// S256 (`2025-03-26-oauth-endpoint-fallback`).
+/// (`client-credentials-*`, `cross-app-access-*`), or want what is refused here: metadata that
+/// names another issuer than the one asked (`2025-03-26-oauth-metadata-backcompat`), or none, and
+/// so no S256 (`2025-03-26-oauth-endpoint-fallback`).
 const SCENARIOS: [&str; 17] = [
     "auth/metadata-default",
     "auth/metadata-var1",

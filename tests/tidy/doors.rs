@@ -225,6 +225,7 @@ pub const DOORS: &[Door] = &[
             "bearer*",
             "connect*",
             "refresh*",
+            "remote*",
             "http*",
             "sandbox*",
             "cli*",

@@ -4,16 +4,20 @@
 //! stands.
 //! It never: asks a server anything.
 
-use super::{AppSecrets, put, read_to_stay};
+use super::{AppSecrets, put, read, read_to_stay};
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::model::AppId;
 use crate::model::access::{Action, Caller, Target};
 use crate::model::app::{App, AppKind, ClientAuth};
 use crate::model::remote::Client;
+use crate::model::token::Record;
 use crate::secret::Secret;
 use crate::vault::Vault;
 use crate::vault::index::Indexer;
 use crate::vault::receipt::Receipt;
+use crate::vault::renew::RefreshJob;
+use crate::vault::writer::Tx;
 
 /// A client that was registered in the place of another.
 pub struct RenewedClient {
@@ -78,6 +82,33 @@ impl Vault {
     pub(crate) fn app_to_register(&self, id: &AppId) -> Result<AppSecrets> {
         self.app_secrets(&Caller::scheduler(), Action::Refresh, id)
     }
+}
+
+impl RefreshJob {
+    /// For a token of a remote server's app: which app, and when what was spent had been obtained.
+    pub(in crate::vault) fn of_remote(&self) -> Option<(AppId, Timestamp)> {
+        let app = &self.app.app;
+        let remote = app.oauth()?.remote.as_ref();
+        remote.map(|_| (app.id.clone(), self.obtained_at))
+    }
+}
+
+/// Lets a token that was refreshed at an authorization server which is not asked any more seem as
+/// old as it was: what that one gave is not for the next.
+pub(in crate::vault) fn keep_moment(
+    tx: &Tx<'_>,
+    remote: Option<&(AppId, Timestamp)>,
+    record: &mut Record,
+) -> Result<()> {
+    let Some((app, obtained_at)) = remote else {
+        return Ok(());
+    };
+    let app = read(tx, &Indexer(tx.keys()).app(app))?;
+    let oauth = app.as_ref().and_then(|found| found.app.oauth());
+    if oauth.is_some_and(|oauth| oauth.has_moved_since(*obtained_at)) {
+        record.obtained_at = *obtained_at;
+    }
+    Ok(())
 }
 
 fn not_remote(app: &App) -> Error {

@@ -268,3 +268,48 @@ async fn o4_a_given_secret_goes_to_no_other_issuer() {
     assert!(!next.everything().contains("first+alone"));
     vault.inside.end().await;
 }
+
+/// Goal: what an authorization server grants while the issuer moves is not shown to the next one.
+/// Method: its token endpoint is held back during the change, in a refresh and in an exchange.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o4_what_is_granted_while_the_issuer_moves_is_not_for_the_next() {
+    let next = Double::start(How::default()).await;
+    let double = Double::start(How::default()).await;
+    let vault = std::sync::Arc::new(Vaulted::new().await);
+    vault.added(&double, json!({})).await;
+    vault.connect("ada").await;
+    vault.advance(601);
+    let (release, held) = tokio::sync::watch::channel(false);
+    double.change(|how| how.held = Some(held));
+    let (a, b) = (vault.clone(), vault.clone());
+    let refreshed = tokio::spawn(async move { a.token("ada").await });
+    double.asked(2).await;
+    let connected = tokio::spawn(async move { b.try_to_connect("grace").await.1 });
+    double.asked(3).await;
+    let moved = next.url();
+    double.change(|how| how.issuers = vec![moved]);
+    let body = json!({ "server_url": double.mcp() });
+    let (status, app) = vault.api.put("/v1/apps/m", body).await;
+    assert_eq!(status, 200, "{app}");
+    release.send_replace(true);
+
+    let page = connected.await.unwrap();
+    assert!(
+        page.text.contains("trusts another provider"),
+        "{}",
+        page.text
+    );
+    assert_eq!(double.seen("/revoke").len(), 1, "it is nobody's");
+    let served = refreshed.await.unwrap();
+    assert_eq!(served["outcome"], "ok", "{served}");
+    vault.advance(601);
+    let ended = vault.token("ada").await;
+    assert_eq!(ended["outcome"], "reconnect_required", "{ended}");
+    assert!(next.seen("/token").is_empty());
+    assert!(!next.everything().contains("rt-"), "{}", next.everything());
+    std::sync::Arc::into_inner(vault)
+        .unwrap()
+        .inside
+        .end()
+        .await;
+}

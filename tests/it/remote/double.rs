@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::server::{Reply, Server, reply, serve};
 
@@ -34,6 +35,8 @@ pub struct How {
     pub method: &'static str,
     /// A refresh token is its client's alone.
     pub binds_tokens: bool,
+    /// What the token endpoint says is held back until this says so.
+    pub held: Option<watch::Receiver<bool>>,
 }
 
 impl Default for How {
@@ -50,6 +53,7 @@ impl Default for How {
             registration: (201, json!({})),
             method: "none",
             binds_tokens: true,
+            held: None,
         }
     }
 }
@@ -155,6 +159,12 @@ impl Double {
         self.server.seen().join("\n")
     }
 
+    /// Waits until the token endpoint was asked so many times.
+    pub async fn asked(&self, times: usize) {
+        let seen = || self.seen("/token").len() >= times;
+        crate::rig::until("the token endpoint is asked", seen).await;
+    }
+
     pub fn takes(&self, access_token: &str) -> bool {
         self.state
             .lock()
@@ -199,7 +209,10 @@ fn answer(how: &How, state: &mut State, seen: &Seen) -> Reply {
         "/.well-known/oauth-authorization-server" => metadata(how, &url),
         "/register" => register(how, state, seen),
         "/authorize" => authorize(how, state, seen, &url),
-        "/token" => token(how, state, seen),
+        "/token" => match (token(how, state, seen), &how.held) {
+            (Reply::Bytes(bytes), Some(held)) => Reply::When(held.clone(), bytes),
+            (reply, _) => reply,
+        },
         "/revoke" => body(200, &json!({})),
         _ => reply(404, "", ""),
     }

@@ -60,84 +60,15 @@ async fn metadata_is_found_where_the_challenge_says_else_at_the_well_known_place
     }
 }
 
-/// Goal: no server speaks for another, and none is used without PKCE S256; the message names the
-/// step and what was said. Method: one fault each; nothing is registered or stored.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn o4_what_a_server_may_not_say_is_refused_by_name() {
+fn but(change: impl FnOnce(&mut How)) -> How {
+    let mut how = How::default();
+    change(&mut how);
+    how
+}
+
+/// Each of these servers is refused in these words; nothing is registered or stored.
+async fn are_refused(faults: impl IntoIterator<Item = (How, &str)>) {
     let vault = Vaulted::new().await;
-    let faults: [(How, &str); 10] = [
-        (
-            How {
-                challenge: None,
-                resource_metadata_at: vec![],
-                ..How::default()
-            },
-            "asks for no authorization (status 404)",
-        ),
-        (
-            How {
-                resource: "https://other.example/mcp".into(),
-                ..How::default()
-            },
-            "names the resource https://other.example/mcp, asked was http://127.0.0.1",
-        ),
-        (
-            How {
-                resource: "{}/mcp/below".into(),
-                ..How::default()
-            },
-            "names the resource http://127.0.0.1",
-        ),
-        (
-            How {
-                resource: "nonsense".into(),
-                ..How::default()
-            },
-            "names the resource `nonsense`, which is no URL",
-        ),
-        (
-            How {
-                says_issuer: Some("https://other.example".into()),
-                ..How::default()
-            },
-            "names another issuer than the one asked",
-        ),
-        (
-            How {
-                metadata: json!({ "code_challenge_methods_supported": null }),
-                ..How::default()
-            },
-            "does not list S256",
-        ),
-        (
-            How {
-                metadata: json!({ "code_challenge_methods_supported": ["plain"] }),
-                ..How::default()
-            },
-            "does not list S256",
-        ),
-        (
-            How {
-                metadata: json!({ "registration_endpoint": null }),
-                ..How::default()
-            },
-            "register Strongroom there, with the redirect URI http://127.0.0.1",
-        ),
-        (
-            How {
-                issuers: vec!["https://10.0.0.1".into()],
-                ..How::default()
-            },
-            "10.0.0.1",
-        ),
-        (
-            How {
-                challenge: Some(r#"resource_metadata="http://169.254.169.254/latest""#.into()),
-                ..How::default()
-            },
-            "",
-        ),
-    ];
     for (how, told) in faults {
         let double = Double::start(how).await;
         let (status, message) = vault.refused(&double, json!({})).await;
@@ -145,20 +76,77 @@ async fn o4_what_a_server_may_not_say_is_refused_by_name() {
         assert!(message.contains(told), "{message}");
         assert!(double.seen("/register").is_empty(), "{told}");
     }
-    let refusing = Double::start(How {
-        registration: (
-            400,
-            json!({ "error": "invalid_redirect_uri", "error_description": "no" }),
+    vault.inside.end().await;
+}
+
+/// Goal: no server speaks for another, or leads us inside; the message names the step and what was
+/// said. Method: one fault each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o4_what_a_server_may_not_say_of_itself_is_refused_by_name() {
+    let named = |resource: &str| but(|how| how.resource = resource.into());
+    are_refused([
+        (
+            but(|how| {
+                how.challenge = None;
+                how.resource_metadata_at = vec![];
+            }),
+            "asks for no authorization (status 404)",
         ),
-        ..How::default()
-    })
+        (
+            named("https://other.example/mcp"),
+            "names the resource https://other.example/mcp, asked was http://127.0.0.1",
+        ),
+        (named("{}/mcp/below"), "names the resource http://127.0.0.1"),
+        (
+            named("nonsense"),
+            "names the resource `nonsense`, which is no URL",
+        ),
+        (
+            but(|how| how.issuers = vec!["https://10.0.0.1".into()]),
+            "10.0.0.1",
+        ),
+        (
+            but(|how| {
+                let inside = r#"resource_metadata="http://169.254.169.254/latest""#;
+                how.challenge = Some(inside.into());
+            }),
+            "169.254.169.254",
+        ),
+    ])
     .await;
+}
+
+/// Goal: no authorization server speaks for another, and none is used without PKCE S256.
+/// Method: one fault each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o4_what_an_authorization_server_may_not_say_is_refused_by_name() {
+    let saying = |metadata: Value| but(|how| how.metadata = metadata);
+    are_refused([
+        (
+            but(|how| how.says_issuer = Some("https://other.example".into())),
+            "names another issuer than the one asked",
+        ),
+        (
+            saying(json!({ "code_challenge_methods_supported": null })),
+            "does not list S256",
+        ),
+        (
+            saying(json!({ "code_challenge_methods_supported": ["plain"] })),
+            "does not list S256",
+        ),
+        (
+            saying(json!({ "registration_endpoint": null })),
+            "register Strongroom there, with the redirect URI http://127.0.0.1",
+        ),
+    ])
+    .await;
+    let vault = Vaulted::new().await;
+    let refusal = json!({ "error": "invalid_redirect_uri", "error_description": "no" });
+    let refusing = Double::start(but(|how| how.registration = (400, refusal))).await;
     let (_, message) = vault.refused(&refusing, json!({})).await;
-    assert!(message.contains("invalid_redirect_uri"), "{message}");
-    assert!(
-        message.contains("registering at http://127.0.0.1"),
-        "{message}"
-    );
+    for told in ["invalid_redirect_uri", "registering at http://127.0.0.1"] {
+        assert!(message.contains(told), "{message}");
+    }
     vault.inside.end().await;
 }
 

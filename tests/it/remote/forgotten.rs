@@ -139,7 +139,7 @@ async fn a_code_of_a_forgotten_client_asks_for_another_trip() {
     let vault = Vaulted::new().await;
     vault.added(&double, json!({})).await;
     double.forget_clients();
-    let page = vault.try_to_connect("ada").await;
+    let (mut browser, page) = vault.try_to_connect("ada").await;
     assert!(page.text.contains("please connect again"), "{}", page.text);
     assert_eq!(double.seen("/register").len(), 2);
     let page = browser.submit(&page, "/m/go", &[]).await;

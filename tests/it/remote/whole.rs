@@ -142,7 +142,7 @@ async fn scopes_are_those_of_the_challenge_else_of_the_metadata_else_none() {
         })
         .await;
         let vault = Vaulted::new().await;
-        let app = vault.added(&double, json!({})).await;
+        vault.added(&double, json!({})).await;
         vault.connect("ada").await;
         let trips = double.seen("/authorize");
         assert_eq!(trips[0].field("scope"), scopes.join(" "));
