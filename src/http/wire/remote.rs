@@ -43,7 +43,8 @@ pub struct RemoteShape<'a> {
     registration: Option<Registration>,
     /// As the operator says: a URL, `omit`, or nothing.
     resource: Option<&'a str>,
-    /// What was found out.
+    /// What was found out. Only there where it was: it does not go in again.
+    #[serde(skip_serializing_if = "Option::is_none")]
     remote: Option<FoundShape<'a>>,
 }
 

@@ -173,7 +173,7 @@ mod tests {
         );
         let odd = Challenge::read(r#"Bearer resource_metadata="/x", scope="a \"b c""#);
         assert_eq!(odd.place(), None, "a URL is absolute");
-        assert_eq!(odd.scopes(), Scopes::parse(["a", "c"]).ok());
+        assert_eq!(odd.scopes(), Scopes::parse(["a", "\"b", "c"]).ok());
         let endless = "Bearer ".to_owned() + &"x=y, ".repeat(100_000) + "scope=a";
         assert_eq!(read(&endless), both("", ""));
     }
