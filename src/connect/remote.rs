@@ -48,7 +48,7 @@ impl Connect {
         is_new: bool,
     ) -> Result<Ready> {
         self.discover(caller, app).await?;
-        if !app.oauth().is_some_and(|oauth| oauth.remote.is_some()) {
+        if app.oauth().is_none_or(|oauth| oauth.remote.is_none()) {
             return Ok(Ready::Plain(secret));
         }
         let callback = app.callback();
