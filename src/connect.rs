@@ -26,6 +26,7 @@ mod answers;
 mod arrivals;
 mod keys;
 mod person;
+mod remote;
 mod templates;
 mod trip;
 
@@ -257,7 +258,7 @@ impl Connect {
             let variables = app.read_variables(&wished.variables)?;
             let own = app
                 .oauth()
-                .map(|oauth| oauth.scopes.clone())
+                .map(|oauth| oauth.scopes_in_use().clone())
                 .unwrap_or_default();
             return_urls.extend(app.return_urls);
             apps.push(LinkApp {
@@ -384,6 +385,10 @@ impl Connect {
         let AppKind::OAuth(oauth) = &mut app.kind else {
             return Ok(());
         };
+        if oauth.remote.is_some() {
+            // It keeps what it was found to be: see [`Connect::settle`].
+            return Ok(());
+        }
         let Some(issuer) = &oauth.issuer else {
             oauth.discovered = Endpoints::default();
             oauth.iss_advertised = false;

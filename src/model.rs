@@ -17,6 +17,7 @@ pub mod jwt;
 pub mod link;
 mod pattern;
 pub mod plan;
+pub mod remote;
 mod scopes;
 pub mod template;
 pub mod token;

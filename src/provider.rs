@@ -22,11 +22,14 @@ pub mod classify;
 mod desk;
 mod discovery;
 pub mod egress;
+mod hold;
 mod identity;
 mod key_document;
 pub mod metadata;
 mod oddities;
 pub mod proxy;
+pub mod registration;
+pub mod remote;
 mod revocation;
 mod seats;
 mod token;
@@ -40,6 +43,7 @@ use oauth2::{
 };
 use tokio::sync::watch;
 
+pub use self::hold::Hold;
 pub use self::identity::{Identity, NotIdentified, Shown};
 pub use self::key_document::KeyDocument;
 pub use self::oddities::{Callback, check_callback};
@@ -62,18 +66,10 @@ pub struct Provider(Arc<Inner>);
 struct Inner {
     egress: Egress,
     seats: Seats,
+    turns: registration::Turns,
     clock: Clock,
     /// How many want no further refresh to be sent.
     holds: watch::Sender<usize>,
-}
-
-/// Until it goes no further refresh is sent: see [`Provider::hold_refreshes`].
-pub struct Hold(Provider);
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.0.0.holds.send_modify(|holds| *holds -= 1);
-    }
 }
 
 /// What a trip to the authorization endpoint takes along.
@@ -105,16 +101,10 @@ impl Provider {
         Ok(Self(Arc::new(Inner {
             egress: Egress::new(settings)?,
             seats: Seats::new(clock.clone(), settings.timeout, settings.calls_max),
+            turns: registration::Turns::default(),
             clock,
             holds: watch::Sender::new(0),
         })))
-    }
-
-    /// Has no further refresh sent: one that is sent is answered, and one that waits for its seat
-    /// ends unsent, with nothing spent. Exchanges and revocations go on.
-    pub fn hold_refreshes(&self) -> Hold {
-        self.0.holds.send_modify(|holds| *holds += 1);
-        Hold(self.clone())
     }
 
     /// Makes the URL of a trip to the authorization endpoint (RFC 6749 4.1.1, RFC 7636 4.3). A
@@ -143,6 +133,7 @@ impl Provider {
         for (name, hint) in request.hints.named() {
             params.insert(name, hint);
         }
+        params.extend(resource(app, &app.authorization_params));
         for (name, value) in params {
             trip = trip.add_extra_param(name, value);
         }
@@ -188,6 +179,22 @@ impl Provider {
         }
         Ok(answer)
     }
+}
+
+/// The app's parameters of a token request, `resource` among them.
+fn token_params(app: &OAuth) -> impl Iterator<Item = (&str, &str)> {
+    let own = app.token_params.iter();
+    let own = own.map(|(name, value)| (name.as_str(), value.as_str()));
+    own.chain(resource(app, &app.token_params))
+}
+
+/// What the tokens are for (RFC 8707 2), unless these parameters say so already.
+fn resource<'a>(
+    app: &'a OAuth,
+    params: &BTreeMap<String, String>,
+) -> Option<(&'static str, &'a str)> {
+    let resource = app.resource_in_use()?;
+    (!params.contains_key("resource")).then_some(("resource", resource.as_str()))
 }
 
 fn wrong_settings(what: &str) -> Failure {

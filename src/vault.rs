@@ -60,7 +60,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 pub use self::anchor::AnchorStatus;
-pub use self::apps::{AppRemoval, AppSecrets, SecretChange, ShownApp};
+pub use self::apps::{AppRemoval, AppSecrets, RenewedClient, SecretChange, ShownApp};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
 pub use self::backup::{Backup, BackupState};
 pub use self::behind::Checking;

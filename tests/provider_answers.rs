@@ -21,6 +21,7 @@ fn answer(status: u16, content_type: &str, body: &[u8]) -> Answer {
         content_type: content_type.into(),
         retry_after: String::new(),
         cache_control: String::new(),
+        www_authenticate: String::new(),
         body: Ok(Secret::new(body.to_vec())),
     }
 }

@@ -21,6 +21,7 @@ use super::secrets::{Input, confirm};
 #[command(after_help = "Examples:
   strongroom app templates calendar
   strongroom app add github --template github --client-id Iv1.abc --scope repo
+  strongroom app add linear --mcp https://mcp.linear.app/mcp
   strongroom app add own --client-id c1 --issuer https://login.example.com")]
 pub enum AppCommand {
     /// Add an app.
@@ -28,7 +29,9 @@ pub enum AppCommand {
     /// An OAuth app needs a client id and either a template (`app templates` lists them), or an
     /// issuer, whose metadata has the endpoints, or the endpoints themselves. The client secret is
     /// asked for, or read from a file. Afterwards register the redirect URI that is printed at the
-    /// provider. An API-key app needs no more than its id.
+    /// provider. A remote MCP server's app needs no more than `--mcp` with the server's URL, where
+    /// its authorization server lets clients register themselves. An API-key app needs no more than
+    /// its id.
     Add(Box<AddArgs>),
     /// Search the services whose settings are known.
     ///
@@ -125,7 +128,8 @@ pub struct ShowArgs {
 #[command(after_help = "Examples:
   strongroom app set github --scope repo --scope read:user
   strongroom app set github --client-secret-file new-secret.txt
-  strongroom app set github --clear revocation_url")]
+  strongroom app set github --clear revocation_url
+  strongroom app set linear --clear client_id      # an MCP server's: register anew")]
 pub struct SetArgs {
     /// The app.
     #[arg(value_name = "APP")]
@@ -192,7 +196,10 @@ async fn add(args: AddArgs) -> Result<(), Failure> {
     if let Some(path) = &args.settings.client_secret_file {
         let secret = Input::default().read("the client secret", Some(path))?;
         body["client_secret"] = json!(secret.expose());
-    } else if body["kind"] == "oauth" && body["client_auth"] != "none" {
+    } else if body["kind"] == "oauth"
+        && body["client_auth"] != "none"
+        && !is_registered_by_us(&body)
+    {
         let secret = Input::default().read_optional("Client secret", None)?;
         if let Some(secret) = secret {
             body["client_secret"] = json!(secret.expose());
@@ -200,8 +207,13 @@ async fn add(args: AddArgs) -> Result<(), Failure> {
     }
     let app = client.post(&["v1", "apps"], &body).await?;
     print(&app, args.json)?;
+    let found_us =
+        ["registered", "document"].contains(&output::cell(&app["remote"]["client"]).as_str());
     if !args.json && app["redirect_uri"].is_string() {
-        output::note("Register the redirect URI at the provider, exactly as it stands.");
+        output::note(match found_us {
+            true => "There is nothing to register: the authorization server knows Strongroom now.",
+            false => "Register the redirect URI at the provider, exactly as it stands.",
+        });
     }
     if let Some(docs) = template
         .as_ref()
@@ -211,6 +223,11 @@ async fn add(args: AddArgs) -> Result<(), Failure> {
         output::note(&format!("The provider's own page: {docs}"));
     }
     Ok(())
+}
+
+/// Whether an MCP server's authorization server is to give the client id, and no secret is asked.
+fn is_registered_by_us(body: &Value) -> bool {
+    body["server_url"].is_string() && !body["client_id"].is_string()
 }
 
 /// The template of this id.

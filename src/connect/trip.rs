@@ -14,10 +14,11 @@ use crate::model::blanks::Known;
 use crate::model::link::{Link, LinkAppState};
 use crate::model::token::Grant;
 use crate::model::{Address, AppId, LinkId};
-use crate::provider::classify::{filter_code, filter_text};
+use crate::provider::classify::{Failure, filter_code, filter_text};
 use crate::provider::{AuthorizeRequest, Tokens, check_callback};
+use crate::remote;
 use crate::secret::Secret;
-use crate::vault::{Landing, NewCredential, NewToken, NoWay, Returned, Vault, Way};
+use crate::vault::{AppSecrets, Landing, NewCredential, NewToken, NoWay, Returned, Vault, Way};
 
 /// What a provider's redirect brought along (RFC 6749 4.1.2, RFC 9207).
 #[derive(Default)]
@@ -57,6 +58,8 @@ impl Connect {
             return Err(Error::Denied);
         };
         let settings = self.vault().app_settings(&caller, Action::Store, app)?;
+        let flows = (self.vault(), &self.0.provider);
+        let settings = remote::fresh_client(flows, settings).await;
         let variables = match typed.variables(&settings, entry) {
             Ok(variables) => variables,
             Err(error) => {
@@ -67,6 +70,11 @@ impl Connect {
             }
         };
         let oauth = settings.oauth_of(&variables)?.ok_or(Error::Denied)?;
+        let scopes = oauth.scopes_to_send(&entry.scopes);
+        let mut hints = entry.hints.clone();
+        if oauth.wants_consent(&scopes) {
+            hints.prompt.get_or_insert_with(|| "consent".into());
+        }
         let state = Vault::new_state(&link);
         let way = Way {
             app: app.clone(),
@@ -77,8 +85,8 @@ impl Connect {
         let request = AuthorizeRequest {
             redirect_uri: &redirect_uri,
             state: &state,
-            scopes: &entry.scopes,
-            hints: &entry.hints,
+            scopes: &scopes,
+            hints: &hints,
         };
         let authorize = self.0.provider.authorize_url(&oauth, &request)?;
         self.vault()
@@ -149,6 +157,9 @@ impl Connect {
         if let Some(wrong) = wrong_issuer(&oauth, came.iss.as_deref()) {
             return Ok(failed("issuer_mismatch", wrong));
         }
+        if oauth.has_moved_since(returned.trip.began_at()) {
+            return Ok(failed("issuer_mismatch", MOVED));
+        }
         if let Some(error) = &came.error {
             return Ok(refused(error, came.error_description.as_deref()));
         }
@@ -168,25 +179,51 @@ impl Connect {
             .await;
         let mut grant = match exchanged {
             Ok(grant) => grant,
-            Err(failure) => return Ok(failed(&failure.code, &failure.description)),
+            Err(failure) => return Ok(self.not_granted(&found, &failure).await),
         };
         let kept = answers::kept(&found.app, &oauth, (returned, &known), &came, &redirect_uri);
         grant.brought.metadata.extend(kept);
         self.name_account(&found.app, &mut grant).await;
-        let kept = self.take_in(returned, grant.clone()).await;
+        let kept = self.take_in(returned, &oauth, grant.clone()).await;
         if !matches!(kept, Ok(LinkAppState::Connected { .. })) {
             self.give_back(&oauth, secret, &grant, &known).await;
         }
         kept
     }
 
+    /// What a person is told of a code that was not redeemed. A code is its client's alone (RFC
+    /// 6749 4.1.3): where there is another by now, only a new trip helps.
+    async fn not_granted(&self, app: &AppSecrets, failure: &Failure) -> LinkAppState {
+        let flows = (self.vault(), &self.0.provider);
+        let renewed = Box::pin(remote::renew_client(flows, app, failure)).await;
+        match renewed {
+            Some(_) => failed(
+                "client_renewed",
+                "the provider had forgotten us; that is mended: please connect again",
+            ),
+            None => failed(&failure.code, &failure.description),
+        }
+    }
+
     /// Stores what was granted, unless the link was taken back while the provider was asked.
-    async fn take_in(&self, returned: &Returned, grant: Grant) -> Result<LinkAppState> {
+    async fn take_in(
+        &self,
+        returned: &Returned,
+        asked: &OAuth,
+        grant: Grant,
+    ) -> Result<LinkAppState> {
         let Returned {
             caller, link, trip, ..
         } = returned;
         if self.vault().is_dead(caller, link)? {
             return Ok(failed("link_over", "the link was taken back meanwhile"));
+        }
+        let now = self
+            .vault()
+            .app_settings(caller, Action::Store, &trip.app)?;
+        let issuer = now.oauth().and_then(OAuth::issuer_in_use);
+        if asked.remote.is_some() && issuer != asked.issuer_in_use() {
+            return Ok(failed("issuer_mismatch", MOVED));
         }
         let came_in = CameIn {
             credential: NewCredential::Granted(grant),
@@ -259,11 +296,13 @@ pub(super) struct CameIn {
     pub(super) beside: Beside,
 }
 
+/// Why what one authorization server gave is not kept for the next.
+const MOVED: &str = "the MCP server trusts another provider by now than the one that was asked";
+
 /// RFC 9207 2.4: compared where it comes and an issuer is set; absent where promised is refused.
 fn wrong_issuer(oauth: &OAuth, iss: Option<&str>) -> Option<&'static str> {
     let expected = oauth
-        .issuer
-        .as_ref()
+        .issuer_in_use()
         .map(|issuer| issuer.as_str().trim_end_matches('/'));
     match (iss.map(|iss| iss.trim_end_matches('/')), expected) {
         (Some(iss), Some(expected)) if iss != expected => {

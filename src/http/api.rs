@@ -51,6 +51,7 @@ async fn dispatch_others(app: &App, route: Route, call: Call) -> Result<Answer> 
         Route::AddApp => apps::add(app, &call).await,
         Route::App => apps::show(app, &call),
         Route::ChangeApp => apps::change(app, &call).await,
+        Route::ClientDocument => apps::client_document(app, &call),
         Route::RemoveApp => apps::remove(app, &call).await,
         Route::Store => tokens::store(app, &call).await,
         Route::Tokens => tokens::list(app, &call),

@@ -56,6 +56,8 @@ pub enum Route {
     ChangeApp,
     /// Delete an app with its tokens.
     RemoveApp,
+    /// Describe us to an authorization server.
+    ClientDocument,
     /// The one call.
     Token,
     /// Store a token.
@@ -152,7 +154,7 @@ const fn upload(method: Method, path: &'static str, entrance: Entrance, route: R
 }
 
 /// The table.
-pub static TABLE: [Row; 43] = {
+pub static TABLE: [Row; 44] = {
     use Entrance::{Key, Open, Page};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
@@ -203,6 +205,7 @@ pub static TABLE: [Row; 43] = {
         upload(POST, "/connect/{}/{}/key", Page, Route::ApiKey),
         row(POST, "/connect/{}/{}/decline", Page, Route::Decline),
         row(GET, "/callback/{}", Page, Route::Callback),
+        row(GET, "/oauth/client/{}", Open, Route::ClientDocument),
     ]
 };
 

@@ -220,6 +220,13 @@ pub struct Trip {
     pub expires_at: Timestamp,
 }
 
+impl Trip {
+    /// When it began.
+    pub fn began_at(&self) -> Timestamp {
+        self.expires_at.minus(limits::STATE_LIFE)
+    }
+}
+
 /// Where a link stands, for whoever asked and for the page.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LinkStatus {

@@ -30,6 +30,8 @@ pub struct Answer {
     pub retry_after: String,
     /// The `Cache-Control` field; empty where there is none.
     pub cache_control: String,
+    /// The `WWW-Authenticate` fields, one a line; empty where there is none.
+    pub www_authenticate: String,
     /// The body, or why it cannot be read.
     pub body: Result<Secret<Vec<u8>>, Unread>,
 }
@@ -53,6 +55,7 @@ impl Answer {
             content_type: self.content_type.clone(),
             retry_after: self.retry_after.clone(),
             cache_control: self.cache_control.clone(),
+            www_authenticate: self.www_authenticate.clone(),
             body,
         }
     }
@@ -156,7 +159,11 @@ pub fn read_revocation<'a>(
 }
 
 /// The fields of an answer that says success; else the failure.
-fn read_success(answer: &Answer, manner: &Manner<'_>, now: Timestamp) -> Result<Value, Failure> {
+pub(super) fn read_success(
+    answer: &Answer,
+    manner: &Manner<'_>,
+    now: Timestamp,
+) -> Result<Value, Failure> {
     let success = (200..300).contains(&answer.status);
     let fields = match &answer.body {
         Ok(body) => read_fields(&answer.content_type, body.expose()),
@@ -406,6 +413,7 @@ mod tests {
             content_type: String::new(),
             retry_after: String::new(),
             cache_control: String::new(),
+            www_authenticate: String::new(),
             body: Ok(Secret::new(b"no: abcd, abcdabcd, abc".to_vec())),
         };
         let secrets = [Secret::new("abcd".to_owned()), Secret::new("no".to_owned())];

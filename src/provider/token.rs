@@ -21,7 +21,7 @@ use super::classify::{Failure, FailureKind};
 use super::desk::Desk;
 use super::egress::Request;
 use super::seats::Seat;
-use super::{Provider, assertion, wrong_settings};
+use super::{Provider, assertion, token_params, wrong_settings};
 use crate::limits;
 use crate::model::app::{ClientAuth, OAuth};
 use crate::model::beside::Brought;
@@ -65,7 +65,7 @@ impl Provider {
         if let Some(verifier) = verifier {
             draft = draft.set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().clone()));
         }
-        for (name, value) in &app.token_params {
+        for (name, value) in token_params(app) {
             draft = draft.add_extra_param(name, value);
         }
         let desk = Desk::default();
@@ -131,7 +131,7 @@ impl Provider {
         let client = token_client(app, app.refresh_url(), client_secret)?;
         let presented = RefreshToken::new(refresh_token.expose().clone());
         let mut draft = client.exchange_refresh_token(&presented);
-        for (name, value) in &app.token_params {
+        for (name, value) in token_params(app) {
             draft = draft.add_extra_param(name, value);
         }
         let desk = Desk::default();
@@ -200,20 +200,6 @@ impl Provider {
                 ..failure
             }
         })
-    }
-
-    async fn seat_for_refresh(&self, host: &str) -> Result<Seat, Failure> {
-        let mut holds = self.0.holds.subscribe();
-        tokio::select! {
-            biased;
-            // The sender is here, so it cannot be gone.
-            _ = holds.wait_for(|holds| *holds > 0) => Err(Failure::ours(
-                FailureKind::NotSent,
-                "ending",
-                "the vault is about to close, so the provider was not asked",
-            )),
-            seat = self.0.seats.take(host) => seat,
-        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::model::plan::Verdict;
 use crate::model::token::Grant;
 use crate::provider::Tokens;
 use crate::provider::classify::{Failure, FailureKind};
+use crate::remote;
 use crate::secret::{Secret, chance};
 use crate::vault::{Begin, Finish, Need, RefreshAsk, RefreshJob};
 
@@ -125,8 +126,8 @@ impl Refresher {
     }
 
     /// From a durable intent to a stored outcome.
-    async fn go(&self, job: RefreshJob) -> Landing {
-        let (answer, unanswered) = self.ask_provider(&job).await;
+    async fn go(&self, mut job: RefreshJob) -> Landing {
+        let (answer, unanswered) = self.ask_as_known(&mut job).await;
         let now = self.clock().now();
         let job = job.answered(now);
         let verdict = match answer {
@@ -147,6 +148,43 @@ impl Refresher {
             }
         };
         self.keep(job, verdict).await
+    }
+
+    /// Asks the provider; once more with another client, where ours was one that it has forgotten
+    /// and lets register anew. Refusing the client, it spent nothing.
+    async fn ask_as_known(
+        &self,
+        job: &mut RefreshJob,
+    ) -> (std::result::Result<Grant, Failure>, bool) {
+        if job.has_moved() {
+            let what = "the MCP server trusts another authorization server by now";
+            let failure = Failure::ours(FailureKind::Refused, "issuer_moved", what);
+            return (Err(failure), false);
+        }
+        let (answer, unanswered) = self.ask_provider(job).await;
+        let Err(failure) = answer else {
+            return (answer, unanswered);
+        };
+        if unanswered || self.halted().is_some() {
+            return (Err(failure), unanswered);
+        }
+        let flows = (self.vault(), self.provider());
+        match Box::pin(remote::renew_client(flows, &job.app, &failure)).await {
+            Some(app) => job.app = app,
+            None => return (Err(failure), false),
+        }
+        let oauth = job.app.app.oauth_of(&job.known).ok().flatten();
+        let Some(oauth) = oauth.filter(|_| !job.has_moved()) else {
+            return (Err(failure), false);
+        };
+        let secret = job.app.client_secret.as_ref();
+        let again = self
+            .provider()
+            .refresh(&oauth, secret, &job.refresh_token, &job.known)
+            .await;
+        // An answer that is lost now is asked for by the next attempt.
+        let is_lost = matches!(&again, Err(failure) if failure.kind == FailureKind::AnswerLost);
+        (again, is_lost)
     }
 
     /// Sends the refresh; once more where the answer was lost (R5). Says whether it was sent twice.

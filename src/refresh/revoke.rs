@@ -238,6 +238,10 @@ impl Refresher {
             Ok(_) => return Revoked::Nothing,
             Err(error) => return Revoked::Failed(error.to_string()),
         };
+        if oauth.has_moved_since(doomed.obtained_at) {
+            // What is of another authorization server is not shown to this one.
+            return Revoked::NotSupported;
+        }
         let tokens = Tokens {
             access_token: doomed.access_token.as_ref(),
             refresh_token: doomed.refresh_token.as_ref(),

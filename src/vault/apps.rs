@@ -165,8 +165,8 @@ impl Vault {
             let secret = match client_secret {
                 SecretChange::Keep if old.client_secret.is_some() && moves(&old.app, &app) => {
                     return Err(Error::invalid(
-                        "the host of `token_url` changes: give `client_secret` again, for it goes \
-                         to no host it was not given for",
+                        "the host of `token_url`, or the issuer, changes: give `client_secret` \
+                         again, for it goes to nobody it was not given for",
                     ));
                 }
                 SecretChange::Keep => old.client_secret,
@@ -332,8 +332,17 @@ fn moves(old: &App, new: &App) -> bool {
     else {
         return false;
     };
+    if issuer_of_remote(old) != issuer_of_remote(new) {
+        return true;
+    }
     let known = |host: &String| *host == old_token || Some(host) == old_revocation.as_ref();
     !known(&token) || !revocation.as_ref().is_none_or(known)
+}
+
+/// The authorization server that an app of a remote MCP server has: what it gave is its alone.
+fn issuer_of_remote(app: &App) -> Option<&WebUrl> {
+    let oauth = app.oauth()?;
+    oauth.remote.as_ref().and(oauth.issuer_in_use())
 }
 
 /// Reads an app inside a transaction.
@@ -375,6 +384,11 @@ pub(super) fn open(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<AppS
 fn open_settings(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<App> {
     decode(&keys.open(Records::Apps.name(), place, sealed, SETTINGS)?)
 }
+
+mod clients;
+
+pub use self::clients::RenewedClient;
+pub(super) use self::clients::keep_moment;
 
 #[cfg(test)]
 mod tests;

@@ -178,6 +178,8 @@ pub struct Doomed {
     pub access_token: Option<Secret<String>>,
     /// Its refresh token.
     pub refresh_token: Option<Secret<String>>,
+    /// When both were obtained.
+    pub obtained_at: Timestamp,
 }
 
 /// A token as it was read.
@@ -380,6 +382,7 @@ pub(super) fn doom(tx: &mut Tx<'_>, place: &TokenKey) -> Result<Option<Doomed>> 
     tx.remove(Records::Intents, place);
     tx.remove(Records::Tokens, place);
     let summary = kept.record.summary();
+    let obtained_at = kept.record.obtained_at;
     let access_token = kept
         .record
         .value
@@ -388,6 +391,7 @@ pub(super) fn doom(tx: &mut Tx<'_>, place: &TokenKey) -> Result<Option<Doomed>> 
         summary,
         access_token,
         refresh_token: cold.refresh_token,
+        obtained_at,
     }))
 }
 

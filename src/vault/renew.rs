@@ -200,7 +200,7 @@ impl Vault {
         let (place, version, id) = (job.place, job.version, job.id);
         let (was_uncertain, spent) = (job.uncertain, job.refresh_token.clone());
         let doubt = self.doubt();
-        let assumed = job.assumed();
+        let (assumed, remote) = (job.assumed(), job.of_remote());
         permit.write_as(&word_for(&verdict), Some(id), move |tx| {
             let Some(kept) = read(tx, &place)? else {
                 return Ok(Finish::Superseded);
@@ -217,6 +217,7 @@ impl Vault {
             match verdict {
                 Verdict::Renewed(grant) => {
                     plan::apply_grant(&mut record, &mut cold, grant, assumed, now);
+                    apps::keep_moment(tx, remote.as_ref(), &mut record)?;
                     record.last_refreshed_at = Some(now);
                     plan::remember(&mut cold, now, "refreshed", &by);
                 }
@@ -366,6 +367,7 @@ fn begin(tx: &mut Tx<'_>, kept: &Kept, now: Timestamp) -> Result<Begin> {
         place: kept.place,
         version,
         address: record.address.clone(),
+        obtained_at: record.obtained_at,
         answered_at: None,
     })))
 }

@@ -28,6 +28,7 @@
 //! | DESIGN 8, 9: access keys, unlocking, audit (V10, V11) | `api_keys`, `api_vault` |
 //! | Descope's clients: every endpoint, in each SDK's form (issue 5) | `descope` |
 //! | the ten hardest providers, by the catalogue's own entries (issue 6) | `hardest` |
+//! | remote MCP servers as apps (issue 6; O4, O6) | `remote` |
 //! | JWTs of configured issuers as callers (B1 to B5 are shown beside `bearer`) | `jwt` |
 //! | authorization as the pure rule has it; "not yours" is "not there" (A1, T26, T34) | `authorization`, `authorization_bytes` |
 //! | no secret in log, error, page, panic, audit or file (issue item 6, M3) | `canary`, `canary_story` |
@@ -72,6 +73,7 @@ mod malformed;
 mod misbehaviour;
 mod odd_answers;
 mod outage;
+mod remote;
 mod retry_after;
 mod rig;
 mod scene;

@@ -243,6 +243,7 @@ pub const DOORS: &[Door] = &[
             "bearer*",
             "connect*",
             "refresh*",
+            "remote*",
             "http*",
             "sandbox*",
             "cli*",

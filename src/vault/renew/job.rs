@@ -33,10 +33,18 @@ pub struct RefreshJob {
     pub(super) place: TokenKey,
     pub(super) version: u64,
     pub(super) address: Address,
+    pub(in crate::vault) obtained_at: Timestamp,
     pub(super) answered_at: Option<Timestamp>,
 }
 
 impl RefreshJob {
+    /// True where what is about to be spent is of another authorization server than the one that
+    /// would be asked.
+    pub fn has_moved(&self) -> bool {
+        let oauth = self.app.app.oauth();
+        oauth.is_some_and(|oauth| oauth.has_moved_since(self.obtained_at))
+    }
+
     /// Notes when the provider answered: what it granted lives from then on, whenever it is stored.
     #[must_use]
     pub fn answered(self, at: Timestamp) -> Self {

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Kind;
 use crate::clock::Timestamp;
+use crate::http::wire::remote::RemoteShape;
 use crate::model::api::{Api, CredentialField};
 use crate::model::app::{Callback, ClientAuth, OAuth};
 use crate::model::blanks::{Blanks, Known, Variable, is_default};
@@ -70,6 +71,8 @@ struct OAuthShape<'a> {
     default_lifetime_s: Option<u64>,
     #[serde(skip_serializing_if = "is_the_rfcs")]
     dialect: &'a Dialect,
+    #[serde(flatten)]
+    remote: RemoteShape<'a>,
 }
 
 fn is_the_rfcs(dialect: &&Dialect) -> bool {
@@ -120,6 +123,7 @@ impl<'a> OAuthShape<'a> {
             callback: oauth.callback,
             default_lifetime_s: oauth.default_lifetime_s,
             dialect: &oauth.dialect,
+            remote: RemoteShape::of(oauth),
         }
     }
 }

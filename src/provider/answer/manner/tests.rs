@@ -18,6 +18,7 @@ fn read(app: &OAuth, status: u16, body: &str) -> Result<Grant, Failure> {
         content_type: "application/json".into(),
         retry_after: String::new(),
         cache_control: String::new(),
+        www_authenticate: String::new(),
         body: Ok(Secret::new(body.as_bytes().to_vec())),
     };
     read_grant(&answer, app, NOW)
