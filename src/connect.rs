@@ -26,6 +26,7 @@ mod answers;
 mod arrivals;
 mod keys;
 mod person;
+mod proofs;
 mod remote;
 mod templates;
 mod trip;
@@ -40,12 +41,13 @@ use tokio::sync::{Semaphore, watch};
 use self::arrivals::Arrivals;
 pub use self::keys::Typed;
 pub use self::person::{AppCard, Cookie, Next, Visit};
+use self::proofs::choose_proof;
 pub use self::trip::Came;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::model::access::{Action, Caller, Who};
+use crate::model::access::{Action, Caller};
 use crate::model::app::{App, AppKind, Callback, Endpoints};
 use crate::model::blanks::Known;
 use crate::model::link::{Hints, Link, LinkApp, LinkAppState, LinkStatus, Proof};
@@ -424,31 +426,5 @@ impl Connect {
         self.0
             .changes
             .send_modify(|count| *count = count.wrapping_add(1));
-    }
-}
-
-/// The way of proof: the one asked for, if the key allows it; else the key's own, the strongest
-/// first.
-fn choose_proof(caller: &Caller, asked: Option<Proof>) -> Result<Proof> {
-    let allowed = match &caller.who {
-        Who::Key(key) | Who::Person { key, .. } => &key.connect_verify,
-        Who::Local => return Ok(asked.unwrap_or(Proof::Code)),
-        Who::Link { .. } | Who::Scheduler => return Err(Error::Denied),
-    };
-    match asked {
-        // A person is proven by a page for having asked from there, and not for being named.
-        Some(Proof::Page) => Err(Error::invalid("`verify` is `vouch`, `code` or `none`")),
-        Some(proof) if allowed.contains(&proof) => Ok(proof),
-        Some(_) => Err(Error::invalid(
-            "`verify` is not one of the access key's `connect_verify`",
-        )),
-        None => [Proof::Vouch, Proof::Code, Proof::None]
-            .into_iter()
-            .find(|proof| allowed.contains(proof))
-            .ok_or_else(|| {
-                Error::invalid(
-                    "this access key has no `connect_verify`, so it cannot make connect links",
-                )
-            }),
     }
 }
