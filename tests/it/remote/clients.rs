@@ -299,7 +299,7 @@ async fn o4_what_is_granted_while_the_issuer_moves_is_not_for_the_next() {
         "{}",
         page.text
     );
-    assert_eq!(double.seen("/revoke").len(), 1, "it is nobody's");
+    assert_eq!(double.seen("/revoke").len(), 2, "it is nobody's");
     let served = refreshed.await.unwrap();
     assert_eq!(served["outcome"], "ok", "{served}");
     vault.advance(601);

@@ -127,6 +127,7 @@ impl AppRequest {
 
     /// An app of which nothing is said but its kind.
     fn bare(&self, id: AppId, now: Timestamp) -> Result<App> {
+        remote::read(&self.server_url, self.registration, &self.client_id)?;
         let of_remote = self.is_of_remote().then_some(Kind::OAuth);
         let kind = match self.kind.or(of_remote) {
             None => return Err(Error::invalid("`kind` is missing")),
