@@ -83,7 +83,8 @@ impl Typed {
             let what = field.shown();
             let value = self.field(&format!("field.{}", field.name), what, field.name.as_str())?;
             let fits = |pattern: &crate::model::Pattern| pattern.fits(value.expose());
-            if !field.pattern.as_ref().is_none_or(fits) && !(field.soft && self.anyway()) {
+            let is_let_through = field.soft && self.anyway();
+            if !(field.pattern.as_ref().is_none_or(fits) || is_let_through) {
                 let code = match field.soft {
                     true => "key_looks_wrong",
                     false => "invalid_key",

@@ -1,7 +1,7 @@
 //! Texts with blanks: `https://{shop}/admin/oauth/access_token`, and what fills them.
 //!
-//! It promises: what fills a blank of a URL is a host, a port or a path segment, or, where the blank
-//! stands first, a whole URL: no value moves the URL to another host or adds a query (T28).
+//! It promises: what fills a blank of a URL is a host, a port or a path segment, or, where the
+//! blank stands first, a whole URL: no value moves the URL to another host or adds a query (T28).
 //! It never: knows where a value comes from.
 
 use std::collections::BTreeMap;

@@ -7,8 +7,8 @@
 //! ahead         := min(5 minutes, half the lifetime)
 //! due           := by jitter from max(expiry - 1.5 * ahead, half the lifetime)
 //!                             to max(expiry - ahead, that + ahead / 4)
-//! kept alive    := where a refresh token lapses unless it is used: at the latest 7 days, or a quarter
-//!                  of its life, before it does
+//! kept alive    := where a refresh token lapses unless it is used: at the latest 7 days, or a
+//!                  quarter of its life, before it does
 //! after n fails := min(5 s * 2^(n-1), 1 h), between half and whole of it, not before Retry-After;
 //!                  for a caller who asks: 30 s at most, not before Retry-After
 //! set back      := obtained later than now, by more than a minute, or written before a clock was

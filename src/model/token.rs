@@ -251,5 +251,5 @@ pub struct Grant {
     /// answer says.
     pub subject: Option<String>,
     /// What came beside the tokens.
-    pub brought: Brought,
+    pub brought: Box<Brought>,
 }

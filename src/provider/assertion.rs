@@ -1,5 +1,5 @@
-//! The client's proof by its private key: a JWT in every token request (RFC 7523 2.2, OpenID Connect
-//! Core 9, `private_key_jwt`).
+//! The client's proof by its private key: a JWT in every token request (RFC 7523 2.2, OpenID
+//! Connect Core 9, `private_key_jwt`).
 //!
 //! It promises: each assertion is for one audience, lives a minute, and has an id of its own. Where
 //! the issuer is known the audience is the issuer: one for a token URL could be spent at a server

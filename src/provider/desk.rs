@@ -1,5 +1,5 @@
-//! A desk in the place of an HTTP client: the `oauth2` crate lays its request down here, and we send
-//! it ourselves, by the one way out.
+//! A desk in the place of an HTTP client: the `oauth2` crate lays its request down here, and we
+//! send it ourselves, by the one way out.
 //!
 //! It promises: a request that was built lies here once, whole.
 //! It never: sends it.

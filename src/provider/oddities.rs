@@ -4,7 +4,7 @@
 //! It promises: an app whose provider signs its redirects takes none that is not signed.
 //! It never: redeems anything.
 
-use ring::hmac;
+use ring::hmac::{HMAC_SHA256, Key, verify};
 
 use crate::model::app::OAuth;
 use crate::model::dialect::CallbackCheck;
@@ -49,9 +49,9 @@ fn hmac_sha256_hex(
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     let signed = Secret::new(others.join("&"));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+    let key = Key::new(HMAC_SHA256, secret.expose().as_bytes());
     let digest = from_hex(said.expose()).ok_or("the answer's signature is none")?;
-    hmac::verify(&key, signed.expose().as_bytes(), &digest)
+    verify(&key, signed.expose().as_bytes(), &digest)
         .map_err(|_| "the answer's signature is not the provider's")
 }
 
@@ -68,6 +68,8 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use ring::hmac::sign;
+
     use super::*;
     use crate::secret::hex;
 
@@ -89,8 +91,8 @@ mod tests {
         let plain = callback(&[("shop", "a.myshopify.com"), ("code", "c"), ("state", "s")]);
         assert!(check_callback(&app, None, &plain).is_ok());
         app.dialect.callback_check = Some(CallbackCheck::HmacSha256Hex);
-        let key = hmac::Key::new(hmac::HMAC_SHA256, b"hush");
-        let digest = hmac::sign(&key, b"code=c&shop=a.myshopify.com&state=s");
+        let key = Key::new(HMAC_SHA256, b"hush");
+        let digest = sign(&key, b"code=c&shop=a.myshopify.com&state=s");
         let mut signed = plain.clone();
         signed.push(param("hmac", &hex(digest.as_ref())));
         assert!(check_callback(&app, Some(&secret), &signed).is_ok());

@@ -97,10 +97,10 @@ impl Provider {
             access_token: longer.access_token,
             refresh_token: longer.refresh_token,
             expires_in_s: longer.expires_in_s,
-            brought: Brought {
+            brought: Box::new(Brought {
                 refresh_token_lifetime_s: longer.brought.refresh_token_lifetime_s,
-                ..grant.brought
-            },
+                ..*grant.brought
+            }),
             ..grant
         })
     }

@@ -142,7 +142,10 @@ async fn a_key_is_shown_to_its_service_before_it_is_stored() {
     let scene = Scene::new().await;
     let fields = json!([
         { "name": "email", "label": "E-mail", "secret": false, "pattern": "[^@]+@[^@]+" },
-        { "name": "token", "secret": true, "pattern": "wx_.*", "soft": true, "help": "Of the key page." },
+        {
+            "name": "token", "secret": true, "pattern": "wx_.*", "soft": true,
+            "help": "Of the key page.",
+        },
         { "name": "second", "secret": true },
     ]);
     add_key_app(&scene, fields).await;

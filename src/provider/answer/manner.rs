@@ -126,10 +126,10 @@ impl Manner<'_> {
             expires_in_s: lifetime,
             scopes: scope.and_then(|value| self.scopes(value)),
             subject,
-            brought: Brought {
+            brought: Box::new(Brought {
                 label,
                 ..Brought::default()
-            },
+            }),
         })
     }
 
@@ -153,7 +153,7 @@ impl Manner<'_> {
                 expires_in_s: lifetime.and_then(|value| self.lifetime(&value, now)),
                 scopes: scope.and_then(|value| self.scopes(&value)),
                 subject: subject.as_deref().and_then(account_text),
-                brought: Brought::default(),
+                brought: Box::default(),
             };
             let slot = second.slot.clone();
             found.push(SecondGrant { slot, grant });
