@@ -78,6 +78,12 @@ async fn meta_trades_tokens_for_longer_ones() {
     hard.advance(5_183_944 - 30);
     let fetched = hard.fetched(json!({ "min_ttl_s": 60 })).await;
     assert_eq!(fetched["access_token"], "long-3", "{fetched}");
+
+    // What Meta will not trade any more, its owner connects again.
+    hard.advance(5_183_944);
+    let (status, said) = hard.ask(json!({})).await;
+    let reason = &said["reason"];
+    assert_eq!((status, reason), (409, &json!("revoked")), "{said}");
     hard.removed(&hard.token().await).await;
     let revoke = hard.double.last("/graph.facebook.com/v24.0/me/permissions");
     assert_eq!(revoke.bearer(), "long-3");

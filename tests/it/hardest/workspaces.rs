@@ -1,5 +1,7 @@
 //! Slack, Notion and Atlassian.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 
 use super::double::{Asked, Route, back, next, says};
@@ -106,6 +108,32 @@ async fn slack_has_two_tokens_and_says_no_with_200() {
         "xoxp-2"
     );
     assert_eq!(gone["revocation"]["result"], "revoked", "{gone}");
+    hard.end().await;
+}
+
+/// Goal: where people consent to the person's token alone, that one is what a fetch gives.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slack_may_grant_the_token_of_the_person_alone() {
+    const PERSON: [Route; 2] = [
+        ("GET", "/slack.com/oauth/v2/authorize", |asked| {
+            back(asked, &[])
+        }),
+        ("POST", "/slack.com/api/oauth.v2.access", |_| {
+            let person = json!({
+                "id": "U1", "access_token": "xoxp-1", "scope": "users:read", "token_type": "user",
+            });
+            let team = json!({ "id": "T1", "name": "Acme" });
+            says(
+                200,
+                json!({ "ok": true, "app_id": "A1", "team": team, "authed_user": person }),
+            )
+        }),
+    ];
+    let hard = Hard::new("slack", &PERSON, json!({})).await;
+    hard.connected(Value::Null).await;
+    let person = hard.fetched(json!({})).await;
+    assert_eq!(person["access_token"], "xoxp-1", "{person}");
+    assert_eq!(hard.tokens().await.len(), 1);
     hard.end().await;
 }
 
@@ -254,5 +282,32 @@ async fn atlassian_says_unauthorized_client_of_a_dead_grant() {
     );
     let gone = hard.removed(&hard.token().await).await;
     assert_eq!(gone["revocation"]["result"], "not_supported", "{gone}");
+    hard.end().await;
+}
+
+/// Goal: an answer that is lost on the wire loses no grant: within Atlassian's grace the refresh
+/// token that was spent is taken once more. Method: the first answer breaks off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn atlassian_takes_a_spent_refresh_token_within_its_grace() {
+    static LOST: AtomicBool = AtomicBool::new(false);
+    const FLAKY: [Route; 3] = [
+        ATLASSIAN[0],
+        ("POST", "/auth.atlassian.com/oauth/token", |asked| {
+            let is_refresh = asked.field("refresh_token") == "art-1";
+            match is_refresh && !LOST.swap(true, Ordering::SeqCst) {
+                true => Reply::Close,
+                false => atlassian_token(asked),
+            }
+        }),
+        ATLASSIAN[2],
+    ];
+    let hard = Hard::new("atlassian", &FLAKY, json!({})).await;
+    hard.connected(Value::Null).await;
+    hard.advance(3600);
+    let fetched = hard.fetched(json!({})).await;
+    assert_eq!(fetched["access_token"], "at-2", "{fetched}");
+    let asked = hard.double.asked("/auth.atlassian.com/oauth/token");
+    let presented: Vec<String> = asked.iter().map(|a| a.field("refresh_token")).collect();
+    assert_eq!(presented, ["", "art-1", "art-1"]);
     hard.end().await;
 }
