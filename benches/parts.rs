@@ -146,10 +146,7 @@ fn store(vault: &Vault) -> Outcome<()> {
         scopes: Scopes::default(),
     };
     let credential = NewCredential::ApiKey(Secret::new("k".repeat(600)));
-    let new = NewToken {
-        address,
-        credential,
-    };
+    let new = NewToken::of(address, credential);
     vault.store_token(&me, new)?.wait()?;
     Ok(())
 }

@@ -22,10 +22,13 @@
 //!
 //! It never: shows a provider's URL before the proof, or keeps anything a browser presents.
 
+mod answers;
 mod arrivals;
 mod check;
+mod keys;
 mod person;
-mod proof;
+mod proofs;
+mod remote;
 mod templates;
 mod trip;
 
@@ -39,8 +42,9 @@ use tokio::sync::{Semaphore, watch};
 
 use self::arrivals::Arrivals;
 pub use self::check::{Finding, Level, worst};
+pub use self::keys::Typed;
 pub use self::person::{AppCard, Cookie, Next, Visit};
-use self::proof::choose_proof;
+use self::proofs::choose_proof;
 pub use self::templates::{UpdateWish, Updated};
 pub use self::trip::Came;
 
@@ -49,6 +53,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller};
 use crate::model::app::{App, AppKind, Callback, Endpoints};
+use crate::model::blanks::Known;
 use crate::model::link::{Hints, Link, LinkApp, LinkAppState, LinkStatus, Proof};
 use crate::model::url::WebUrl;
 use crate::model::{Account, AppId, LinkId, Owner, Scopes};
@@ -107,6 +112,8 @@ pub struct WishedApp {
     pub account: Option<Account>,
     /// What its provider is told of the person.
     pub hints: Hints,
+    /// What is said of the app's variables; the person is asked for the others.
+    pub variables: Known,
 }
 
 /// A link that was made.
@@ -258,9 +265,10 @@ impl Connect {
             if apps.iter().any(|other| other.app == app.id) {
                 return Err(Error::invalid(format!("`{}` is named twice", app.id)));
             }
+            let variables = app.read_variables(&wished.variables)?;
             let own = app
                 .oauth()
-                .map(|oauth| oauth.scopes.clone())
+                .map(|oauth| oauth.scopes_in_use().clone())
                 .unwrap_or_default();
             return_urls.extend(app.return_urls);
             apps.push(LinkApp {
@@ -268,6 +276,7 @@ impl Connect {
                 scopes: wished.scopes.unwrap_or(own),
                 account: wished.account,
                 hints: wished.hints,
+                variables,
                 state: LinkAppState::Waiting,
             });
         }
@@ -386,6 +395,10 @@ impl Connect {
         let AppKind::OAuth(oauth) = &mut app.kind else {
             return Ok(());
         };
+        if oauth.remote.is_some() {
+            // It keeps what it was found to be: see [`Connect::settle`].
+            return Ok(());
+        }
         let Some(issuer) = &oauth.issuer else {
             oauth.discovered = Endpoints::default();
             oauth.iss_advertised = false;

@@ -12,6 +12,7 @@
 //!       http        words in, words out: routes, wire shapes, pages
 //!       bearer      a JWT becomes a caller
 //!       connect     a person connects an app       refresh   a token stays fresh
+//!       remote      from an MCP server's URL to an app
 //!       provider    the OAuth client, and the one way out
 //!       vault       the only meeting place of policy, seal, store and audit
 //!       store       redb: bytes by address         seal      the crypto room
@@ -50,6 +51,7 @@
 //! * [`vault`]: waits for a network.
 //! * [`provider`]: learns more than the one credential it is handed.
 //! * [`bearer`]: believes what a token says before its issuer's key has said so.
+//! * [`remote`]: uses at one authorization server what another gave.
 //! * [`connect`], [`refresh`]: reach a record otherwise than by the vault.
 //! * [`http`]: decides who may do what.
 //! * [`cli`]: takes a secret from an argument.
@@ -124,6 +126,7 @@ pub mod limits;
 pub mod model;
 pub mod provider;
 pub mod refresh;
+pub mod remote;
 pub mod sandbox;
 pub mod seal;
 pub mod secret;

@@ -8,6 +8,7 @@ mod catalogue;
 mod cli;
 mod connect;
 mod order;
+mod remote;
 mod sandbox;
 
 use std::time::Duration;
@@ -19,10 +20,11 @@ pub use self::bearer::{
     JWT_KEYS_TRIED_MAX, JWT_KID_BYTES_MAX,
 };
 pub use self::catalogue::{
-    APP_CHECK_MAX, CALL_BODY_BYTES_MAX, FIELD_PATH_BYTES_MAX, FIELDS_MAX, METADATA_MAX,
-    METADATA_VALUE_BYTES_MAX, NAME_BYTES_MAX, OWN_CATALOGUE_BYTES_MAX, OWN_CATALOGUE_FILES_MAX,
-    OWN_ENTRY_DEPTH_MAX, OWN_TEMPLATES_MAX, PATTERN_BYTES_MAX, PATTERN_COMPILED_BYTES_MAX,
-    SECOND_TOKENS_MAX, VARIABLE_BYTES_MAX, VARIABLES_MAX,
+    APP_CHECK_MAX, ASSERTION_LIFE, CALL_BODY_BYTES_MAX, FIELD_PATH_BYTES_MAX, FIELDS_MAX,
+    METADATA_MAX, METADATA_VALUE_BYTES_MAX, NAME_BYTES_MAX, OWN_CATALOGUE_BYTES_MAX,
+    OWN_CATALOGUE_FILES_MAX, OWN_ENTRY_DEPTH_MAX, OWN_TEMPLATES_MAX, PATTERN_BYTES_MAX,
+    PATTERN_COMPILED_BYTES_MAX, REFRESH_TOKEN_AHEAD, REFRESH_TOKEN_LIFE_MAX, SECOND_TOKENS_MAX,
+    VARIABLE_BYTES_MAX, VARIABLES_MAX,
 };
 pub use self::cli::{
     CLIENT_ANSWER_BYTES_MAX, CLIENT_BACKUP_POLL_EVERY, CLIENT_BACKUP_WAIT_MAX,
@@ -35,6 +37,10 @@ pub use self::cli::{
 pub use self::connect::{
     CODE_TRIES_MAX, LINK_LIFE_DEFAULT, LINK_LIFE_MAX, LINK_MEMORY, LINK_WAIT_MAX, LINK_WAITERS_MAX,
     PREFLIGHT_HEADERS_MAX, PREFLIGHT_LIFE, STATE_LIFE,
+};
+pub use self::remote::{
+    CHALLENGE_PARAMS_MAX, CLIENT_RENEWED_EVERY, CLIENT_RENEWED_PAUSE, REMOTE_APPS_TURNS_MAX,
+    REMOTE_ISSUERS_MAX, REMOTE_SETUP_MAX, REMOTE_URLS_TOLD_MAX,
 };
 pub use self::sandbox::{
     SANDBOX_ACCEPT_RETRY, SANDBOX_API_KEYS_MAX, SANDBOX_CODE_LIFE, SANDBOX_DRAIN_MAX,
@@ -295,8 +301,8 @@ pub const PROVIDER_TEXT_CHARS_MAX: usize = 200;
 pub const PROVIDER_CODE_CHARS_MAX: usize = 64;
 /// Longest `Retry-After` we honour; a provider that says ten years is asked again in an hour.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
-/// Most `Retry-After` fields of one answer that are read: one of the provider, one of each proxy.
-pub const RETRY_AFTER_FIELDS_MAX: usize = 8;
+/// Most fields of one name of an answer that are read: one of the provider, one of each proxy.
+pub const ANSWER_FIELDS_MAX: usize = 8;
 /// Calls to one provider host at one time.
 pub const PROVIDER_CALLS_PER_HOST_MAX: usize = 16;
 /// Calls to all providers at one time. Sixteen hosts that hang do not hold up the others.

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod api;
 pub mod app;
+pub mod beside;
 pub mod blanks;
 pub mod dialect;
 pub mod field;
@@ -16,6 +17,7 @@ pub mod jwt;
 pub mod link;
 mod pattern;
 pub mod plan;
+pub mod remote;
 mod scopes;
 pub mod template;
 pub mod token;

@@ -31,8 +31,8 @@
 //! * R11 so many callers wait for refreshes at one time and no more: a provider that hangs does not
 //!   hold up those who want something else.
 //!
-//! It never: sends a scope, marks a token dead but for a refusal of its grant, or reaches a record
-//! otherwise than by the vault.
+//! It never: sends a scope, marks a token dead but for a refusal of its grant or because its
+//! authorization server is not asked any more, or reaches a record otherwise than by the vault.
 
 mod ending;
 mod flight;

@@ -60,7 +60,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 pub use self::anchor::AnchorStatus;
-pub use self::apps::{AppRemoval, AppSecrets, SecretChange, ShownApp};
+pub use self::apps::{AppRemoval, AppSecrets, RenewedClient, SecretChange, ShownApp};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
 pub use self::backup::{Backup, BackupState};
 pub use self::behind::Checking;
@@ -73,7 +73,7 @@ pub use self::host::Pause;
 pub use self::kept::{Doomed, NewCredential, NewToken, Upload};
 pub use self::keys::NewKey;
 pub use self::line::{Source, Turn};
-pub use self::links::{Landing, MadeLink, NewLink, NoWay, Returned, Vouched};
+pub use self::links::{Landing, MadeLink, NewLink, NoWay, Returned, Vouched, Way};
 pub use self::lists::{Filter, TokenPage};
 pub use self::receipt::Receipt;
 pub use self::renew::{Begin, Finish, Need, RefreshAsk, RefreshJob};

@@ -68,10 +68,7 @@ fn furnish(vault: &Vault) {
         };
         let key = format!("key {n} {}", "x".repeat(n * 20));
         let credential = NewCredential::ApiKey(Secret::new(key));
-        let new = NewToken {
-            address,
-            credential,
-        };
+        let new = NewToken::of(address, credential);
         vault.store_token(&me, new).unwrap().wait().unwrap();
     }
     for n in 0..2 {
@@ -81,6 +78,7 @@ fn furnish(vault: &Vault) {
                 scopes: Scopes::default(),
                 account: None,
                 hints: Default::default(),
+                variables: Default::default(),
                 state: LinkAppState::Waiting,
             }],
             owner: owner(n),

@@ -34,6 +34,19 @@ const OF_THE_SUITE: &[&str] = &[
     "node_modules/@fingerprintjs/fingerprintjs-pro",
 ];
 
+/// The lock files of the interop suites.
+const LOCKS: [&str; 2] = [
+    include_str!("interop/package-lock.json"),
+    include_str!("interop_mcp/package-lock.json"),
+];
+
+/// The packages of a lock file.
+fn packages_of(lock: &&str) -> serde_json::Map<String, Value> {
+    let lock: Value = serde_json::from_str(lock).expect("npm writes JSON");
+    let packages = lock["packages"].as_object();
+    packages.expect("a map of packages").clone()
+}
+
 /// Reads an SPDX expression: `OR` binds loosest, then `AND`, then `WITH`. The slash of old
 /// manifests means `OR`.
 struct Expression {
@@ -155,17 +168,15 @@ fn every_dependency_has_a_licence_of_the_list() {
 
 #[test]
 fn every_package_of_the_interop_suite_has_a_licence_of_the_list() {
-    let lock = include_str!("interop/package-lock.json");
-    let lock: Value = serde_json::from_str(lock).expect("npm writes JSON");
-    let packages = lock["packages"].as_object().expect("a map of packages");
-    assert!(packages.len() > 1, "there are packages");
+    let packages: serde_json::Map<String, Value> = LOCKS.iter().flat_map(packages_of).collect();
+    assert!(packages.len() > LOCKS.len(), "there are packages");
     for place in OF_THE_SUITE {
         assert!(
             packages.contains_key(*place),
             "{place} has gone: strike it off"
         );
     }
-    for (place, package) in packages {
+    for (place, package) in &packages {
         if !OF_THE_SUITE.contains(&place.as_str()) {
             assert_eq!(fault(place, package["license"].as_str()), None);
         }
@@ -176,10 +187,8 @@ fn every_package_of_the_interop_suite_has_a_licence_of_the_list() {
 /// download from stands in `resolved`; the hash that binds the content stays.
 #[test]
 fn the_interop_lock_file_names_hashes_and_no_host() {
-    let lock = include_str!("interop/package-lock.json");
-    let lock: Value = serde_json::from_str(lock).expect("npm writes JSON");
-    let packages = lock["packages"].as_object().expect("a map of packages");
-    for (place, package) in packages.iter().filter(|(place, _)| !place.is_empty()) {
+    let packages = LOCKS.iter().flat_map(packages_of);
+    for (place, package) in packages.filter(|(place, _)| !place.is_empty()) {
         assert!(package.get("resolved").is_none(), "{place}");
         assert!(package["integrity"].is_string(), "{place}");
     }

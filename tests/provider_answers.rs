@@ -21,6 +21,7 @@ fn answer(status: u16, content_type: &str, body: &[u8]) -> Answer {
         content_type: content_type.into(),
         retry_after: String::new(),
         cache_control: String::new(),
+        www_authenticate: String::new(),
         body: Ok(Secret::new(body.to_vec())),
     }
 }
@@ -383,7 +384,7 @@ fn provider_text_is_filtered_before_anybody_sees_it() {
 
 #[test]
 fn o9_a_revocation_succeeds_whatever_a_success_holds() {
-    let read = |status, body: &[u8]| read_revocation(&answer(status, JSON, body), NOW);
+    let read = |status, body: &[u8]| read_revocation(&answer(status, JSON, body), " ", NOW);
     for (status, body) in [
         (200, &b""[..]),
         (200, b"{}"),

@@ -63,10 +63,10 @@ fn what_is_stored_is_there_after_a_restart() {
     let stored = vault
         .store_token(
             &me,
-            NewToken {
-                address: address.clone(),
-                credential: NewCredential::ApiKey(Secret::new("key-of-alice".into())),
-            },
+            NewToken::of(
+                address.clone(),
+                NewCredential::ApiKey(Secret::new("key-of-alice".into())),
+            ),
         )
         .unwrap()
         .wait()

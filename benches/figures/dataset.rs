@@ -239,10 +239,7 @@ pub fn fill(vault: &Vault, users: impl ExactSizeIterator<Item = usize>) -> Outco
             account: None,
             scopes: Scopes::parse(["calendar.read"])?,
         };
-        let new = NewToken {
-            address,
-            credential,
-        };
+        let new = NewToken::of(address, credential);
         waiting.push_back(vault.store_token(&me, new)?);
         if all >= TELL_FROM && done % (all / 10) == 0 {
             eprintln!("stored {done} of {all}");

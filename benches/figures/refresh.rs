@@ -169,20 +169,20 @@ pub fn prepare_with(
         let user = format!("b{}", digits(number));
         let refresh_token = Some(Secret::new(provider.refresh_token(&user)));
         let expires_at = ends(number);
-        let new = NewToken {
-            address: Address {
+        let new = NewToken::of(
+            Address {
                 app: AppId::parse(APP)?,
                 owner: Owner::User(UserId::parse(user)?),
                 account: None,
                 scopes: Scopes::parse(["calendar.read"])?,
             },
-            credential: NewCredential::Uploaded(Upload {
+            NewCredential::Uploaded(Upload {
                 access_token: expires_at.map(|_| Secret::new("as it was stored".into())),
                 refresh_token,
                 expires_at,
                 ..Upload::default()
             }),
-        };
+        );
         waiting.push(vault.store_token(&me, new)?);
         if waiting.len() == waiting.capacity() || number + 1 == count {
             for receipt in waiting.drain(..) {

@@ -29,6 +29,7 @@ fuzz_target!(|data: &[u8]| {
         content_type: TYPES[usize::from(head[1]) % TYPES.len()].into(),
         retry_after: String::from_utf8_lossy(&body[..body.len().min(16)]).into_owned(),
         cache_control: String::new(),
+        www_authenticate: String::new(),
         body: match head[2] {
             0 => Err(Unread::Broken),
             1 => Err(Unread::TooLong),
@@ -62,5 +63,5 @@ fuzz_target!(|data: &[u8]| {
             assert!(!(dead && (status == 429 || status >= 500)));
         }
     }
-    let _ = read_revocation(&answer, now);
+    let _ = read_revocation(&answer, separator, now);
 });

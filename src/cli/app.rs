@@ -28,6 +28,7 @@ use super::secrets::{Input, confirm};
 #[command(after_help = "Examples:
   strongroom app templates calendar
   strongroom app add github
+  strongroom app add linear --mcp https://mcp.linear.app/mcp
   strongroom app add own --client-id c1 --issuer https://login.example.com")]
 pub enum AppCommand {
     /// Add an app.
@@ -36,8 +37,9 @@ pub enum AppCommand {
     /// id is the app's is taken unless other settings say what the app is), or an issuer, whose
     /// metadata has the endpoints, or the endpoints themselves. At a terminal you are told which
     /// redirect URI to register where, and asked for what the template needs; elsewhere all that is
-    /// missing is named. Then the app is checked, as by `app check`. An API-key app needs no more
-    /// than its id.
+    /// missing is named. A remote MCP server's app needs no more than `--mcp` with the server's
+    /// URL, where its authorization server lets clients register themselves. An API-key app needs
+    /// no more than its id. Then the app is checked, as by `app check`.
     Add(Box<AddArgs>),
     /// Search the services whose settings are known.
     ///
@@ -138,7 +140,8 @@ pub struct ShowArgs {
 #[command(after_help = "Examples:
   strongroom app set github --scope repo --scope read:user
   strongroom app set github --client-secret-file new-secret.txt
-  strongroom app set github --clear revocation_url")]
+  strongroom app set github --clear revocation_url
+  strongroom app set linear --clear client_id      # an MCP server's: register anew")]
 pub struct SetArgs {
     /// The app.
     #[arg(value_name = "APP")]

@@ -113,6 +113,7 @@ async fn furnish(vault: &Vault, provider: &Bound) -> Result<Secret<String>> {
         expires_in_s: Some(issued.expires_in.as_secs()),
         scopes: Some(scopes.clone()),
         subject: Some("alice".into()),
+        brought: Default::default(),
     });
     let token = of_alice("demo", scopes, granted)?;
     vault.store_token(&me, token)?.await?;
@@ -144,10 +145,7 @@ fn of_alice(app: &str, scopes: Scopes, credential: NewCredential) -> Result<NewT
         account: None,
         scopes,
     };
-    Ok(NewToken {
-        address,
-        credential,
-    })
+    Ok(NewToken::of(address, credential))
 }
 
 fn demo(issuer: &str) -> Result<AppKind> {

@@ -211,10 +211,11 @@ impl Connect {
             ));
             return Some(findings);
         }
+        let known = found.app.settled();
         let tried = self
             .0
             .provider
-            .try_client(oauth, client_secret, redirect_uri);
+            .try_client(oauth, client_secret, redirect_uri, &known);
         findings.push(of_verdict(url, redirect_uri, tried.await));
         Some(findings)
     }

@@ -4,18 +4,21 @@
 //! not the browser waits; what a provider or a browser says is filtered before it is written down.
 //! It never: sends anybody away before the proof, or redeems a code on a state that was not taken.
 
-use super::Connect;
 use super::person::Next;
+use super::{Connect, Typed, answers};
 use crate::error::{Error, Result};
 use crate::model::access::{Action, Caller};
 use crate::model::app::OAuth;
+use crate::model::beside::Beside;
+use crate::model::blanks::Known;
 use crate::model::link::{Link, LinkAppState};
 use crate::model::token::Grant;
-use crate::model::{Address, AppId, LinkId, Scopes};
-use crate::provider::classify::{filter_code, filter_text};
-use crate::provider::{AuthorizeRequest, TokenHint};
+use crate::model::{Address, AppId, LinkId};
+use crate::provider::classify::{Failure, filter_code, filter_text};
+use crate::provider::{AuthorizeRequest, Tokens, check_callback};
+use crate::remote;
 use crate::secret::Secret;
-use crate::vault::{Landing, NewCredential, NewToken, NoWay, Returned, Vault};
+use crate::vault::{AppSecrets, Landing, NewCredential, NewToken, NoWay, Returned, Vault, Way};
 
 /// What a provider's redirect brought along (RFC 6749 4.1.2, RFC 9207).
 #[derive(Default)]
@@ -30,6 +33,8 @@ pub struct Came {
     pub error_description: Option<String>,
     /// `iss`.
     pub iss: Option<String>,
+    /// Every parameter, in order.
+    pub params: Vec<(String, Secret<String>)>,
 }
 
 impl Connect {
@@ -42,6 +47,7 @@ impl Connect {
         id: LinkId,
         cookie: Option<&Secret<String>>,
         app: &AppId,
+        typed: &Typed,
         from: &str,
     ) -> Result<Next> {
         let (caller, link) = match self.open(id, cookie, from)? {
@@ -52,17 +58,37 @@ impl Connect {
             return Err(Error::Denied);
         };
         let settings = self.vault().app_settings(&caller, Action::Store, app)?;
-        let oauth = settings.oauth().ok_or(Error::Denied)?;
+        let flows = (self.vault(), &self.0.provider);
+        let settings = remote::fresh_client(flows, settings).await;
+        let variables = match typed.variables(&settings, entry) {
+            Ok(variables) => variables,
+            Err(error) => {
+                let outcome = failed("invalid_variable", &error.to_string());
+                self.vault().settle(&caller, &link, app, outcome)?.await?;
+                self.changed();
+                return Ok(Next::Page(id));
+            }
+        };
+        let oauth = settings.oauth_of(&variables)?.ok_or(Error::Denied)?;
+        let scopes = oauth.scopes_to_send(&entry.scopes);
+        let mut hints = entry.hints.clone();
+        if oauth.wants_consent(&scopes) {
+            hints.prompt.get_or_insert_with(|| "consent".into());
+        }
         let state = Vault::new_state(&link);
-        let way = (app, oauth.callback);
+        let way = Way {
+            app: app.clone(),
+            callback: oauth.callback,
+            variables,
+        };
         let redirect_uri = self.redirect_uri(app, oauth.callback);
         let request = AuthorizeRequest {
             redirect_uri: &redirect_uri,
             state: &state,
-            scopes: &entry.scopes,
-            hints: &entry.hints,
+            scopes: &scopes,
+            hints: &hints,
         };
-        let authorize = self.0.provider.authorize_url(oauth, &request)?;
+        let authorize = self.0.provider.authorize_url(&oauth, &request)?;
         self.vault()
             .begin_trip(&caller, &link, way, authorize.pkce_verifier, &state)?
             .await?;
@@ -117,16 +143,27 @@ impl Connect {
         let found = self
             .vault()
             .app_secrets(&returned.caller, Action::Store, app)?;
-        let Some(oauth) = found.app.oauth() else {
+        let known = match answers::known(&found.app, returned, &came) {
+            Ok(known) => known,
+            Err(error) => return Ok(failed("invalid_answer", &error.to_string())),
+        };
+        let Some(oauth) = found.app.oauth_of(&known)? else {
             return Ok(failed("settings", "this app does not use OAuth any more"));
         };
-        if let Some(wrong) = wrong_issuer(oauth, came.iss.as_deref()) {
+        let secret = found.client_secret.as_ref();
+        if let Err(wrong) = check_callback(&oauth, secret, &came.params) {
+            return Ok(failed("answer_not_signed", wrong));
+        }
+        if let Some(wrong) = wrong_issuer(&oauth, came.iss.as_deref()) {
             return Ok(failed("issuer_mismatch", wrong));
         }
-        if let Some(error) = came.error {
-            return Ok(refused(&error, came.error_description.as_deref()));
+        if oauth.has_moved_since(returned.trip.began_at()) {
+            return Ok(failed("issuer_mismatch", MOVED));
         }
-        let Some(code) = came.code else {
+        if let Some(error) = &came.error {
+            return Ok(refused(error, came.error_description.as_deref()));
+        }
+        let Some(code) = &came.code else {
             return Ok(failed(
                 "no_code",
                 "the provider sent neither a code nor an error",
@@ -134,85 +171,94 @@ impl Connect {
         };
         // That of the trip, whatever the app is set to by now: it must be the one that was sent.
         let redirect_uri = self.redirect_uri(app, returned.trip.callback);
-        let secret = found.client_secret.as_ref();
         let verifier = returned.verifier.as_ref();
         let exchanged = self
             .0
             .provider
-            .exchange(oauth, secret, &code, &redirect_uri, verifier)
+            .exchange(&oauth, secret, code, &redirect_uri, verifier, &known)
             .await;
-        let grant = match exchanged {
+        let mut grant = match exchanged {
             Ok(grant) => grant,
-            Err(failure) => return Ok(failed(&failure.code, &failure.description)),
+            Err(failure) => return Ok(self.not_granted(&found, &failure).await),
         };
-        let kept = self.take_in(returned, grant.clone()).await;
+        let kept = answers::kept(&found.app, &oauth, (returned, &known), &came, &redirect_uri);
+        grant.brought.metadata.extend(kept);
+        self.name_account(&found.app, &mut grant).await;
+        let kept = self.take_in(returned, &oauth, grant.clone()).await;
         if !matches!(kept, Ok(LinkAppState::Connected { .. })) {
-            self.give_back(oauth, secret, &grant).await;
+            self.give_back(&oauth, secret, &grant, &known).await;
         }
         kept
     }
 
+    /// What a person is told of a code that was not redeemed. A code is its client's alone (RFC
+    /// 6749 4.1.3): where there is another by now, only a new trip helps.
+    async fn not_granted(&self, app: &AppSecrets, failure: &Failure) -> LinkAppState {
+        let flows = (self.vault(), &self.0.provider);
+        let renewed = Box::pin(remote::renew_client(flows, app, failure)).await;
+        match renewed {
+            Some(_) => failed(
+                "client_renewed",
+                "the provider had forgotten us; that is mended: please connect again",
+            ),
+            None => failed(&failure.code, &failure.description),
+        }
+    }
+
     /// Stores what was granted, unless the link was taken back while the provider was asked.
-    async fn take_in(&self, returned: &Returned, grant: Grant) -> Result<LinkAppState> {
+    async fn take_in(
+        &self,
+        returned: &Returned,
+        asked: &OAuth,
+        grant: Grant,
+    ) -> Result<LinkAppState> {
         let Returned {
             caller, link, trip, ..
         } = returned;
         if self.vault().is_dead(caller, link)? {
             return Ok(failed("link_over", "the link was taken back meanwhile"));
         }
-        let credential = NewCredential::Granted(grant);
-        self.keep(caller, link, &trip.app, credential).await
+        let now = self
+            .vault()
+            .app_settings(caller, Action::Store, &trip.app)?;
+        let issuer = now.oauth().and_then(OAuth::issuer_in_use);
+        if asked.remote.is_some() && issuer != asked.issuer_in_use() {
+            return Ok(failed("issuer_mismatch", MOVED));
+        }
+        let came_in = CameIn {
+            credential: NewCredential::Granted(grant),
+            subject: None,
+            beside: Beside::default(),
+        };
+        self.keep(caller, link, &trip.app, came_in).await
     }
 
     /// Revokes a grant that is not kept: it is nobody's.
-    async fn give_back(&self, oauth: &OAuth, secret: Option<&Secret<String>>, grant: &Grant) {
-        let (token, hint) = match &grant.refresh_token {
-            Some(token) => (token, TokenHint::RefreshToken),
-            None => (&grant.access_token, TokenHint::AccessToken),
+    async fn give_back(
+        &self,
+        oauth: &OAuth,
+        secret: Option<&Secret<String>>,
+        grant: &Grant,
+        known: &Known,
+    ) {
+        let tokens = Tokens {
+            access_token: Some(&grant.access_token),
+            refresh_token: grant.refresh_token.as_ref(),
+            known,
         };
-        let revoked = self.0.provider.revoke(oauth, secret, token, hint).await;
+        let revoked = self.0.provider.revoke_grant(oauth, secret, tokens).await;
         if let Err(failure) = revoked {
             tracing::warn!(code = failure.code, "an unwanted grant was not revoked");
         }
     }
 
-    /// Takes an API key that a person typed.
-    ///
-    /// # Errors
-    /// [`Error::Denied`] before the proof; [`Error::Invalid`] for a key that cannot be one.
-    pub async fn submit_key(
-        &self,
-        id: LinkId,
-        cookie: Option<&Secret<String>>,
-        app: &AppId,
-        key: Secret<String>,
-        from: &str,
-    ) -> Result<Next> {
-        let (caller, link) = match self.open(id, cookie, from)? {
-            Ok(found) => found,
-            Err(no_way) => return Ok(Next::Nowhere(no_way)),
-        };
-        if !link.proven || link.app(app).is_none() {
-            return Err(Error::Denied);
-        }
-        let outcome = match check_key(&key) {
-            Ok(()) => {
-                let credential = NewCredential::ApiKey(key);
-                self.keep(&caller, &link, app, credential).await?
-            }
-            Err(why) => failed("invalid_key", why),
-        };
-        self.vault().settle(&caller, &link, app, outcome)?.await?;
-        self.changed();
-        Ok(Next::Page(id))
-    }
-
-    async fn keep(
+    /// Stores what the person brought, as this entry of the link says.
+    pub(super) async fn keep(
         &self,
         caller: &Caller,
         link: &Link,
         app: &AppId,
-        credential: NewCredential,
+        came_in: CameIn,
     ) -> Result<LinkAppState> {
         let entry = link.app(app).ok_or(Error::NotFound("app"))?;
         let address = Address {
@@ -221,39 +267,42 @@ impl Connect {
             account: entry.account.clone(),
             scopes: entry.scopes.clone(),
         };
-        let has_scopes = matches!(credential, NewCredential::Granted(_));
-        let stored = self
-            .vault()
-            .store_token(
-                caller,
-                NewToken {
-                    address,
-                    credential,
-                },
-            )?
-            .await;
+        let new = NewToken {
+            subject: came_in.subject,
+            beside: came_in.beside,
+            ..NewToken::of(address, came_in.credential)
+        };
+        let stored = self.vault().store_token(caller, new)?.await;
         let summary = match stored {
             Ok(summary) => summary,
             // Whoever brought it takes it back: say so, rather than "connected".
             Err(error) => return Ok(failed(error.code(), &error.to_string())),
         };
         (self.0.stored)();
-        let missing_scopes = match has_scopes {
-            true => entry.scopes.without(&summary.scopes),
-            false => Scopes::default(),
-        };
         Ok(LinkAppState::Connected {
             token_id: summary.id,
-            missing_scopes,
+            missing_scopes: summary.missing_scopes(),
+            label: summary.label.or(summary.subject),
+            switched_from: summary.switched_from,
         })
     }
 }
 
+/// A credential that came in, and what is known of it.
+pub(super) struct CameIn {
+    pub(super) credential: NewCredential,
+    /// What names its account, where the service was asked.
+    pub(super) subject: Option<String>,
+    pub(super) beside: Beside,
+}
+
+/// Why what one authorization server gave is not kept for the next.
+const MOVED: &str = "the MCP server trusts another provider by now than the one that was asked";
+
 /// RFC 9207 2.4: compared where it comes and an issuer is set; absent where promised is refused.
 fn wrong_issuer(oauth: &OAuth, iss: Option<&str>) -> Option<&'static str> {
     let expected = oauth
-        .issuer
-        .as_ref()
+        .issuer_in_use()
         .map(|issuer| issuer.as_str().trim_end_matches('/'));
     match (iss.map(|iss| iss.trim_end_matches('/')), expected) {
         (Some(iss), Some(expected)) if iss != expected => {
@@ -274,20 +323,9 @@ fn refused(error: &str, description: Option<&str>) -> LinkAppState {
 }
 
 /// A provider's words are filtered again here: these come by way of a browser.
-fn failed(code: &str, message: &str) -> LinkAppState {
+pub(super) fn failed(code: &str, message: &str) -> LinkAppState {
     LinkAppState::Failed {
         code: filter_code(code),
         message: filter_text(message),
     }
-}
-
-fn check_key(key: &Secret<String>) -> std::result::Result<(), &'static str> {
-    let text = key.expose();
-    if text.is_empty() || text.len() > crate::limits::CREDENTIAL_BYTES_MAX {
-        return Err("the key is empty or too long");
-    }
-    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err("a key has no spaces or line breaks in it");
-    }
-    Ok(())
 }

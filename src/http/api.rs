@@ -54,6 +54,7 @@ async fn dispatch_others(app: &App, route: Route, call: Call) -> Result<Answer> 
         Route::ChangeApp => apps::change(app, &call).await,
         Route::UpdateApp => apps::update(app, &call).await,
         Route::CheckApp => apps::check(app, &call).await,
+        Route::ClientDocument => apps::client_document(app, &call),
         Route::RemoveApp => apps::remove(app, &call).await,
         Route::Store => tokens::store(app, &call).await,
         Route::Tokens => tokens::list(app, &call),

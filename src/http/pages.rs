@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use maud::Markup;
 
-use crate::connect::{Came, Next, Started, Visit};
+use crate::connect::{Came, Next, Started, Typed, Visit};
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
@@ -154,22 +154,24 @@ async fn vouched(app: &App, call: &Call) -> Result<Answer> {
 
 async fn go(app: &App, call: &Call) -> Result<Answer> {
     let (id, which) = (link_id(call)?, app_id(call, 1)?);
+    let typed = typed(call)?;
     let cookie = cookie_of(app, call, id);
+    let from = &call.peer.address;
     Ok(follow(
         app.connect
-            .go(id, cookie.as_ref(), &which, &call.peer.address)
+            .go(id, cookie.as_ref(), &which, &typed, from)
             .await?,
     ))
 }
 
 async fn api_key(app: &App, call: &Call) -> Result<Answer> {
     let (id, which) = (link_id(call)?, app_id(call, 1)?);
-    let key = form_secret(call, "api_key")?;
+    let typed = typed(call)?;
     let cookie = cookie_of(app, call, id);
     let from = &call.peer.address;
     Ok(follow(
         app.connect
-            .submit_key(id, cookie.as_ref(), &which, key, from)
+            .submit_key(id, cookie.as_ref(), &which, &typed, from)
             .await?,
     ))
 }
@@ -192,6 +194,7 @@ async fn callback(app: &App, call: Call, landing: Landing) -> Result<Answer> {
         if !seen.insert(name.as_str()) {
             return Err(Error::invalid("a parameter of the answer came twice"));
         }
+        came.params.push((name.clone(), Secret::new(value.clone())));
         match name.as_str() {
             "state" => came.state = Some(Secret::new(value.clone())),
             "code" => came.code = Some(Secret::new(value.clone())),
@@ -301,15 +304,29 @@ fn ticket_cookie(app: &App, call: &Call, ticket: &Secret<String>) -> Option<Secr
     cookie_of(app, call, id)
 }
 
+/// What was typed, by the names of the inputs; nothing where the form has none.
+fn typed(call: &Call) -> Result<Typed> {
+    if call.body.is_empty() {
+        return Ok(Typed::default());
+    }
+    let mut typed = Typed::default();
+    for (name, value) in form(call)? {
+        typed.0.insert(name, Secret::new(value.trim().to_owned()));
+    }
+    Ok(typed)
+}
+
 fn form_secret(call: &Call, name: &str) -> Result<Secret<String>> {
+    let field = form(call)?.into_iter().find(|(field, _)| field == name);
+    let (_, value) = field.ok_or_else(|| Error::invalid(format!("`{name}` is missing")))?;
+    Ok(Secret::new(value.trim().to_owned()))
+}
+
+fn form(call: &Call) -> Result<Vec<(String, String)>> {
     if content_type(&call.headers) != Some(ContentType::Form) {
         return Err(Error::invalid("this takes a form"));
     }
     let body =
         std::str::from_utf8(&call.body).map_err(|_| Error::invalid("the form is not text"))?;
-    let field = parse_form(body)?
-        .into_iter()
-        .find(|(field, _)| field == name);
-    let (_, value) = field.ok_or_else(|| Error::invalid(format!("`{name}` is missing")))?;
-    Ok(Secret::new(value.trim().to_owned()))
+    parse_form(body)
 }

@@ -62,6 +62,8 @@ pub enum Route {
     CheckApp,
     /// Delete an app with its tokens.
     RemoveApp,
+    /// Describe us to an authorization server.
+    ClientDocument,
     /// The one call.
     Token,
     /// Store a token.
@@ -158,7 +160,7 @@ const fn upload(method: Method, path: &'static str, entrance: Entrance, route: R
 }
 
 /// The table.
-pub static TABLE: [Row; 46] = {
+pub static TABLE: [Row; 47] = {
     use Entrance::{Key, Open, Page};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
@@ -212,6 +214,7 @@ pub static TABLE: [Row; 46] = {
         upload(POST, "/connect/{}/{}/key", Page, Route::ApiKey),
         row(POST, "/connect/{}/{}/decline", Page, Route::Decline),
         row(GET, "/callback/{}", Page, Route::Callback),
+        row(GET, "/oauth/client/{}", Open, Route::ClientDocument),
     ]
 };
 

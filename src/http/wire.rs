@@ -7,6 +7,7 @@
 pub mod apps;
 pub mod keys;
 pub mod links;
+pub mod remote;
 pub mod slots;
 pub mod status;
 pub mod store;

@@ -27,6 +27,13 @@ pub const METADATA_MAX: usize = 32;
 pub const METADATA_VALUE_BYTES_MAX: usize = 1024;
 /// Most tokens in one answer beside the first. Slack has one.
 pub const SECOND_TOKENS_MAX: usize = 4;
+/// Longest life of a refresh token that is believed. QuickBooks' end after five years.
+pub const REFRESH_TOKEN_LIFE_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// A refresh token that lapses unless it is used is used this long before it does: long enough for
+/// an operator to come back from a holiday's outage.
+pub const REFRESH_TOKEN_AHEAD: Duration = Duration::from_secs(7 * 86_400);
+/// Life of a client's proof by its private key: one request, and a clock that is off a little.
+pub const ASSERTION_LIFE: Duration = Duration::from_secs(60);
 /// Longest fixed body of a call to a service, in bytes: a GraphQL query.
 pub const CALL_BODY_BYTES_MAX: usize = 2048;
 /// Most files of an operator's own catalogue.

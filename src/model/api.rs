@@ -195,6 +195,16 @@ pub struct CredentialField {
     pub soft: bool,
 }
 
+impl CredentialField {
+    /// What people read beside its input.
+    pub fn shown(&self) -> &str {
+        match self.label.is_empty() {
+            true => self.name.as_str(),
+            false => &self.label,
+        }
+    }
+}
+
 impl Api {
     /// Checks what no request could be made of.
     ///

@@ -4,6 +4,7 @@
 //! It never: reaches the service (that is `provider`).
 
 mod endpoints;
+mod in_use;
 mod rules;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ pub use self::endpoints::{Endpoints, OpenEndpoints};
 use super::api::{Api, CredentialField};
 use super::blanks::{AskedOf, Known, Variable, is_default};
 use super::dialect::Dialect;
+use super::remote::{Remote, ResourceChoice};
 use super::template::TemplateRef;
 use super::url::WebUrl;
 use super::{AppId, Name, Scopes};
@@ -150,6 +152,12 @@ pub struct OAuth {
     /// How its provider departs from the RFCs.
     #[serde(default, skip_serializing_if = "is_default")]
     pub dialect: Dialect,
+    /// What the tokens are for (RFC 8707), where the operator says.
+    #[serde(default)]
+    pub resource: ResourceChoice,
+    /// The remote MCP server it was made of, if it was.
+    #[serde(default)]
+    pub remote: Option<Box<Remote>>,
 }
 
 impl OAuth {
@@ -171,6 +179,8 @@ impl OAuth {
             callback: Callback::default(),
             default_lifetime_s: None,
             dialect: Dialect::default(),
+            resource: ResourceChoice::default(),
+            remote: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Texts with blanks: `https://{shop}/admin/oauth/access_token`, and what fills them.
 //!
-//! It promises: what fills a blank of a URL is a host, a port or a path segment, or, where the blank
-//! stands first, a whole URL: no value moves the URL to another host or adds a query (T28).
+//! It promises: what fills a blank of a URL is a host, a port or a path segment, or, where the
+//! blank stands first, a whole URL: no value moves the URL to another host or adds a query (T28).
 //! It never: knows where a value comes from.
 
 use std::collections::BTreeMap;
@@ -90,7 +90,9 @@ impl Blanks {
             if is_first {
                 // A whole URL: what follows it must not become a part of its host.
                 let whole = WebUrl::parse(name.as_str(), value)?;
-                if whole.as_url().query().is_some() || !self.fixed[1].starts_with(['/', '?']) {
+                let is_all = self.names.len() == 1 && self.fixed[1].is_empty();
+                let is_apart = is_all || self.fixed[1].starts_with(['/', '?']);
+                if whole.as_url().query().is_some() || !is_apart {
                     return Err(Error::invalid(format!("`{name}` does not fit `{what}`")));
                 }
             } else if !value.bytes().all(is_plain) {
@@ -289,12 +291,13 @@ mod tests {
         ] {
             assert!(led(value).is_err(), "{value} was taken");
         }
-        let glued = Blanks::parse("{instance_url}.example/revoke").unwrap();
-        assert!(
-            glued
-                .url("x", &known(&[("instance_url", "https://a")]))
-                .is_err()
-        );
+        let alone = Blanks::parse("{instance_url}").unwrap();
+        let all = known(&[("instance_url", "https://a"), ("host", "b")]);
+        assert_eq!(alone.url("x", &all).unwrap().as_str(), "https://a/");
+        for glued in ["{instance_url}.example/revoke", "{instance_url}{host}/x"] {
+            let glued = Blanks::parse(glued).unwrap();
+            assert!(glued.url("x", &all).is_err(), "{glued}");
+        }
     }
 
     #[test]

@@ -51,6 +51,9 @@ pub struct Asked {
     /// Further parameters of scopes (`user_scope`), and what they ask for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub more_scopes: BTreeMap<String, Scopes>,
+    /// The id of the key that the client signs with, where it proves itself by one (`kid`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
     /// How token requests are written.
     #[serde(default, skip_serializing_if = "is_default")]
     pub token_format: Format,

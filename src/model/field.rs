@@ -51,6 +51,7 @@ impl FieldPath {
                 // A list at the top has no key before its bracket.
                 true if nth > 0 || indexes.is_empty() => return Err(wrong()),
                 true => {}
+                false if key.contains(']') => return Err(wrong()),
                 false => steps.push(Step::Key(key.to_owned())),
             }
             while !indexes.is_empty() {
@@ -80,6 +81,18 @@ impl FieldPath {
                 Step::Key(key) => value.get(key.as_str()),
                 Step::At(at) => value.get(at),
             })
+    }
+
+    /// Moves the field out of the answer.
+    pub fn take(&self, answer: &mut Value) -> Option<Value> {
+        let field = self
+            .steps
+            .iter()
+            .try_fold(answer, |value, step| match step {
+                Step::Key(key) => value.get_mut(key.as_str()),
+                Step::At(at) => value.get_mut(at),
+            });
+        field.map(Value::take)
     }
 
     /// The field as a text: a text, a number or a yes and no; what is empty is not there.

@@ -20,6 +20,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::app::Callback;
+use super::blanks::Known;
 use super::url::WebUrl;
 use super::{Account, AppId, LinkId, Owner, Scopes, TokenId, check_text};
 use crate::clock::Timestamp;
@@ -54,6 +55,9 @@ pub struct LinkApp {
     /// What its provider is told of the person.
     #[serde(default)]
     pub hints: Hints,
+    /// What is said of the app's variables.
+    #[serde(default, skip_serializing_if = "Known::is_empty")]
+    pub variables: Known,
     /// How far it has come.
     pub state: LinkAppState,
 }
@@ -103,6 +107,12 @@ pub enum LinkAppState {
         token_id: TokenId,
         /// Scopes asked for and not granted.
         missing_scopes: Scopes,
+        /// What people know the account by, where the service says.
+        #[serde(default)]
+        label: Option<String>,
+        /// Whose account was connected before, where it was another.
+        #[serde(default)]
+        switched_from: Option<String>,
     },
     /// The person said no, here or at the provider.
     Declined,
@@ -113,6 +123,19 @@ pub enum LinkAppState {
         /// In words safe to show.
         message: String,
     },
+}
+
+/// Codes of failures after which the person may have a key stored all the same.
+const MAY_STORE_ANYWAY: [&str; 3] = ["key_refused", "key_not_checked", "key_looks_wrong"];
+
+impl LinkAppState {
+    /// True where a key was not stored and the person may have that done all the same.
+    pub fn may_store_anyway(&self) -> bool {
+        match self {
+            Self::Failed { code, .. } => MAY_STORE_ANYWAY.contains(&code.as_str()),
+            Self::Waiting | Self::Declined | Self::Connected { .. } => false,
+        }
+    }
 }
 
 /// A link as it is kept. Everything in it is sealed; what could be presented is hashed besides.
@@ -195,6 +218,13 @@ pub struct Trip {
     pub state_hash: Vec<u8>,
     /// When the trip lapses.
     pub expires_at: Timestamp,
+}
+
+impl Trip {
+    /// When it began.
+    pub fn began_at(&self) -> Timestamp {
+        self.expires_at.minus(limits::STATE_LIFE)
+    }
 }
 
 /// Where a link stands, for whoever asked and for the page.

@@ -7,6 +7,8 @@
 //! ahead         := min(5 minutes, half the lifetime)
 //! due           := by jitter from max(expiry - 1.5 * ahead, half the lifetime)
 //!                             to max(expiry - ahead, that + ahead / 4)
+//! kept alive    := where a refresh token lapses unless it is used: at the latest 7 days, or a
+//!                  quarter of its life, before it does
 //! after n fails := min(5 s * 2^(n-1), 1 h), between half and whole of it, not before Retry-After;
 //!                  for a caller who asks: 30 s at most, not before Retry-After
 //! set back      := obtained later than now, by more than a minute, or written before a clock was
@@ -21,6 +23,7 @@
 use std::time::Duration;
 
 use super::Scopes;
+use super::app::App;
 use super::token::{
     Cold, Grant, HistoryEntry, ReconnectReason, Record, RefreshError, TokenKind, TokenState,
 };
@@ -71,11 +74,22 @@ pub fn due_at(record: &Record, jitter: f64) -> Option<Timestamp> {
             record.obtained_at.plus(limits::KEEP_ALIVE_AFTER - spread)
         }
     };
+    let due = kept_alive_by(record, jitter).map_or(due, |latest| due.min(latest));
     Some(
         record
             .not_before
             .map_or(due, |not_before| due.max(not_before)),
     )
+}
+
+/// The latest moment to use a refresh token that lapses otherwise.
+fn kept_alive_by(record: &Record, jitter: f64) -> Option<Timestamp> {
+    let beside = &record.beside;
+    let end = beside
+        .refresh_token_ends_at
+        .filter(|_| beside.is_kept_alive_by_use)?;
+    let ahead = limits::REFRESH_TOKEN_AHEAD.min(end.since(record.obtained_at) / 4);
+    Some(end.minus(ahead + (ahead / 4).mul_f64(jitter.clamp(0.0, 1.0))))
 }
 
 /// When to try again after `failures` failures in a row, the last one now.
@@ -178,12 +192,47 @@ pub fn expiry(
     )
 }
 
+/// What is assumed of a provider's tokens where its answers do not say it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Assumed {
+    /// Lifetime of an access token, in seconds.
+    pub lifetime_s: Option<u64>,
+    /// Lifetime of a refresh token, in seconds.
+    pub refresh_token_lifetime_s: Option<u64>,
+    /// A refresh token's life is counted from the consent, whatever is done with it.
+    pub refresh_token_life_is_fixed: bool,
+}
+
+impl From<Option<u64>> for Assumed {
+    /// The lifetime of an access token alone.
+    fn from(lifetime_s: Option<u64>) -> Self {
+        Self {
+            lifetime_s,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&App> for Assumed {
+    fn from(app: &App) -> Self {
+        let Some(oauth) = app.oauth() else {
+            return Self::default();
+        };
+        let lives = &oauth.dialect.lives;
+        Self {
+            lifetime_s: oauth.default_lifetime_s,
+            refresh_token_lifetime_s: lives.refresh_token_lifetime_s,
+            refresh_token_life_is_fixed: lives.refresh_token_life_is_fixed,
+        }
+    }
+}
+
 /// Lays a grant over a record: connected anew, or refreshed. What the answer leaves out stays.
 pub fn apply_grant(
     record: &mut Record,
     cold: &mut Cold,
     grant: Grant,
-    default_lifetime_s: Option<u64>,
+    assumed: impl Into<Assumed>,
     now: Timestamp,
 ) {
     // Absent means: keep. Nothing ever overwrites a good refresh token with none (RFC 6749 6).
@@ -194,22 +243,18 @@ pub fn apply_grant(
         cold.id_token = grant.id_token.clone();
     }
     record.has_refresh_token = cold.refresh_token.is_some();
-    lay_over(record, &grant, default_lifetime_s, now);
+    lay_over(record, &grant, assumed, now);
 }
 
 /// The part of [`apply_grant`] that a fetch sees.
-pub fn lay_over(
-    record: &mut Record,
-    grant: &Grant,
-    default_lifetime_s: Option<u64>,
-    now: Timestamp,
-) {
+pub fn lay_over(record: &mut Record, grant: &Grant, assumed: impl Into<Assumed>, now: Timestamp) {
+    let assumed = assumed.into();
     record.has_refresh_token |= grant.refresh_token.is_some();
     let (expires_at, lifetime_s) = expiry(
         now,
         grant.expires_in_s,
         record.lifetime_s,
-        default_lifetime_s,
+        assumed.lifetime_s,
         record.has_refresh_token,
     );
     record.expires_at = expires_at;
@@ -223,6 +268,16 @@ pub fn lay_over(
     if grant.subject.is_some() {
         record.subject.clone_from(&grant.subject);
     }
+    record.beside.take(&grant.brought);
+    let beside = &mut record.beside;
+    let refresh_token_s = grant.brought.refresh_token_lifetime_s;
+    // A life that is counted from the consent is not begun anew by a refresh.
+    if !assumed.refresh_token_life_is_fixed || beside.refresh_token_ends_at.is_none() {
+        let life_s = refresh_token_s.or(assumed.refresh_token_lifetime_s);
+        let life_s = life_s.map(|s| s.min(limits::REFRESH_TOKEN_LIFE_MAX.as_secs()));
+        beside.refresh_token_ends_at = life_s.map(|s| now.plus(Duration::from_secs(s)));
+    }
+    beside.is_kept_alive_by_use = !assumed.refresh_token_life_is_fixed;
     record.state = TokenState::Active;
     record.failures = 0;
     record.not_before = None;

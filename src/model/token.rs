@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::beside::{Beside, Brought};
+use super::blanks::Known;
 use super::{Account, Address, AppId, Scopes, TenantId, TokenId, UserId};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
@@ -111,6 +113,8 @@ pub struct Record {
     pub not_before: Option<Timestamp>,
     /// Who stored or connected it.
     pub granted_by: String,
+    /// What is kept of its service beside it.
+    pub beside: Beside,
 }
 
 impl Record {
@@ -141,6 +145,10 @@ impl Record {
             state: self.state,
             created_at: self.created_at,
             granted_by: self.granted_by.clone(),
+            label: self.beside.label.clone(),
+            metadata: self.beside.metadata.clone(),
+            refresh_token_ends_at: self.beside.refresh_token_ends_at,
+            switched_from: self.beside.switched_from.clone(),
         }
     }
 }
@@ -204,6 +212,24 @@ pub struct Summary {
     pub created_at: Timestamp,
     /// Who stored or connected it.
     pub granted_by: String,
+    /// What people know its account by.
+    pub label: Option<String>,
+    /// What calls need to know of the account.
+    pub metadata: Known,
+    /// When the refresh token ends, where that is known.
+    pub refresh_token_ends_at: Option<Timestamp>,
+    /// Whose account was connected before, where somebody else connected last.
+    pub switched_from: Option<String>,
+}
+
+impl Summary {
+    /// Scopes asked for and not granted. Keys have none to speak of.
+    pub fn missing_scopes(&self) -> Scopes {
+        match self.kind {
+            TokenKind::OAuth => self.requested_scopes.without(&self.scopes),
+            TokenKind::ApiKey => Scopes::default(),
+        }
+    }
 }
 
 /// What a provider granted: the outcome of a code exchange or a refresh, normalised.
@@ -221,6 +247,9 @@ pub struct Grant {
     pub expires_in_s: Option<u64>,
     /// Scopes granted; `None` where the answer named none (RFC 6749 5.1: as asked).
     pub scopes: Option<Scopes>,
-    /// `sub` of the id token, where there is one.
+    /// What names the account at the provider for good: `sub` of an id token, or what its own
+    /// answer says.
     pub subject: Option<String>,
+    /// What came beside the tokens.
+    pub brought: Box<Brought>,
 }

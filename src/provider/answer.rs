@@ -6,12 +6,17 @@
 //! cost the token beside them.
 //! It never: repairs a credential, or puts text of the body into a message unfiltered.
 
+mod manner;
+
 use serde_json::{Map, Value};
 
+pub use self::manner::Manner;
+pub(super) use self::manner::kept;
 use super::classify::{self, Failure, FailureKind, Refusal};
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::model::Scopes;
+use crate::model::dialect::Unit;
 use crate::model::token::Grant;
 use crate::secret::{Secret, from_base64url};
 
@@ -25,6 +30,8 @@ pub struct Answer {
     pub retry_after: String,
     /// The `Cache-Control` field; empty where there is none.
     pub cache_control: String,
+    /// The `WWW-Authenticate` fields, one a line; empty where there is none.
+    pub www_authenticate: String,
     /// The body, or why it cannot be read.
     pub body: Result<Secret<Vec<u8>>, Unread>,
 }
@@ -48,6 +55,7 @@ impl Answer {
             content_type: self.content_type.clone(),
             retry_after: self.retry_after.clone(),
             cache_control: self.cache_control.clone(),
+            www_authenticate: self.www_authenticate.clone(),
             body,
         }
     }
@@ -82,49 +90,65 @@ pub enum Unread {
 
 type Fields = Map<String, Value>;
 
-/// Reads the answer to a token request. `separator` is what the app puts between scopes.
+/// Reads the answer to a token request, in the manner of its provider: what stands between scopes,
+/// or an app.
 ///
 /// # Errors
 /// The failure that the answer says or is.
-pub fn read_grant(answer: &Answer, separator: &str, now: Timestamp) -> Result<Grant, Failure> {
-    let mut fields = read_success(answer, now)?;
+pub fn read_grant<'a>(
+    answer: &Answer,
+    manner: impl Into<Manner<'a>>,
+    now: Timestamp,
+) -> Result<Grant, Failure> {
+    let manner = manner.into();
+    let mut fields = read_success(answer, &manner, now)?;
     let lost = |code: &str, what: &str| {
         Failure::ours(FailureKind::AnswerLost, code, what).with_status(answer.status)
     };
-    let Some(access_token) = take_text(&mut fields, "access_token") else {
-        return Err(lost("no_access_token", "the answer holds no access token"));
-    };
-    let refresh_token = take_text(&mut fields, "refresh_token");
-    for credential in [Some(&access_token), refresh_token.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        if !is_usable(credential) {
-            return Err(lost(
-                "credential_unusable",
-                "the answer holds a token that is too long or is no plain text",
-            ));
+    let mut second = manner.second(&mut fields, now);
+    let Some(mut grant) = manner.first(&mut fields, now) else {
+        // Somebody consented to what only the further token is for: then that is the first.
+        if second.is_empty() {
+            return Err(lost("no_access_token", "the answer holds no access token"));
         }
-    }
-    let id_token = take_text(&mut fields, "id_token").filter(is_usable);
-    Ok(Grant {
-        access_token,
-        token_type: token_type(&fields),
-        refresh_token,
-        subject: id_token.as_ref().and_then(subject),
-        id_token,
-        expires_in_s: lifetime_s(&fields, now),
-        scopes: scopes(&fields, separator),
-    })
+        let mut grant = second.remove(0).grant;
+        manner.keep(&fields, &mut grant, now);
+        grant.brought.second = second;
+        return checked(grant).ok_or_else(|| lost(UNUSABLE.0, UNUSABLE.1));
+    };
+    manner.keep(&fields, &mut grant, now);
+    grant.brought.second = second;
+    checked(grant).ok_or_else(|| lost(UNUSABLE.0, UNUSABLE.1))
+}
+
+const UNUSABLE: (&str, &str) = (
+    "credential_unusable",
+    "the answer holds a token that is too long or is no plain text",
+);
+
+/// A grant whose tokens can be used. Of the further ones those that cannot are not taken: they cost
+/// nothing of the first.
+fn checked(mut grant: Grant) -> Option<Grant> {
+    let is_good = |grant: &Grant| {
+        let credentials = [Some(&grant.access_token), grant.refresh_token.as_ref()];
+        credentials.into_iter().flatten().all(is_usable)
+    };
+    grant.id_token = grant.id_token.filter(is_usable);
+    grant.brought.second.retain(|second| is_good(&second.grant));
+    is_good(&grant).then_some(grant)
 }
 
 /// Reads the answer to a revocation request (RFC 7009 2.2): what matters is that it is no error.
 ///
 /// # Errors
 /// The failure that the answer says or is.
-pub fn read_revocation(answer: &Answer, now: Timestamp) -> Result<(), Failure> {
+pub fn read_revocation<'a>(
+    answer: &Answer,
+    manner: impl Into<Manner<'a>>,
+    now: Timestamp,
+) -> Result<(), Failure> {
     let success = (200..300).contains(&answer.status);
-    match read_success(answer, now) {
+    match read_success(answer, &manner.into(), now) {
         Ok(_) => Ok(()),
         // An empty or unreadable success is one: there is nothing to learn from its body.
         Err(failure) if success && failure.kind == FailureKind::AnswerLost => Ok(()),
@@ -135,7 +159,11 @@ pub fn read_revocation(answer: &Answer, now: Timestamp) -> Result<(), Failure> {
 }
 
 /// The fields of an answer that says success; else the failure.
-fn read_success(answer: &Answer, now: Timestamp) -> Result<Fields, Failure> {
+pub(super) fn read_success(
+    answer: &Answer,
+    manner: &Manner<'_>,
+    now: Timestamp,
+) -> Result<Value, Failure> {
     let success = (200..300).contains(&answer.status);
     let fields = match &answer.body {
         Ok(body) => read_fields(&answer.content_type, body.expose()),
@@ -149,14 +177,13 @@ fn read_success(answer: &Answer, now: Timestamp) -> Result<Fields, Failure> {
         }
         Err(_) => None,
     };
-    let has_token = fields.as_ref().is_some_and(|fields| {
-        fields
-            .get("access_token")
-            .and_then(Value::as_str)
-            .is_some_and(|token| !token.is_empty())
-    });
+    let fields = fields.map(Value::Object);
+    let is_good = |fields: &Value| {
+        manner.has_token(fields)
+            || !(fields.as_object().is_some_and(is_error) || manner.is_refusal(fields))
+    };
     match fields {
-        Some(fields) if success && (has_token || !is_error(&fields)) => Ok(fields),
+        Some(fields) if success && is_good(&fields) => Ok(fields),
         None if success => Err(Failure::ours(
             FailureKind::AnswerLost,
             "answer_unreadable",
@@ -164,15 +191,20 @@ fn read_success(answer: &Answer, now: Timestamp) -> Result<Fields, Failure> {
         )
         .with_status(answer.status)),
         fields => {
-            let said = fields.as_ref().map(said).unwrap_or_default();
-            Err(classify::refusal(
+            let object = fields.as_ref().and_then(Value::as_object);
+            let mut said = object.map(said).unwrap_or_default();
+            if let Some(code) = fields.as_ref().and_then(|fields| manner.error_code(fields)) {
+                said.code = code;
+            }
+            let failure = classify::refusal(
                 answer.status,
                 Refusal {
                     code: &said.code,
                     description: &said.description,
                     retry_after: classify::read_retry_after(&answer.retry_after, now),
                 },
-            ))
+            );
+            Err(manner.sorted(failure))
         }
     }
 }
@@ -273,14 +305,6 @@ fn text_of(fields: &Fields, names: &[&str]) -> Option<String> {
     })
 }
 
-/// Moves a text out, so that no second copy of a credential stays behind.
-fn take_text(fields: &mut Fields, name: &str) -> Option<Secret<String>> {
-    match fields.remove(name) {
-        Some(Value::String(text)) if !text.is_empty() => Some(Secret::new(text)),
-        _ => None,
-    }
-}
-
 /// Longer tokens cannot be stored, and a control character would break every header it is put in.
 fn is_usable(credential: &Secret<String>) -> bool {
     let text = credential.expose();
@@ -290,7 +314,7 @@ fn is_usable(credential: &Secret<String>) -> bool {
     text.len() <= limits::CREDENTIAL_BYTES_MAX && text.chars().all(is_text)
 }
 
-fn token_type(fields: &Fields) -> String {
+fn token_type(fields: &Value) -> String {
     let fits = |text: &&str| {
         (1..=limits::PROVIDER_CODE_CHARS_MAX).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_graphic())
@@ -304,15 +328,10 @@ const EPOCH_FROM_S: f64 = 1e9;
 /// A moment beyond this is in milliseconds (in seconds: the year 5138).
 const EPOCH_MS_FROM: f64 = 1e11;
 
-/// The lifetime in seconds, from whichever field names one that makes sense.
-fn lifetime_s(fields: &Fields, now: Timestamp) -> Option<u64> {
-    ["expires_in", "expires_at", "expires_on", "expires"]
-        .iter()
-        .filter_map(|name| fields.get(*name))
-        .find_map(|value| read_lifetime(value, now))
-}
+/// The fields that have been seen to name a lifetime or an end.
+const LIFETIMES: [&str; 4] = ["expires_in", "expires_at", "expires_on", "expires"];
 
-fn read_lifetime(value: &Value, now: Timestamp) -> Option<u64> {
+fn read_lifetime(value: &Value, unit: Unit, now: Timestamp) -> Option<u64> {
     let now_s = now.unix_ms() as f64 / 1000.0;
     let number = match value {
         Value::Number(number) => number.as_f64()?,
@@ -327,18 +346,20 @@ fn read_lifetime(value: &Value, now: Timestamp) -> Option<u64> {
     };
     let seconds = match number {
         n if !n.is_finite() => return None,
+        // What is counted in something else is a lifetime, however large.
+        n if unit == Unit::Milliseconds => n / 1000.0,
+        n if unit == Unit::Minutes => n * 60.0,
         n if n >= EPOCH_MS_FROM => n / 1000.0 - now_s,
         n if n >= EPOCH_FROM_S => n - now_s,
         n => n,
     };
     // Zero, negative, past: as if it were not there. A cast from f64 saturates.
-    (seconds >= 1.0).then(|| (seconds as u64).min(limits::LIFETIME_MAX.as_secs()))
+    (seconds >= 1.0).then(|| (seconds as u64).min(limits::REFRESH_TOKEN_LIFE_MAX.as_secs()))
 }
 
 /// The scopes granted; `None` where none are named, or they are past reading: then they are as
 /// asked (RFC 6749 5.1), which is better than losing the token.
-fn scopes(fields: &Fields, separator: &str) -> Option<Scopes> {
-    let value = fields.get("scope").or_else(|| fields.get("scopes"))?;
+fn read_scopes(value: &Value, separator: &str) -> Option<Scopes> {
     let own = separator.trim();
     let names: Vec<String> = match value {
         // Where the app's own separator is seen, scopes may have spaces inside.
@@ -360,17 +381,25 @@ fn scopes(fields: &Fields, separator: &str) -> Option<Scopes> {
     (!scopes.is_empty()).then_some(scopes)
 }
 
-/// `sub` of an id token, unverified: it came from the token endpoint itself over a connection that
-/// we checked (OIDC Core 3.1.3.7, 6), and it names people, it opens nothing.
-fn subject(id_token: &Secret<String>) -> Option<String> {
+/// Whom an id token names, unverified: it came from the token endpoint itself over a connection
+/// that we checked (OIDC Core 3.1.3.7, 6), and it names people, it opens nothing. `sub`, and what
+/// people know it by.
+fn named_by(id_token: &Secret<String>) -> Option<(String, Option<String>)> {
     let mut parts = id_token.expose().split('.');
     let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
     let payload = from_base64url(payload.trim_end_matches('='))?;
     let claims: Value = serde_json::from_slice(&payload).ok()?;
-    let subject = claims.get("sub")?.as_str()?;
-    let fits = (1..=limits::OWNER_ID_BYTES_MAX).contains(&subject.len())
-        && !subject.chars().any(char::is_control);
-    fits.then(|| subject.to_owned())
+    let claim = |name: &&str| account_text(claims.get(name)?.as_str()?);
+    let subject = claim(&"sub")?;
+    let label = ["email", "preferred_username", "upn", "name"];
+    Some((subject, label.iter().find_map(claim)))
+}
+
+/// A name of an account, if it is one that can be kept.
+pub(super) fn account_text(text: &str) -> Option<String> {
+    let fits = (1..=limits::OWNER_ID_BYTES_MAX).contains(&text.len())
+        && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned())
 }
 
 #[cfg(test)]
@@ -384,6 +413,7 @@ mod tests {
             content_type: String::new(),
             retry_after: String::new(),
             cache_control: String::new(),
+            www_authenticate: String::new(),
             body: Ok(Secret::new(b"no: abcd, abcdabcd, abc".to_vec())),
         };
         let secrets = [Secret::new("abcd".to_owned()), Secret::new("no".to_owned())];

@@ -14,8 +14,21 @@ use crate::model::template::Template;
 /// The entries that are built in, in files of facts beside this one.
 static BUILT_IN: LazyLock<Catalogue> = LazyLock::new(|| {
     let files = [
-        include_str!("catalogue/oauth.json"),
-        include_str!("catalogue/api_key.json"),
+        include_str!("catalogue/commerce.json"),
+        include_str!("catalogue/data.json"),
+        include_str!("catalogue/developer.json"),
+        include_str!("catalogue/files.json"),
+        include_str!("catalogue/google.json"),
+        include_str!("catalogue/identity.json"),
+        include_str!("catalogue/keys.json"),
+        include_str!("catalogue/keys_ai.json"),
+        include_str!("catalogue/mcp.json"),
+        include_str!("catalogue/media.json"),
+        include_str!("catalogue/meetings.json"),
+        include_str!("catalogue/microsoft.json"),
+        include_str!("catalogue/sales.json"),
+        include_str!("catalogue/social.json"),
+        include_str!("catalogue/work.json"),
     ];
     let read = |file| serde_json::from_str::<Vec<Template>>(file);
     let entries = files.map(|file| read(file).expect("a test reads every entry"));

@@ -10,6 +10,7 @@ use super::classify::{FORBIDDEN, Failure, FailureKind};
 use crate::error::Result;
 use crate::limits;
 use crate::model::app::OAuth;
+use crate::model::blanks::Known;
 use crate::model::token::Grant;
 use crate::model::url::WebUrl;
 use crate::secret::{Secret, base64url, random};
@@ -67,12 +68,13 @@ impl Provider {
         app: &OAuth,
         client_secret: Option<&Secret<String>>,
         redirect_uri: &str,
+        known: &Known,
     ) -> Verdict {
         let made_up = || Secret::new(base64url(&random::<32>()));
         let (code, verifier) = (made_up(), made_up());
         let verifier = Some(&verifier).filter(|_| app.pkce);
         let tried = self
-            .exchange(app, client_secret, &code, redirect_uri, verifier)
+            .exchange(app, client_secret, &code, redirect_uri, verifier, known)
             .await;
         verdict(tried)
     }
@@ -146,6 +148,7 @@ mod tests {
             content_type: content_type.into(),
             retry_after: String::new(),
             cache_control: String::new(),
+            www_authenticate: String::new(),
             body: Ok(Secret::new(body.as_bytes().to_vec())),
         };
         verdict(read_grant(&answer, " ", Timestamp::default()))

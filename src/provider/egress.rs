@@ -265,17 +265,18 @@ fn head(response: &reqwest::Response) -> Answer {
         let text = value.and_then(|value| value.to_str().ok());
         text.unwrap_or_default().to_owned()
     };
-    let retry_after = response.headers().get_all(http::header::RETRY_AFTER);
-    let retry_after: Vec<&str> = retry_after
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .take(limits::RETRY_AFTER_FIELDS_MAX)
-        .collect();
+    let lines = |name: http::HeaderName| {
+        let values = response.headers().get_all(name).into_iter();
+        let texts = values.filter_map(|value| value.to_str().ok());
+        let texts: Vec<&str> = texts.take(limits::ANSWER_FIELDS_MAX).collect();
+        texts.join("\n")
+    };
     Answer {
         status: response.status().as_u16(),
         content_type: field(http::header::CONTENT_TYPE),
-        retry_after: retry_after.join("\n"),
+        retry_after: lines(http::header::RETRY_AFTER),
         cache_control: field(http::header::CACHE_CONTROL),
+        www_authenticate: lines(http::header::WWW_AUTHENTICATE),
         body: Err(Unread::Broken),
     }
 }

@@ -25,6 +25,10 @@ pub struct Discovered {
     pub pkce_s256: Option<bool>,
     /// The scopes it lists.
     pub scopes_supported: Vec<String>,
+    /// Where clients register (RFC 7591 3), if anywhere.
+    pub registration_url: Option<WebUrl>,
+    /// It takes the URL of a client id metadata document for a client id.
+    pub takes_documents: bool,
     /// How clients may prove themselves, in its words (`client_secret_basic`, …). Empty stands for
     /// `client_secret_basic` (RFC 8414 2).
     pub token_endpoint_auth_methods: Vec<String>,
@@ -95,6 +99,7 @@ pub fn read(issuer: &WebUrl, body: &[u8]) -> std::result::Result<Discovered, Str
         let texts = entries.into_iter().flatten().filter_map(Value::as_str);
         texts.map(str::to_owned).collect()
     };
+    let is_true = |name: &str| fields.get(name) == Some(&Value::Bool(true));
     let pkce = fields.get("code_challenge_methods_supported");
     Ok(Discovered {
         issuer: said.to_owned(),
@@ -106,8 +111,10 @@ pub fn read(issuer: &WebUrl, body: &[u8]) -> std::result::Result<Discovered, Str
         },
         // Only who takes JWTs of this issuer needs it: a bad one spoils nothing else.
         jwks_url: endpoint("jwks_uri").unwrap_or_default(),
-        iss_advertised: fields.get("authorization_response_iss_parameter_supported")
-            == Some(&Value::Bool(true)),
+        iss_advertised: is_true("authorization_response_iss_parameter_supported"),
+        // Only who registers needs it.
+        registration_url: endpoint("registration_endpoint").unwrap_or_default(),
+        takes_documents: is_true("client_id_metadata_document_supported"),
         pkce_s256: pkce
             .and_then(Value::as_array)
             .map(|methods| methods.iter().any(|method| method == "S256")),
@@ -126,6 +133,8 @@ pub fn merge(documents: Vec<Discovered>) -> Option<Discovered> {
             endpoints: first.endpoints.or(next.endpoints),
             jwks_url: first.jwks_url.or(next.jwks_url),
             iss_advertised: first.iss_advertised || next.iss_advertised,
+            registration_url: first.registration_url.or(next.registration_url),
+            takes_documents: first.takes_documents || next.takes_documents,
             pkce_s256: match (first.pkce_s256, next.pkce_s256) {
                 (Some(ours), Some(theirs)) => Some(ours || theirs),
                 (ours, theirs) => ours.or(theirs),

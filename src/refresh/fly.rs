@@ -14,8 +14,9 @@ use crate::model::TokenId;
 use crate::model::access::Caller;
 use crate::model::plan::Verdict;
 use crate::model::token::Grant;
-use crate::provider::TokenHint;
+use crate::provider::Tokens;
 use crate::provider::classify::{Failure, FailureKind};
+use crate::remote;
 use crate::secret::{Secret, chance};
 use crate::vault::{Begin, Finish, Need, RefreshAsk, RefreshJob};
 
@@ -125,8 +126,8 @@ impl Refresher {
     }
 
     /// From a durable intent to a stored outcome.
-    async fn go(&self, job: RefreshJob) -> Landing {
-        let (answer, unanswered) = self.ask_provider(&job).await;
+    async fn go(&self, mut job: RefreshJob) -> Landing {
+        let (answer, unanswered) = self.ask_as_known(&mut job).await;
         let now = self.clock().now();
         let job = job.answered(now);
         let verdict = match answer {
@@ -139,7 +140,7 @@ impl Refresher {
             Err(failure) => {
                 let known = Circumstances {
                     now,
-                    uncertain: job.uncertain || unanswered,
+                    uncertain: (job.uncertain || unanswered) && job.is_spent_by_use(),
                     failures: job.failures,
                     jitter: chance(),
                 };
@@ -149,18 +150,57 @@ impl Refresher {
         self.keep(job, verdict).await
     }
 
-    /// Sends the refresh; once more where the answer was lost (R5). Says whether it was sent twice.
-    async fn ask_provider(&self, job: &RefreshJob) -> (std::result::Result<Grant, Failure>, bool) {
-        let Some(oauth) = job.app.app.oauth() else {
-            let failure = Failure::ours(
-                FailureKind::ClientRefused,
-                "settings",
-                "not an OAuth app any more",
-            );
+    /// Asks the provider; once more with another client, where ours was one that it has forgotten
+    /// and lets register anew. Refusing the client, it spent nothing.
+    async fn ask_as_known(
+        &self,
+        job: &mut RefreshJob,
+    ) -> (std::result::Result<Grant, Failure>, bool) {
+        if job.has_moved() {
+            let what = "the MCP server trusts another authorization server by now";
+            let failure = Failure::ours(FailureKind::Refused, "issuer_moved", what);
+            return (Err(failure), false);
+        }
+        let (answer, unanswered) = self.ask_provider(job).await;
+        let Err(failure) = answer else {
+            return (answer, unanswered);
+        };
+        if unanswered || self.halted().is_some() {
+            return (Err(failure), unanswered);
+        }
+        let flows = (self.vault(), self.provider());
+        match Box::pin(remote::renew_client(flows, &job.app, &failure)).await {
+            Some(app) => job.app = app,
+            None => return (Err(failure), false),
+        }
+        let oauth = job.app.app.oauth_of(&job.known).ok().flatten();
+        let Some(oauth) = oauth.filter(|_| !job.has_moved()) else {
             return (Err(failure), false);
         };
         let secret = job.app.client_secret.as_ref();
-        let ask = || self.provider().refresh(oauth, secret, &job.refresh_token);
+        let again = self
+            .provider()
+            .refresh(&oauth, secret, &job.refresh_token, &job.known)
+            .await;
+        // An answer that is lost now is asked for by the next attempt.
+        let is_lost = matches!(&again, Err(failure) if failure.kind == FailureKind::AnswerLost);
+        (again, is_lost)
+    }
+
+    /// Sends the refresh; once more where the answer was lost (R5). Says whether it was sent twice.
+    async fn ask_provider(&self, job: &RefreshJob) -> (std::result::Result<Grant, Failure>, bool) {
+        let wrong = |what: &str| Failure::ours(FailureKind::ClientRefused, "settings", what);
+        let oauth = match job.app.app.oauth_of(&job.known) {
+            Ok(Some(oauth)) => oauth,
+            Ok(None) => return (Err(wrong("not an OAuth app any more")), false),
+            Err(error) => return (Err(wrong(&error.to_string())), false),
+        };
+        let secret = job.app.client_secret.as_ref();
+        let ask = || {
+            let refresh_token = &job.refresh_token;
+            self.provider()
+                .refresh(&oauth, secret, refresh_token, &job.known)
+        };
         match ask().await {
             Err(failure) if failure.kind == FailureKind::AnswerLost && self.halted().is_none() => {
                 (ask().await, true)
@@ -244,15 +284,17 @@ impl Refresher {
                 return;
             }
         };
-        let Some(oauth) = job.app.app.oauth().filter(|_| is_orphaned) else {
+        let oauth = job.app.app.oauth_of(&job.known).ok().flatten();
+        let Some(oauth) = oauth.filter(|_| is_orphaned) else {
             return;
         };
-        let (token, hint) = match &grant.refresh_token {
-            Some(token) => (token, TokenHint::RefreshToken),
-            None => (&grant.access_token, TokenHint::AccessToken),
+        let tokens = Tokens {
+            access_token: Some(&grant.access_token),
+            refresh_token: grant.refresh_token.as_ref(),
+            known: &job.known,
         };
         let secret = job.app.client_secret.as_ref();
-        if let Err(failure) = self.provider().revoke(oauth, secret, token, hint).await {
+        if let Err(failure) = self.provider().revoke_grant(&oauth, secret, tokens).await {
             let code = failure.code;
             tracing::warn!(code, "a token removed in mid-refresh was not revoked");
         }

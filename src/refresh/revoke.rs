@@ -16,7 +16,7 @@ use crate::limits;
 use crate::model::access::Caller;
 use crate::model::token::TokenKind;
 use crate::model::{AppId, TokenId};
-use crate::provider::{Revocation, TokenHint};
+use crate::provider::{Revocation, Tokens};
 use crate::vault::{AppSecrets, Doomed, Filter};
 
 /// How revoking one token at its provider went.
@@ -229,39 +229,30 @@ impl Refresher {
         outcome
     }
 
-    /// Asks the provider to forget a token: by its refresh token where there is one, since most
-    /// servers end the whole grant with it (RFC 7009 2.1), and by its access token as well.
+    /// Asks the provider to forget a token.
     async fn revoke(&self, doomed: &Doomed, app: &AppSecrets) -> Revoked {
-        let Some(oauth) = app
-            .app
-            .oauth()
-            .filter(|_| doomed.summary.kind == TokenKind::OAuth)
-        else {
-            return Revoked::Nothing;
+        let mut known = app.app.known();
+        known.extend(doomed.summary.metadata.clone());
+        let oauth = match app.app.oauth_of(&known) {
+            Ok(Some(oauth)) if doomed.summary.kind == TokenKind::OAuth => oauth,
+            Ok(_) => return Revoked::Nothing,
+            Err(error) => return Revoked::Failed(error.to_string()),
         };
-        let tokens = [
-            (doomed.refresh_token.as_ref(), TokenHint::RefreshToken),
-            (doomed.access_token.as_ref(), TokenHint::AccessToken),
-        ];
-        let mut is_done = false;
-        let mut failed = None;
-        for (token, hint) in tokens {
-            let Some(token) = token else { continue };
-            let secret = app.client_secret.as_ref();
-            match self.provider().revoke(oauth, secret, token, hint).await {
-                Ok(Revocation::Done) => is_done = true,
-                Ok(Revocation::Unsupported) => return Revoked::NotSupported,
-                // RFC 7009 2.2.1: a server need not revoke access tokens by themselves. The grant
-                // is gone with its refresh token.
-                Err(failure) if is_done && failure.code == "unsupported_token_type" => {}
-                // The other one is tried all the same.
-                Err(failure) => failed = failed.or(Some(failure.code)),
-            }
+        if oauth.has_moved_since(doomed.obtained_at) {
+            // What is of another authorization server is not shown to this one.
+            return Revoked::NotSupported;
         }
-        match failed {
-            Some(code) => Revoked::Failed(code),
-            None if is_done => Revoked::Yes,
-            None => Revoked::Nothing,
+        let tokens = Tokens {
+            access_token: doomed.access_token.as_ref(),
+            refresh_token: doomed.refresh_token.as_ref(),
+            known: &known,
+        };
+        let secret = app.client_secret.as_ref();
+        match self.provider().revoke_grant(&oauth, secret, tokens).await {
+            Ok(Some(Revocation::Done)) => Revoked::Yes,
+            Ok(Some(Revocation::Unsupported)) => Revoked::NotSupported,
+            Ok(None) => Revoked::Nothing,
+            Err(failure) => Revoked::Failed(failure.code),
         }
     }
 }

@@ -47,6 +47,8 @@ impl ShownApp {
         if let (Some(_), AppKind::OAuth(oauth)) = (caller.person(), &mut self.app.kind) {
             oauth.authorization_params.clear();
             oauth.token_params.clear();
+            oauth.dialect = Default::default();
+            self.app.api = None;
         }
         self
     }
@@ -198,8 +200,8 @@ impl Vault {
             let secret = match client_secret {
                 SecretChange::Keep if old.client_secret.is_some() && moves(&old.app, &app) => {
                     return Err(Error::invalid(
-                        "the host of `token_url` changes: give `client_secret` again, for it goes \
-                         to no host it was not given for",
+                        "the host of `token_url`, or the issuer, changes: give `client_secret` \
+                         again, for it goes to nobody it was not given for",
                     ));
                 }
                 SecretChange::Keep => old.client_secret,
@@ -355,6 +357,9 @@ fn put(
 
 /// True where a client secret that is kept would be sent to another host than before.
 fn moves(old: &App, new: &App) -> bool {
+    if issuer_of_remote(old) != issuer_of_remote(new) {
+        return true;
+    }
     let known = places(old);
     !known.is_empty() && places(new).iter().any(|place| !known.contains(place))
 }
@@ -376,6 +381,12 @@ fn places(app: &App) -> Vec<String> {
         open.into_iter().flatten().map(Blanks::to_string)
     });
     settled.chain(open).collect()
+}
+
+/// The authorization server that an app of a remote MCP server has: what it gave is its alone.
+fn issuer_of_remote(app: &App) -> Option<&WebUrl> {
+    let oauth = app.oauth()?;
+    oauth.remote.as_ref().and(oauth.issuer_in_use())
 }
 
 /// Reads an app inside a transaction.
@@ -417,6 +428,11 @@ pub(super) fn open(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<AppS
 fn open_settings(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<App> {
     decode(&keys.open(Records::Apps.name(), place, sealed, SETTINGS)?)
 }
+
+mod clients;
+
+pub use self::clients::RenewedClient;
+pub(super) use self::clients::keep_moment;
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use super::time::Doubt;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::model::access::{Action, Caller, Target};
+use crate::model::beside::Beside;
 use crate::model::plan::{self, Fit, fit};
 use crate::model::token::{Grant, ReconnectReason, Record, RefreshError, TokenKind, TokenState};
 use crate::model::{Account, AppId, Owner, Scopes, TokenId};
@@ -29,7 +30,7 @@ pub struct Ask {
     pub app: AppId,
     /// Whose.
     pub owner: Owner,
-    /// Which account; any where none is named.
+    /// Which account; any where none is named, but for those that came along with another.
     pub account: Option<Account>,
     /// With these scopes; any where none are named.
     pub scopes: Option<Scopes>,
@@ -83,6 +84,8 @@ pub struct Handed {
     pub account: Option<Account>,
     /// The user's name on the provider's side.
     pub subject: Option<String>,
+    /// What is kept of its service beside it.
+    pub beside: Beside,
     /// The refresh token, for callers with that right who asked for it.
     pub refresh_token: Option<Secret<String>>,
     /// Whether a refresh token is stored.
@@ -208,7 +211,10 @@ impl Vault {
                 for (job, grant) in unstored {
                     job.lay_over(&place, sealed.version(), grant, &mut record);
                 }
-                let other_account = ask.account.is_some() && ask.account != record.address.account;
+                let other_account = match &ask.account {
+                    Some(_) => ask.account != record.address.account,
+                    None => record.beside.is_second,
+                };
                 if other_account || !may(&record.granted) {
                     return Ok(Scan::Go);
                 }
@@ -338,6 +344,7 @@ fn hand_out(
         missing_scopes: missing,
         account: record.address.account,
         subject: record.subject,
+        beside: record.beside,
         refresh_token,
         has_refresh_token: record.has_refresh_token,
         obtained_at: record.obtained_at,

@@ -104,10 +104,7 @@ impl Run {
         // Some long ones, so that the file grows and pages are split.
         let value = format!("{:>1$}", self.serial, 1 + usize::from(user) * 700);
         let credential = NewCredential::ApiKey(Secret::new(value.clone()));
-        let new = address(user).map(|address| NewToken {
-            address,
-            credential,
-        });
+        let new = address(user).map(|address| NewToken::of(address, credential));
         let stored = new
             .and_then(|new| self.vault.store_token(&Caller::local(), new))
             .and_then(|receipt| receipt.wait());

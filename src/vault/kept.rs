@@ -4,122 +4,24 @@
 //! token that is good and of the same person; a record and its index entries change together.
 //! It never: decides who may, or what fits a fetch (that is `tokens`).
 
+mod incoming;
+
+pub use self::incoming::{NewCredential, NewToken, Upload};
 use super::index::{self, TokenKey, due_key, id_key, owners_key};
 use super::records::{ColdRow, HotRow, decode, encode};
 use super::writer::Tx;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::limits;
+use crate::model::TokenId;
 use crate::model::app::App;
 use crate::model::plan;
-use crate::model::token::{Cold, Grant, Record, Summary, TokenKind, TokenState};
-use crate::model::{Address, TokenId, check_text};
+use crate::model::token::{Cold, Record, Summary, TokenKind, TokenState};
 use crate::seal::{Keyring, Sealed};
 use crate::secret::{Secret, chance, random};
 use crate::store::{Index, Records, View};
 
 pub(super) const HOT: u8 = 0;
 pub(super) const COLD: u8 = 1;
-
-/// A token to be stored.
-pub struct NewToken {
-    /// Where it belongs.
-    pub address: Address,
-    /// What it is.
-    pub credential: NewCredential,
-}
-
-/// The ways a credential comes in.
-pub enum NewCredential {
-    /// A static key.
-    ApiKey(Secret<String>),
-    /// What a provider granted to a person's consent.
-    Granted(Grant),
-    /// Tokens obtained elsewhere.
-    Uploaded(Upload),
-}
-
-/// Tokens obtained elsewhere, and what is known of them. An access token or a refresh token is
-/// there.
-#[derive(Clone, Default)]
-pub struct Upload {
-    /// The access token.
-    pub access_token: Option<Secret<String>>,
-    /// The refresh token.
-    pub refresh_token: Option<Secret<String>>,
-    /// The id token.
-    pub id_token: Option<Secret<String>>,
-    /// When the access token ends.
-    pub expires_at: Option<Timestamp>,
-    /// As the provider said it; `Bearer` where nobody tells.
-    pub token_type: Option<String>,
-    /// Who consented, where that is not who uploads.
-    pub granted_by: Option<String>,
-}
-
-impl NewCredential {
-    /// True for an access token that may have ended long ago, for all that anybody said.
-    pub(super) fn is_of_unknown_age(&self) -> bool {
-        matches!(
-            self,
-            Self::Uploaded(Upload {
-                access_token: Some(_),
-                expires_at: None,
-                ..
-            })
-        )
-    }
-
-    /// Refuses what is empty or too long, and an upload of nothing.
-    pub(super) fn check(&self) -> Result<()> {
-        let secrets = match self {
-            Self::ApiKey(key) => [Some(key), None, None],
-            Self::Granted(grant) => [
-                Some(&grant.access_token),
-                grant.refresh_token.as_ref(),
-                grant.id_token.as_ref(),
-            ],
-            Self::Uploaded(upload) => {
-                upload.check()?;
-                [
-                    upload.access_token.as_ref(),
-                    upload.refresh_token.as_ref(),
-                    upload.id_token.as_ref(),
-                ]
-            }
-        };
-        let fits = 1..=limits::CREDENTIAL_BYTES_MAX;
-        if secrets[..2].iter().all(Option::is_none) {
-            return Err(Error::invalid(
-                "give an access token, a refresh token, or both",
-            ));
-        }
-        if secrets
-            .into_iter()
-            .flatten()
-            .all(|one| fits.contains(&one.expose().len()))
-        {
-            return Ok(());
-        }
-        Err(Error::invalid(format!(
-            "a credential has 1 to {} bytes",
-            limits::CREDENTIAL_BYTES_MAX
-        )))
-    }
-}
-
-impl Upload {
-    fn check(&self) -> Result<()> {
-        for (what, text) in [
-            ("token_type", &self.token_type),
-            ("granted_by", &self.granted_by),
-        ] {
-            text.as_ref()
-                .map_or(Ok(()), |text| check_text(what, text))?;
-        }
-        Ok(())
-    }
-}
 
 /// A removed token, with what revoking it at the provider takes.
 pub struct Doomed {
@@ -129,6 +31,8 @@ pub struct Doomed {
     pub access_token: Option<Secret<String>>,
     /// Its refresh token.
     pub refresh_token: Option<Secret<String>>,
+    /// When both were obtained.
+    pub obtained_at: Timestamp,
 }
 
 /// A token as it was read.
@@ -168,15 +72,17 @@ pub(super) fn build(
         failures: 0,
         not_before: None,
         granted_by: by.to_owned(),
+        beside: new.beside,
     };
     let subject = match &new.credential {
         NewCredential::Granted(grant) => grant.subject.as_deref(),
-        _ => None,
+        NewCredential::ApiKey(_) | NewCredential::Uploaded(_) => new.subject.as_deref(),
     };
     let mut cold = Cold::default();
     if let Some((old, old_cold)) = old {
         inherit(&mut record, &mut cold, subject, old, old_cold);
     }
+    record.subject = new.subject.or(record.subject);
     let what = match new.credential {
         NewCredential::ApiKey(key) => {
             record.value = Some(key);
@@ -184,8 +90,7 @@ pub(super) fn build(
             "key stored"
         }
         NewCredential::Granted(grant) => {
-            let default_s = app.oauth().and_then(|oauth| oauth.default_lifetime_s);
-            plan::apply_grant(&mut record, &mut cold, grant, default_s, now);
+            plan::apply_grant(&mut record, &mut cold, grant, app, now);
             "connected"
         }
         NewCredential::Uploaded(upload) => {
@@ -252,6 +157,12 @@ fn inherit(
         _ => true,
     };
     cold.history = old_cold.history;
+    let known_by = |label: &Option<String>, subject: &Option<String>| {
+        label.clone().or_else(|| subject.clone())
+    };
+    if !same_person {
+        record.beside.switched_from = known_by(&old.beside.label, &old.subject);
+    }
     if same_person {
         record.subject = old.subject.clone();
         record.lifetime_s = old.lifetime_s;
@@ -324,6 +235,7 @@ pub(super) fn doom(tx: &mut Tx<'_>, place: &TokenKey) -> Result<Option<Doomed>> 
     tx.remove(Records::Intents, place);
     tx.remove(Records::Tokens, place);
     let summary = kept.record.summary();
+    let obtained_at = kept.record.obtained_at;
     let access_token = kept
         .record
         .value
@@ -332,6 +244,7 @@ pub(super) fn doom(tx: &mut Tx<'_>, place: &TokenKey) -> Result<Option<Doomed>> 
         summary,
         access_token,
         refresh_token: cold.refresh_token,
+        obtained_at,
     }))
 }
 

@@ -14,7 +14,7 @@ mod vouch;
 
 pub use self::making::{MadeLink, NewLink};
 pub use self::person::NoWay;
-pub use self::trip::{Landing, Returned};
+pub use self::trip::{Landing, Returned, Way};
 pub use self::vouch::Vouched;
 
 use super::Vault;

@@ -4,6 +4,8 @@
 //! a record written by a later version is refused, not half understood.
 //! It never: lets a secret out otherwise than into bytes that are sealed next and wiped after.
 
+mod beside;
+
 use std::ops::RangeInclusive;
 
 use serde::de::DeserializeOwned;
@@ -11,6 +13,7 @@ use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
+use self::beside::BesideRow;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::model::token::{Cold, HistoryEntry, Record, RefreshError, TokenKind, TokenState};
@@ -18,8 +21,8 @@ use crate::model::{Account, Address, AppId, Owner, Scopes, TokenId};
 use crate::secret::Secret;
 
 /// What is written. In 1 the lines of a history had the names of their fields, in 2 still the hot
-/// part of a token.
-const FORMAT: u8 = 3;
+/// part of a token; up to 3 nothing was kept beside a credential.
+const FORMAT: u8 = 4;
 /// What is read.
 const FORMATS: RangeInclusive<u8> = 1..=FORMAT;
 /// Room taken at first, so that a usual record is not copied while it grows: a copy left behind
@@ -114,10 +117,12 @@ pub(super) struct HotRow {
     #[serde(default, deserialize_with = "unix_ms_or_none")]
     due_ms: Option<Timestamp>,
     granted_by: String,
+    #[serde(default)]
+    beside: Option<BesideRow>,
 }
 
 /// How many fields a hot part has.
-const HOT_FIELDS: usize = 22;
+const HOT_FIELDS: usize = 23;
 
 impl Serialize for HotRow {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
@@ -146,6 +151,7 @@ impl Serialize for HotRow {
         row.serialize_element(&ms(self.not_before_ms))?;
         row.serialize_element(&ms(self.due_ms))?;
         row.serialize_element(&self.granted_by)?;
+        row.serialize_element(&self.beside)?;
         row.end()
     }
 }
@@ -175,6 +181,7 @@ impl HotRow {
             not_before_ms: record.not_before,
             due_ms: due,
             granted_by: record.granted_by.clone(),
+            beside: BesideRow::new(&record.beside),
         }
     }
 
@@ -205,6 +212,7 @@ impl HotRow {
             failures: self.failures,
             not_before: self.not_before_ms,
             granted_by: self.granted_by,
+            beside: self.beside.map(BesideRow::into_beside).unwrap_or_default(),
         };
         (record, due)
     }
@@ -373,7 +381,7 @@ mod tests {
     /// absent. Method: a row of each kind, written; the same with names, as format 2 wrote it.
     #[test]
     fn a_hot_part_is_read_in_both_forms() {
-        let full = r#"["tok_000102030405060708090a0b0c0d0e0f","calendar",{"tenant":"acme","user":"ann"},"work",["a"],"oauth","at-1","Bearer",1800000003600,3600,["a","b"],"sub",true,"active",1800000000000,1800000000001,1800000000002,{"code":"invalid_client","description":"no","at":"2027-01-15T08:00:00.003Z"},2,1800000000004,1800000000005,"key"]"#;
+        let full = r#"["tok_000102030405060708090a0b0c0d0e0f","calendar",{"tenant":"acme","user":"ann"},"work",["a"],"oauth","at-1","Bearer",1800000003600,3600,["a","b"],"sub",true,"active",1800000000000,1800000000001,1800000000002,{"code":"invalid_client","description":"no","at":"2027-01-15T08:00:00.003Z"},2,1800000000004,1800000000005,"key",{"label":"ann@example.com","metadata":{"instance_url":"https://a.example"},"secrets":{"webhook.url":"https://hook"},"refresh_token_ends_ms":1800000000006,"by_use":true,"second":true,"switched_from":"bob"}]"#;
         let names = [
             "id",
             "app",
@@ -397,10 +405,11 @@ mod tests {
             "not_before_ms",
             "due_ms",
             "granted_by",
+            "beside",
         ];
         let mut fields: Vec<serde_json::Value> = serde_json::from_str(full).unwrap();
         assert_eq!((names.len(), fields.len()), (HOT_FIELDS, HOT_FIELDS));
-        let may_lack = [3, 8, 9, 11, 16, 17, 19, 20];
+        let may_lack = [3, 8, 9, 11, 16, 17, 19, 20, 22];
         for lacks in [false, true] {
             if lacks {
                 for at in may_lack {
@@ -415,7 +424,7 @@ mod tests {
                 }
             }
             let first = serde_json::to_string(&named).unwrap();
-            for (format, text) in [(3, &written), (2, &first), (1, &first)] {
+            for (format, text) in [(4, &written), (2, &first), (1, &first)] {
                 let bytes = [&[format], text.as_bytes()].concat();
                 let (record, due) = decode::<HotRow>(&bytes).unwrap().into_record();
                 let again = encode(&HotRow::new(&record, due));

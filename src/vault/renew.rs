@@ -10,12 +10,16 @@
 //!
 //! It never: calls a provider, or decides when to.
 
+mod job;
+
 use std::time::Duration;
 
+pub use self::job::RefreshJob;
+use self::job::earliest;
 use super::Vault;
-use super::apps::{self, AppSecrets};
+use super::apps;
 use super::fetch::holds;
-use super::index::{Indexer, TokenKey};
+use super::index::Indexer;
 use super::intents::{fingerprint, intent};
 use super::kept::{Kept, find, open_cold, open_hot, put, put_due, read};
 use super::receipt::Receipt;
@@ -28,61 +32,9 @@ use crate::limits;
 use crate::model::access::{Action, Caller, Target, Who};
 use crate::model::plan::{self, Verdict};
 use crate::model::token::{Grant, Record, Summary, TokenState};
-use crate::model::{Address, Owner, TokenId};
+use crate::model::{Owner, TokenId};
 use crate::secret::Secret;
 use crate::store::{Records, View};
-
-/// A refresh that has begun.
-pub struct RefreshJob {
-    /// The record.
-    pub id: TokenId,
-    /// Its app, with the client secret.
-    pub app: AppSecrets,
-    /// What is about to be spent.
-    pub refresh_token: Secret<String>,
-    /// An earlier attempt with this refresh token ended without an answer, or was cut short.
-    pub uncertain: bool,
-    /// Failed refreshes since the last success, for the length of the next wait.
-    pub failures: u32,
-    place: TokenKey,
-    version: u64,
-    address: Address,
-    answered_at: Option<Timestamp>,
-}
-
-impl RefreshJob {
-    /// Notes when the provider answered: what it granted lives from then on, whenever it is stored.
-    #[must_use]
-    pub fn answered(self, at: Timestamp) -> Self {
-        Self {
-            answered_at: Some(at),
-            ..self
-        }
-    }
-
-    /// True where this is the very version of the record that was refreshed.
-    pub(super) fn is_of(&self, place: &TokenKey, version: u64) -> bool {
-        self.place == *place && self.version == version
-    }
-
-    /// Shows `record` as it will be when `grant` is stored; another version is left alone.
-    pub(super) fn lay_over(
-        &self,
-        place: &TokenKey,
-        version: u64,
-        grant: &Grant,
-        record: &mut Record,
-    ) {
-        if let (true, Some(at)) = (self.is_of(place, version), self.answered_at) {
-            plan::lay_over(record, grant, self.default_lifetime_s(), at);
-        }
-    }
-
-    fn default_lifetime_s(&self) -> Option<u64> {
-        let oauth = self.app.app.oauth();
-        oauth.and_then(|oauth| oauth.default_lifetime_s)
-    }
-}
 
 /// What makes a refresh needful. Looked at again with the record in hand, since another refresh may
 /// have ended between the question and the flight.
@@ -248,7 +200,7 @@ impl Vault {
         let (place, version, id) = (job.place, job.version, job.id);
         let (was_uncertain, spent) = (job.uncertain, job.refresh_token.clone());
         let doubt = self.doubt();
-        let default_s = job.default_lifetime_s();
+        let (assumed, remote) = (job.assumed(), job.of_remote());
         permit.write_as(&word_for(&verdict), Some(id), move |tx| {
             let Some(kept) = read(tx, &place)? else {
                 return Ok(Finish::Superseded);
@@ -264,7 +216,8 @@ impl Vault {
             let mut keep_intent = false;
             match verdict {
                 Verdict::Renewed(grant) => {
-                    plan::apply_grant(&mut record, &mut cold, grant, default_s, now);
+                    plan::apply_grant(&mut record, &mut cold, grant, assumed, now);
+                    apps::keep_moment(tx, remote.as_ref(), &mut record)?;
                     record.last_refreshed_at = Some(now);
                     plan::remember(&mut cold, now, "refreshed", &by);
                 }
@@ -386,6 +339,11 @@ fn begin(tx: &mut Tx<'_>, kept: &Kept, now: Timestamp) -> Result<Begin> {
     };
     let app_place = Indexer(tx.keys()).app(&record.address.app);
     let app = apps::read(tx, &app_place)?.ok_or(Error::NotFound("app"))?;
+    if let Some(earliest) = earliest(&app.app, record).filter(|earliest| *earliest > now) {
+        return Ok(Begin::Wait(earliest));
+    }
+    let mut known = app.app.known();
+    known.extend(record.beside.metadata.clone());
     let version = kept.sealed.version();
     let spent = fingerprint(&refresh_token);
     let before = intent(tx, &kept.place)?.filter(|intent| intent.spent == spent);
@@ -403,11 +361,13 @@ fn begin(tx: &mut Tx<'_>, kept: &Kept, now: Timestamp) -> Result<Begin> {
         id: record.id,
         app,
         refresh_token,
+        known,
         uncertain: before.is_some(),
         failures: record.failures,
         place: kept.place,
         version,
         address: record.address.clone(),
+        obtained_at: record.obtained_at,
         answered_at: None,
     })))
 }

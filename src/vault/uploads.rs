@@ -12,15 +12,17 @@ use super::access::Permit;
 use super::apps;
 use super::index::{Indexer, PART, TokenKey};
 use super::intents;
-use super::kept::{NewToken, build, open_cold, put_due, read};
+use super::kept::{NewCredential, NewToken, build, open_cold, put_due, read};
 use super::receipt::Receipt;
 use super::writer::Tx;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target};
+use crate::model::beside::SecondGrant;
 use crate::model::plan;
 use crate::model::token::{Cold, Record, Summary};
+use crate::model::{Account, Address};
 use crate::secret::chance;
 use crate::store::Records;
 
@@ -69,8 +71,13 @@ impl Vault {
         let permit = self.permit_to_store(caller, &new)?;
         let (by, now) = (caller.name(), self.clock().now());
         permit.write(None, move |tx| {
+            let (new, seconds) = parted(new)?;
             let built = prepare(tx, new, &by, now, 0, may_go)?;
             stage(tx, &built)?;
+            for (before, second) in seconds.into_iter().enumerate() {
+                let second = prepare(tx, second, &by, now, before + 1, |_| Ok(()))?;
+                stage(tx, &second)?;
+            }
             Ok(built.record.summary())
         })
     }
@@ -124,8 +131,34 @@ impl Vault {
         };
         let permit = self.gate().permit(caller, Action::Store, &target)?;
         new.credential.check()?;
+        new.check_beside()?;
         Ok(permit)
     }
+}
+
+/// Parts the further tokens of a consent from the first. Each is of an account of its own, named by
+/// its slot, and is found by that name alone: a fetch that names none means the first.
+fn parted(mut new: NewToken) -> Result<(NewToken, Vec<NewToken>)> {
+    let NewCredential::Granted(grant) = &mut new.credential else {
+        return Ok((new, Vec::new()));
+    };
+    let mut seconds = Vec::new();
+    for SecondGrant { slot, grant } in std::mem::take(&mut grant.brought.second) {
+        let account = match &new.address.account {
+            Some(account) => format!("{account}/{slot}"),
+            None => slot.to_string(),
+        };
+        let address = Address {
+            account: Some(Account::parse(account)?),
+            scopes: grant.scopes.clone().unwrap_or_default(),
+            ..new.address.clone()
+        };
+        let mut second = NewToken::of(address, NewCredential::Granted(grant));
+        second.beside.metadata.clone_from(&new.beside.metadata);
+        second.beside.is_second = true;
+        seconds.push(second);
+    }
+    Ok((new, seconds))
 }
 
 /// Stages all of them, or none where there is a refusal.

@@ -231,3 +231,56 @@ fn app_set_keeps_what_it_does_not_name() {
     });
     assert_eq!(seen[1].body, expected);
 }
+
+/// Goal: an MCP server's app needs no more than its URL, and is registered anew by its cleared
+/// client id. Method: what is sent, and what a person is told; no secret is asked for.
+#[test]
+fn app_add_takes_an_mcp_servers_url_and_no_more() {
+    let app = json!({"id": "notes", "kind": "oauth", "redirect_uri": "https://v/callback/notes",
+        "server_url": "https://mcp.example/mcp", "client_id": "c1", "resource": null,
+        "registration": "auto", "issuer": null, "scopes": [],
+        "remote": {"issuer": "https://as.example/", "client": "registered"}});
+    let given = json!({"id": "notes", "redirect_uri": "https://v/callback/notes",
+        "remote": {"client": "given"}});
+    let answers = vec![
+        (201, app.clone()),
+        (201, given),
+        (200, app.clone()),
+        (200, app),
+    ];
+    let server = Scripted::start(answers);
+    let mcp = ["--mcp", "https://mcp.example/mcp"];
+    let run = server
+        .run(&[&["app", "add", "notes"][..], &mcp].concat())
+        .ended(0);
+    assert!(run.err.contains("nothing to register"), "{}", run.err);
+    assert!(run.out.contains("https://as.example/"), "{}", run.out);
+    let more = [
+        "--client-id",
+        "c2",
+        "--registration",
+        "dynamic",
+        "--resource",
+        "omit",
+    ];
+    let all = [&["app", "add", "notes"][..], &mcp, &more].concat();
+    let run = server.run_with(&all, "").ended(0);
+    assert!(run.err.contains("Register the redirect URI"), "{}", run.err);
+    server
+        .run(&["app", "set", "notes", "--clear", "client_id"])
+        .ended(0);
+    let seen = server.seen();
+    let plain = json!({"id": "notes", "name": "notes", "kind": "oauth",
+        "server_url": "https://mcp.example/mcp"});
+    assert_eq!(seen[0].body, plain);
+    for (name, value) in [
+        ("client_id", "c2"),
+        ("registration", "dynamic"),
+        ("resource", "omit"),
+    ] {
+        assert_eq!(seen[1].body[name], value);
+    }
+    let anew = json!({"id": "notes", "kind": "oauth", "client_id": "", "registration": "auto",
+        "server_url": "https://mcp.example/mcp", "scopes": []});
+    assert_eq!(seen[3].body, anew);
+}

@@ -62,10 +62,7 @@ impl Large {
             .map(|user| {
                 let credential = NewCredential::ApiKey(Secret::new(format!("key of {user}")));
                 let address = address(user);
-                let new = NewToken {
-                    address,
-                    credential,
-                };
+                let new = NewToken::of(address, credential);
                 vault.store_token(&me, new).unwrap()
             })
             .collect();

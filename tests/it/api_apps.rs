@@ -96,7 +96,7 @@ const WRONG_APPS: &str = r#"
     400 {"authorization_params": {"code_challenge_method": "plain"}}
     400 {"token_params": {"client_secret": "x"}}
     400 {"token_params": {"scope": "x"}}
-    400 {"client_auth": "private_key_jwt"}
+    400 {"client_auth": "tls_client_auth"}
     400 {"callback": "both"}
 "#;
 

@@ -212,7 +212,7 @@ async fn a_link_withdrawn_while_the_code_is_redeemed_stores_nothing() {
     assert!(page.text.contains("taken back"), "{}", page.text);
     let (_, tokens) = scene.admin.get("/v1/tokens").await;
     assert_eq!(tokens["tokens"], json!([]));
-    assert_eq!(sandbox.counts().revocations, 1);
+    assert_eq!(sandbox.counts().revocations, 2);
     assert_eq!(app_state(&scene, &api, &link).await["code"], "link_over");
     scene.end().await;
 }

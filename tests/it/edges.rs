@@ -86,7 +86,7 @@ async fn a_grant_that_comes_to_a_locked_vault_is_revoked() {
     assert_eq!(status, 200, "{said}");
     scene.outside.sandbox.behave();
     assert_eq!(arriving.await.unwrap().status, 503);
-    assert_eq!(scene.outside.sandbox.counts().revocations, 1);
+    assert_eq!(scene.outside.sandbox.counts().revocations, 2);
     scene.end().await;
 }
 

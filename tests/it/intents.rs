@@ -220,7 +220,7 @@ async fn v8_a_removal_in_mid_refresh_wins_and_its_orphan_is_revoked() {
     assert_eq!(rig.refreshed(), 1);
     let sandbox = &rig.outside.sandbox;
     until("the orphan is revoked", || {
-        sandbox.counts().revocations == 1
+        sandbox.counts().revocations == 2
     })
     .await;
     rig.inside.end().await;

@@ -34,10 +34,7 @@ async fn a_removal_finds_what_lies_behind_a_long_list() {
                 scopes: Scopes::default(),
             };
             let credential = NewCredential::ApiKey(Secret::new("k".into()));
-            let new = NewToken {
-                address,
-                credential,
-            };
+            let new = NewToken::of(address, credential);
             inside.vault.store_token(&me, new).unwrap()
         });
         for receipt in receipts.collect::<Vec<_>>() {

@@ -28,11 +28,14 @@
 //! | a backup, a compaction by the wire (T5) | `api_backup`, `api_compact` |
 //! | DESIGN 8, 9: access keys, unlocking, audit (V10, V11) | `api_keys`, `api_vault` |
 //! | Descope's clients: every endpoint, in each SDK's form (issue 5) | `descope` |
+//! | the ten hardest providers, by the catalogue's own entries (issue 6) | `hardest` |
+//! | remote MCP servers as apps (issue 6; O4, O6) | `remote` |
 //! | JWTs of configured issuers as callers (B1 to B5 are shown beside `bearer`) | `jwt` |
 //! | authorization as the pure rule has it; "not yours" is "not there" (A1, T26, T34) | `authorization`, `authorization_bytes` |
 //! | no secret in log, error, page, panic, audit or file (issue item 6, M3) | `canary`, `canary_story` |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod accounts;
 mod acknowledged;
 mod api_apps;
 mod api_backup;
@@ -44,6 +47,8 @@ mod api_slots;
 mod api_tokens;
 mod api_vault;
 mod app_check;
+#[path = "../harness/asked.rs"]
+mod asked;
 mod authorization;
 mod authorization_bytes;
 mod browser;
@@ -60,6 +65,7 @@ mod descope;
 mod edges;
 mod forced;
 mod guessing;
+mod hardest;
 mod intents;
 #[path = "../harness/issuer.rs"]
 #[allow(dead_code, reason = "shared with the unit tests of `bearer`")]
@@ -70,6 +76,7 @@ mod malformed;
 mod misbehaviour;
 mod odd_answers;
 mod outage;
+mod remote;
 mod retry_after;
 mod rig;
 mod scene;
@@ -77,6 +84,12 @@ mod schedule;
 #[path = "../harness/seeded.rs"]
 #[allow(dead_code, reason = "shared with harnesses that use all of it")]
 mod seeded;
+#[path = "../provider/server.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the suite `provider`, which uses all of it"
+)]
+mod server;
 mod storm;
 mod story;
 mod support;

@@ -163,20 +163,20 @@ async fn store_many(rig: &Rig, count: u64) {
             let user = format!("u{number}");
             let issued = rig.grant(&user);
             let seconds = if number % 2 == 0 { 1800 } else { 7200 };
-            let new = NewToken {
-                address: Address {
+            let new = NewToken::of(
+                Address {
                     app: AppId::parse("demo").unwrap(),
                     owner: Owner::User(UserId::parse(&user).unwrap()),
                     account: None,
                     scopes: Scopes::default(),
                 },
-                credential: NewCredential::Uploaded(Upload {
+                NewCredential::Uploaded(Upload {
                     access_token: Some(issued.access_token),
                     refresh_token: Some(issued.refresh_token),
                     expires_at: Some(rig.now().plus(Duration::from_secs(seconds))),
                     ..Upload::default()
                 }),
-            };
+            );
             receipts.push(rig.inside.vault.store_token(&me, new).unwrap());
         }
         for receipt in receipts {

@@ -48,20 +48,20 @@ async fn fetch(refresher: &Refresher, user: &str) -> String {
 /// Stores an expired token without going over a socket.
 async fn store_expired(rig: &Rig, user: &str) {
     let issued = rig.grant(user);
-    let new = NewToken {
-        address: Address {
+    let new = NewToken::of(
+        Address {
             app: AppId::parse("demo").unwrap(),
             owner: owner(user),
             account: None,
             scopes: Scopes::default(),
         },
-        credential: NewCredential::Uploaded(Upload {
+        NewCredential::Uploaded(Upload {
             access_token: Some(issued.access_token),
             refresh_token: Some(issued.refresh_token),
             expires_at: Some(rig.now().minus(Duration::from_secs(1))),
             ..Upload::default()
         }),
-    };
+    );
     let me = Caller::local();
     rig.inside.refresher.store(&me, new, false).await.unwrap();
 }

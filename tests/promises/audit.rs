@@ -340,10 +340,7 @@ fn a1_on_a_full_disk_nothing_is_handed_out() {
     for _ in 0..3 {
         assert!(matches!(fetch(), Err(Error::AuditUnavailable(_))));
     }
-    let new = strongroom::vault::NewToken {
-        address: maps,
-        credential: NewCredential::ApiKey(secret("three")),
-    };
+    let new = strongroom::vault::NewToken::of(maps, NewCredential::ApiKey(secret("three")));
     let stored = vault.store_token(&me, new).err();
     assert!(
         matches!(stored, Some(Error::AuditUnavailable(_))),

@@ -127,6 +127,7 @@ fn link(vault: &Vault, writer: usize, rng: &mut fastrand::Rng) {
             scopes: scopes(&[]),
             account: None,
             hints: Default::default(),
+            variables: Default::default(),
             state: LinkAppState::Waiting,
         }],
         owner: owner("load", &user(writer, rng.usize(..USERS))),

@@ -45,10 +45,7 @@ fn v18_a_worn_file_shrinks_to_what_it_holds() {
     let mut ids = Vec::new();
     for round in 0..REWRITES {
         let receipts = (0..TOKENS).map(|number| {
-            let new = NewToken {
-                address: user(number),
-                credential: granted(&value(number, round), None),
-            };
+            let new = NewToken::of(user(number), granted(&value(number, round), None));
             vault.store_token(&me, new).unwrap()
         });
         let receipts: Vec<_> = receipts.collect();

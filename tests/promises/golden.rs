@@ -116,6 +116,7 @@ fn furnish(vault: &Vault) -> Vec<(&'static str, String)> {
             scopes: scopes(&["mail.read"]),
             account: None,
             hints: Default::default(),
+            variables: Default::default(),
             state: LinkAppState::Waiting,
         }],
         owner: owner("tenant", "user"),

@@ -69,6 +69,7 @@ pub fn young_and_old() -> (Disk, Disk) {
                 scopes: scopes(&[]),
                 account: None,
                 hints: Default::default(),
+                variables: Default::default(),
                 state: LinkAppState::Waiting,
             }],
             owner: owner("", name),

@@ -11,7 +11,7 @@ use strongroom::model::app::Callback;
 use strongroom::model::link::{Link, LinkApp, LinkAppState, LinkEnd, LinkStatus, Proof};
 use strongroom::model::{AppId, Owner, TenantId, UserId};
 use strongroom::secret::Secret;
-use strongroom::vault::{Landing, MadeLink, NewLink, NewToken, NoWay, Vault};
+use strongroom::vault::{Landing, MadeLink, NewLink, NewToken, NoWay, Vault, Way};
 
 use crate::support::*;
 
@@ -21,6 +21,7 @@ fn new_link(apps: &[&str], proof: Proof) -> NewLink {
         scopes: scopes(&[]),
         account: None,
         hints: Default::default(),
+        variables: Default::default(),
         state: LinkAppState::Waiting,
     });
     NewLink {
@@ -168,7 +169,7 @@ fn v13_a_trip_comes_back_once_to_its_own_app_and_browser() {
     let begin = || {
         let state = Vault::new_state(&link);
         let verifier = Some(secret("verifier"));
-        let way = (&mail, Callback::Own);
+        let way = Way::of(&mail, Callback::Own);
         let step = vault.begin_trip(&person, &link, way, verifier, &state);
         step.unwrap().wait().unwrap();
         state
@@ -207,7 +208,7 @@ fn v13_a_trip_comes_back_on_the_redirect_uri_it_was_sent_with() {
         (Callback::Shared, Landing::Shared, own),
     ] {
         let state = Vault::new_state(&link);
-        let step = vault.begin_trip(&person, &link, (&mail, callback), None, &state);
+        let step = vault.begin_trip(&person, &link, Way::of(&mail, callback), None, &state);
         step.unwrap().wait().unwrap();
         let take = |landing| {
             let taken = vault.take_trip(&state, std::slice::from_ref(&cookie), landing, "");
@@ -228,7 +229,7 @@ fn v13_no_trip_begins_without_proof_or_after_the_end() {
     let (person, link, _) = opened(&vault, &made);
     let begin = |person: &Caller, link: &Link| {
         let state = Vault::new_state(link);
-        let way = (&app_id("mail"), Callback::Own);
+        let way = Way::of(&app_id("mail"), Callback::Own);
         let step = vault.begin_trip(person, link, way, None, &state);
         step.unwrap().wait().err()
     };
@@ -379,10 +380,7 @@ fn v13_the_person_on_a_link_stores_for_its_owner_and_apps_alone() {
     let made = make(&vault, &Caller::local(), Proof::None);
     let (person, link, _) = opened(&vault, &made);
     let store_for = |app: &str, tenant: &str, user: &str| {
-        let new = NewToken {
-            address: address(app, &owner(tenant, user)),
-            credential: granted("a", Some("r")),
-        };
+        let new = NewToken::of(address(app, &owner(tenant, user)), granted("a", Some("r")));
         vault
             .store_token(&person, new)
             .map(|step| step.wait().unwrap())
@@ -404,6 +402,8 @@ fn v13_the_person_on_a_link_stores_for_its_owner_and_apps_alone() {
     let state = LinkAppState::Connected {
         token_id: token.id,
         missing_scopes: scopes(&[]),
+        label: None,
+        switched_from: None,
     };
     let settle = |app: &str, state| {
         let step = vault.settle(&person, &link, &app_id(app), state);

@@ -14,10 +14,10 @@ const THREADS: usize = 64;
 const WRITES: usize = 8;
 
 fn put(vault: &Vault, user: &str, value: &str) -> Result<(), Error> {
-    let new = NewToken {
-        address: address("maps", &owner("", user)),
-        credential: NewCredential::ApiKey(secret(value)),
-    };
+    let new = NewToken::of(
+        address("maps", &owner("", user)),
+        NewCredential::ApiKey(secret(value)),
+    );
     vault.store_token(&Caller::local(), new)?.wait().map(|_| ())
 }
 

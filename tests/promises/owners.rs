@@ -257,19 +257,13 @@ fn m1_a_credential_that_does_not_suit_its_app_is_refused() {
         ),
     ];
     for (what, app, credential) in cases {
-        let new = NewToken {
-            address: address(app, &whose),
-            credential,
-        };
+        let new = NewToken::of(address(app, &whose), credential);
         let outcome = vault
             .store_token(&Caller::local(), new)
             .and_then(strongroom::vault::Receipt::wait);
         assert!(matches!(outcome, Err(Error::Invalid(_))), "{what}");
     }
-    let new = NewToken {
-        address: address("nowhere", &whose),
-        credential: granted("a", None),
-    };
+    let new = NewToken::of(address("nowhere", &whose), granted("a", None));
     let outcome = vault.store_token(&Caller::local(), new).unwrap().wait();
     assert_eq!(outcome.err(), Some(Error::NotFound("app")));
 }
@@ -287,10 +281,7 @@ fn m1_one_owner_has_at_most_64_tokens_of_one_app() {
     for number in 0..64 {
         store(&vault, place("mail", "u", number), granted("a", None));
     }
-    let new = NewToken {
-        address: place("mail", "u", 64),
-        credential: granted("a", None),
-    };
+    let new = NewToken::of(place("mail", "u", 64), granted("a", None));
     let outcome = vault.store_token(&Caller::local(), new).unwrap().wait();
     assert!(matches!(outcome, Err(Error::Invalid(_))));
     store(&vault, place("mail", "u", 63), granted("b", None));

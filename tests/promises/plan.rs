@@ -39,6 +39,7 @@ fn record(life_s: Option<u64>) -> Record {
         failures: 0,
         not_before: None,
         granted_by: "local".into(),
+        beside: Default::default(),
     }
 }
 

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use strongroom::model::access::{Action, Caller, Grant};
+use strongroom::model::beside::Brought;
 use strongroom::model::link::{LinkApp, LinkAppState, Proof};
 use strongroom::model::token::Grant as Granted;
+use strongroom::model::{Name, Owner};
 use strongroom::secret::{base64url, hex};
 use strongroom::vault::{KdfParams, NewCredential, NewLink, RefreshAsk, Settings, Unlocker};
 
@@ -64,6 +66,27 @@ fn d3_the_search_finds_what_is_planted() {
     assert!(!forms(word).iter().any(|form| holds(b"nothing here", form)));
 }
 
+fn name(name: &str) -> Name {
+    Name::parse(name).unwrap()
+}
+
+fn link(app: &str, whose: Owner) -> NewLink {
+    NewLink {
+        apps: vec![LinkApp {
+            app: app_id(app),
+            scopes: scopes(&["needle-scope-link"]),
+            account: None,
+            hints: Default::default(),
+            variables: Default::default(),
+            state: LinkAppState::Waiting,
+        }],
+        owner: whose,
+        proof: Proof::Code,
+        return_url: None,
+        life: std::time::Duration::from_secs(600),
+    }
+}
+
 /// Fills a vault with one of each kind of record; every name and secret of it comes back.
 fn fill() -> (Disk, Vec<String>) {
     let (disk, vault) = Disk::create(Settings::default());
@@ -74,9 +97,16 @@ fn fill() -> (Disk, Vec<String>) {
     let whose = owner("needle-tenant-01", "needle-user-0001");
     let mail = with_account(address(apps[0], &whose), "needle-account-1");
     let mail = with_scopes(mail, &["needle-scope-read"]);
+    let brought = Brought {
+        label: Some("needle-label-001".into()),
+        metadata: [(name("needle-meta-name"), "needle-meta-text".into())].into(),
+        secrets: [(name("needle-part-name"), secret("needle-part-text"))].into(),
+        ..Brought::default()
+    };
     let granted = Granted {
         id_token: Some(secret("needle-id-token-1")),
         subject: Some("needle-subject-1".into()),
+        brought: Box::new(brought),
         ..grant("needle-access-token", Some("needle-refresh-token"))
     };
     let stored = store(&vault, mail, NewCredential::Granted(granted));
@@ -87,20 +117,8 @@ fn fill() -> (Disk, Vec<String>) {
         rejected: None,
     };
     vault.begin_refresh(&me, ask).unwrap().wait().unwrap();
-    let link = NewLink {
-        apps: vec![LinkApp {
-            app: app_id(apps[0]),
-            scopes: scopes(&["needle-scope-link"]),
-            account: None,
-            hints: Default::default(),
-            state: LinkAppState::Waiting,
-        }],
-        owner: whose,
-        proof: Proof::Code,
-        return_url: None,
-        life: std::time::Duration::from_secs(600),
-    };
-    let made = vault.make_link(&me, link).unwrap().wait().unwrap();
+    let made = vault.make_link(&me, link(apps[0], whose)).unwrap();
+    let made = made.wait().unwrap();
     key_with(&vault, vec![Grant::everywhere(Action::ALL.into())]);
     let file = Unlocker::key_file(strongroom::secret::Secret::new(
         b"needle-key-file-0123456789abcdef-0123456789".to_vec(),
@@ -125,6 +143,11 @@ fn fill() -> (Disk, Vec<String>) {
         "needle-refresh-token",
         "needle-id-token-1",
         "needle-subject-1",
+        "needle-label-001",
+        "needle-meta-name",
+        "needle-meta-text",
+        "needle-part-name",
+        "needle-part-text",
         "needle-api-key-01",
         "needle-key-file",
         "first admin",

@@ -31,10 +31,10 @@ fn term(vault: &Vault) -> u32 {
 fn store_many(vault: &Vault, count: usize) {
     let receipts: Vec<_> = (0..count)
         .map(|user| {
-            let new = NewToken {
-                address: address("maps", &owner("", &format!("user-{user}"))),
-                credential: api_key(&format!("value-{user}")),
-            };
+            let new = NewToken::of(
+                address("maps", &owner("", &format!("user-{user}"))),
+                api_key(&format!("value-{user}")),
+            );
             vault.store_token(&Caller::local(), new)
         })
         .map(|receipt| receipt.unwrap())
@@ -221,10 +221,10 @@ fn v14_ten_thousand_records_are_resealed_while_callers_are_served() {
 fn store_many_more(vault: &Vault, count: usize) {
     let receipts: Vec<_> = (0..count)
         .map(|user| {
-            let new = NewToken {
-                address: address("mail", &owner("acme", &format!("user-{user}"))),
-                credential: granted(&format!("access-{user}"), Some("refresh")),
-            };
+            let new = NewToken::of(
+                address("mail", &owner("acme", &format!("user-{user}"))),
+                granted(&format!("access-{user}"), Some("refresh")),
+            );
             vault.store_token(&Caller::local(), new).unwrap()
         })
         .collect();

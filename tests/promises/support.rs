@@ -219,6 +219,7 @@ pub fn grant(access_token: &str, refresh_token: Option<&str>) -> Granted {
         expires_in_s: Some(3600),
         scopes: None,
         subject: None,
+        brought: Default::default(),
     }
 }
 
@@ -228,10 +229,7 @@ pub fn granted(access_token: &str, refresh_token: Option<&str>) -> NewCredential
 
 /// Stores as the local operator.
 pub fn store(vault: &Vault, address: Address, credential: NewCredential) -> Summary {
-    let new = NewToken {
-        address,
-        credential,
-    };
+    let new = NewToken::of(address, credential);
     let receipt = vault.store_token(&Caller::local(), new).unwrap();
     receipt.wait().unwrap()
 }

@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "the fixtures are tests too")]
 
+#[path = "../harness/asked.rs"]
+mod asked;
+mod catalogue;
 mod discovery;
 mod hostile;
 mod server;
@@ -64,7 +67,12 @@ fn provider_for(server: &Server) -> Provider {
 async fn refresh(provider: &Provider, app: &OAuth) -> Result<Grant, Failure> {
     let client_secret = secret("s3cret");
     provider
-        .refresh(app, Some(&client_secret), &secret("rt-1"))
+        .refresh(
+            app,
+            Some(&client_secret),
+            &secret("rt-1"),
+            &Default::default(),
+        )
         .await
 }
 

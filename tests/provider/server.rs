@@ -15,6 +15,9 @@ pub enum Reply {
     Drip(Vec<u8>),
     /// Sends these bytes, then this chunk for ever.
     Flood(Vec<u8>),
+    /// Sends these bytes once it is told to, and closes.
+    #[allow(dead_code, reason = "of the suite `it`, which shares this server")]
+    When(tokio::sync::watch::Receiver<bool>, Vec<u8>),
     /// Says nothing and keeps the connection.
     Silence,
     /// Closes at once.
@@ -107,6 +110,11 @@ where
     match script(&request) {
         Reply::Close => {}
         Reply::Silence => std::future::pending().await,
+        Reply::When(mut told, bytes) => {
+            let _ = told.wait_for(|told| *told).await;
+            let _ = stream.write_all(&bytes).await;
+            let _ = stream.shutdown().await;
+        }
         Reply::Bytes(bytes) => {
             let _ = stream.write_all(&bytes).await;
             let _ = stream.shutdown().await;

@@ -85,6 +85,7 @@ async fn a_code_is_exchanged_with_its_verifier_and_redirect_uri() {
             &code,
             redirect_uri,
             Some(&verifier),
+            &Default::default(),
         )
         .await;
     let grant = grant.unwrap_or_else(|failure| panic!("{failure:?}"));
@@ -160,7 +161,12 @@ async fn each_way_of_client_authentication_sends_its_exact_bytes() {
     ] {
         app.client_auth = client_auth;
         let result = provider
-            .refresh(&app, Some(&client_secret), &secret("rt"))
+            .refresh(
+                &app,
+                Some(&client_secret),
+                &secret("rt"),
+                &Default::default(),
+            )
             .await;
         assert!(result.is_ok(), "{client_auth:?}");
         let seen = server.seen();
@@ -180,7 +186,12 @@ async fn each_way_of_client_authentication_sends_its_exact_bytes() {
     // Without a secret there is nothing to authenticate with: the id alone is sent.
     for client_auth in [ClientAuth::Basic, ClientAuth::BasicRaw, ClientAuth::Post] {
         app.client_auth = client_auth;
-        assert!(provider.refresh(&app, None, &secret("rt")).await.is_ok());
+        assert!(
+            provider
+                .refresh(&app, None, &secret("rt"), &Default::default())
+                .await
+                .is_ok()
+        );
         let (head, body) = server.last();
         assert!(!head.contains("authorization") && !body.contains("client_secret"));
         assert!(body.contains("client_id="));

@@ -27,8 +27,9 @@ pub const LADDER: &[(&str, &[&str])] = &[
     ("provider", &[BASE, "model"]),
     ("vault", &[BASE, "model", "seal", "store"]),
     ("bearer", &[BASE, "model", "vault", "provider"]),
-    ("connect", &[BASE, "model", "vault", "provider"]),
-    ("refresh", &[BASE, "model", "vault", "provider"]),
+    ("remote", &[BASE, "model", "vault", "provider"]),
+    ("connect", &[BASE, "model", "vault", "provider", "remote"]),
+    ("refresh", &[BASE, "model", "vault", "provider", "remote"]),
     (
         "http",
         &[BASE, "model", "vault", "bearer", "connect", "refresh"],

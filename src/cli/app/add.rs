@@ -39,7 +39,8 @@ pub(super) async fn run(args: AddArgs) -> Result<(), Failure> {
         Some(template) => complete(&args.id, template, &mut body)?,
         None if body["kind"] == "oauth"
             && body["client_auth"] != "none"
-            && body["client_secret"].is_null() =>
+            && body["client_secret"].is_null()
+            && !is_registered_by_us(&body) =>
         {
             let secret = Input::default().read_optional("Client secret", None)?;
             if let Some(secret) = secret {
@@ -61,7 +62,15 @@ pub(super) async fn run(args: AddArgs) -> Result<(), Failure> {
     }
     print(&app, false)?;
     if app["redirect_uri"].is_string() {
-        output::note("Register the redirect URI at the provider, exactly as it stands.");
+        let client = output::cell(&app["remote"]["client"]);
+        output::note(
+            match ["registered", "document"].contains(&client.as_str()) {
+                true => {
+                    "There is nothing to register: the authorization server knows Strongroom now."
+                }
+                false => "Register the redirect URI at the provider, exactly as it stands.",
+            },
+        );
     }
     if let Some(docs) = template.as_ref().and_then(|one| one["docs"].as_str()) {
         output::note(&format!("The provider's own page: {docs}"));
@@ -76,18 +85,30 @@ pub(super) async fn run(args: AddArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether an MCP server's authorization server is to give the client id, and no secret is asked.
+fn is_registered_by_us(body: &Value) -> bool {
+    body["server_url"].is_string() && !body["client_id"].is_string()
+}
+
 /// The template that was named, or the one whose id is the app's where nothing says that the app is
 /// another.
 async fn template(client: &Client, args: &AddArgs, said: &Value) -> Result<Option<Value>, Failure> {
     let named = args.template.as_deref().or(said["template"].as_str());
     let settings = &args.settings;
     let by_hand = settings.kind.is_some()
+        || settings.server_url.is_some()
         || settings.issuer.is_some()
         || settings.authorization_url.is_some()
         || settings.token_url.is_some()
-        || ["kind", "issuer", "authorization_url", "token_url"]
-            .iter()
-            .any(|name| !said[name].is_null());
+        || [
+            "kind",
+            "server_url",
+            "issuer",
+            "authorization_url",
+            "token_url",
+        ]
+        .iter()
+        .any(|name| !said[name].is_null());
     let id = match named {
         Some(id) => id,
         None if by_hand => return Ok(None),

@@ -31,6 +31,17 @@ pub struct SettingArgs {
     /// A picture's URL, kept for consoles that show one.
     #[arg(long, value_name = "URL")]
     pub logo: Option<String>,
+    /// The remote MCP server it is of, by its URL: all else is found out, and Strongroom registers
+    /// itself where no client id is given.
+    #[arg(long = "mcp", value_name = "URL")]
+    pub server_url: Option<String>,
+    /// How to come by a client id at an MCP server's authorization server.
+    #[arg(long, value_name = "HOW")]
+    pub registration: Option<Registration>,
+    /// What tokens are for (RFC 8707), sent with every request: a URL, or `omit` for MCP servers
+    /// that refuse it.
+    #[arg(long, value_name = "URL")]
+    pub resource: Option<String>,
     /// The client id registered at the provider.
     #[arg(long, value_name = "ID")]
     pub client_id: Option<String>,
@@ -98,6 +109,15 @@ pub enum Kind {
     ApiKey,
 }
 
+/// How to come by a client id.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Registration {
+    /// The URL of a document that Strongroom serves where that is taken, else dynamically.
+    Auto,
+    /// Dynamically (RFC 7591): where the server cannot reach this Strongroom.
+    Dynamic,
+}
+
 /// Which redirect URI is an app's.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Callback {
@@ -121,11 +141,14 @@ pub enum Auth {
 }
 
 /// The fields of an answer that may go in again.
-const INPUTS: [&str; 27] = [
+const INPUTS: [&str; 30] = [
     "id",
     "name",
     "kind",
     "template",
+    "server_url",
+    "registration",
+    "resource",
     "client_id",
     "issuer",
     "authorization_url",
@@ -179,8 +202,9 @@ pub fn clear(body: &mut Value, name: &str) -> Result<(), Failure> {
         ));
     }
     match name {
-        // An absent secret means: keep the old one.
+        // An absent secret means: keep the old one. So does an absent client id of an MCP server's.
         "client_secret" => body[name] = json!(""),
+        "client_id" if body["server_url"].is_string() => body[name] = json!(""),
         _ => _ = body.as_object_mut().and_then(|fields| fields.remove(name)),
     }
     Ok(())
@@ -249,11 +273,18 @@ pub fn apply(body: &mut Value, given: &SettingArgs) {
         Callback::Own => "own".to_owned(),
         Callback::Shared => "shared".to_owned(),
     });
+    let registration = given.registration.map(|how| match how {
+        Registration::Auto => "auto".to_owned(),
+        Registration::Dynamic => "dynamic".to_owned(),
+    });
     let texts = [
         ("name", &given.name),
         ("kind", &kind),
         ("description", &given.description),
         ("logo", &given.logo),
+        ("server_url", &given.server_url),
+        ("registration", &registration),
+        ("resource", &given.resource),
         ("client_id", &given.client_id),
         ("client_auth", &auth),
         ("callback", &callback),
@@ -313,7 +344,11 @@ mod tests {
 
     #[test]
     fn a_cleared_setting_is_left_out_and_a_cleared_secret_is_empty() {
-        let mut body = json!({"id": "a", "scopes": ["x"]});
+        let mut body = json!({"server_url": "https://m.example", "client_id": "c"});
+        clear(&mut body, "client_id").unwrap();
+        assert_eq!(body["client_id"], "", "it is to be registered anew");
+        let mut body = json!({"id": "a", "scopes": ["x"], "client_id": "c"});
+        clear(&mut body, "client_id").unwrap();
         clear(&mut body, "scopes").unwrap();
         clear(&mut body, "client_secret").unwrap();
         assert_eq!(body, json!({"id": "a", "client_secret": ""}));

@@ -58,11 +58,12 @@ pub(super) async fn add(app: &App, call: &Call) -> Result<Answer> {
     let request = read::<AppRequest>(&call.body)?;
     let template = app.connect.template_named(request.template())?;
     let (mut new, secret) = request.into_new(template.as_deref(), app.vault.clock().now())?;
-    let secret = match secret {
+    let settling = app.connect.settle(call.caller()?, (&mut new, secret), true);
+    let mut ready = Box::pin(settling).await?;
+    let secret = match ready.take_secret() {
         SecretChange::Set(secret) => Some(secret),
         SecretChange::Keep | SecretChange::Remove => None,
     };
-    app.connect.discover(call.caller()?, &mut new).await?;
     let stored = app.vault.add_app(call.caller()?, new, secret)?.await?;
     Ok(json(http::StatusCode::CREATED, &shape(app, &stored)))
 }
@@ -70,7 +71,11 @@ pub(super) async fn add(app: &App, call: &Call) -> Result<Answer> {
 pub(super) async fn change(app: &App, call: &Call) -> Result<Answer> {
     let request = read::<AppRequest>(&call.body)?;
     let (mut new, secret) = request.into_changed(id(call)?, app.vault.clock().now())?;
-    app.connect.discover(call.caller()?, &mut new).await?;
+    let settling = app
+        .connect
+        .settle(call.caller()?, (&mut new, secret), false);
+    let mut ready = Box::pin(settling).await?;
+    let secret = ready.take_secret();
     let stored = app.vault.change_app(call.caller()?, new, secret)?.await?;
     Ok(ok(&shape(app, &stored)))
 }
@@ -86,6 +91,11 @@ pub(super) async fn check(app: &App, call: &Call) -> Result<Answer> {
     let id = id(call)?;
     let findings = app.connect.check(call.caller()?, &id).await?;
     Ok(ok(&CheckShape::of(&id, &findings)))
+}
+
+/// What an authorization server fetches from our client id. No key: it is for anybody.
+pub(super) fn client_document(app: &App, call: &Call) -> Result<Answer> {
+    Ok(ok(&app.connect.client_document(call.capture(0))?))
 }
 
 pub(super) async fn remove(app: &App, call: &Call) -> Result<Answer> {

@@ -60,6 +60,7 @@ fn wish(connect: ConnectWish, wanted: &TokenAsk) -> Result<Wish> {
         scopes: ask.scopes.clone(),
         account: ask.account.clone(),
         hints: Hints::default(),
+        variables: Default::default(),
     };
     Ok(Wish {
         apps: vec![app],

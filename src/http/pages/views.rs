@@ -139,8 +139,8 @@ fn scopes(scopes: &Scopes) -> Markup {
 fn app_state(card: &AppCard, base: &str) -> Markup {
     html! {
         @match &card.entry.state {
-            LinkAppState::Connected { missing_scopes, .. } => {
-                p.ok { "Connected." }
+            LinkAppState::Connected { missing_scopes, label, switched_from, .. } => {
+                (connected(label.as_deref(), switched_from.as_deref()))
                 @if !missing_scopes.is_empty() {
                     p.bad { "Not granted: " (scopes(missing_scopes)) }
                     (actions(card, base, "Connect again"))
@@ -172,12 +172,18 @@ fn actions(card: &AppCard, base: &str, go: &str) -> Markup {
         @if card.app.is_none() {
             p.bad { "This service is not set up any more." }
         } @else if is_oauth {
-            form method="post" action={ (base) "/go" } { button.main type="submit" { (go) } }
+            form method="post" action={ (base) "/go" } {
+                (variables(card))
+                button.main type="submit" { (go) }
+            }
         } @else {
             form method="post" action={ (base) "/key" } autocomplete="off" {
-                label { "API key "
-                    input type="password" name="api_key" autocomplete="off" required; }
-                " "
+                (variables(card))
+                (key_fields(card))
+                @if card.entry.state.may_store_anyway() {
+                    label { input type="checkbox" name="anyway" value="yes"; " Store it anyway" }
+                    " "
+                }
                 button.main type="submit" { "Store" }
             }
         }
@@ -185,6 +191,63 @@ fn actions(card: &AppCard, base: &str, go: &str) -> Markup {
             form method="post" action={ (base) "/decline" } {
                 button type="submit" { "Not now" }
             }
+        }
+    }
+}
+
+/// Whose account it is, so that a person sees when it is the wrong one.
+fn connected(label: Option<&str>, switched_from: Option<&str>) -> Markup {
+    html! {
+        p.ok {
+            "Connected"
+            @if let Some(label) = label { " as " strong { (label) } }
+            "."
+        }
+        @if let Some(before) = switched_from {
+            p.bad { "Before, another account was connected: " strong { (before) } "." }
+        }
+    }
+}
+
+/// What the person is asked of the app's variables: those that the asker has not said.
+fn variables(card: &AppCard) -> Markup {
+    html! {
+        @if let Some(app) = &card.app {
+            @for (name, variable) in app.asked_of_person() {
+                @if !card.entry.variables.contains_key(name) {
+                    p {
+                        label {
+                            (name.as_str()) " "
+                            input name={ "variable." (name) } autocomplete="off"
+                                placeholder=[variable.example.as_deref()]
+                                value=[variable.default.as_deref()]
+                                required[!variable.optional];
+                        }
+                        @if !variable.help.is_empty() { br; span.note { (variable.help) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn key_fields(card: &AppCard) -> Markup {
+    let fields = card.app.as_ref().map_or(&[][..], |app| &app.fields);
+    html! {
+        @for field in fields {
+            p {
+                label {
+                    (field.shown()) " "
+                    input type=(if field.secret { "password" } else { "text" })
+                        name={ "field." (field.name) } autocomplete="off" required;
+                }
+                @if !field.help.is_empty() { br; span.note { (field.help) } }
+            }
+        }
+        @if fields.is_empty() {
+            label { "API key "
+                input type="password" name="api_key" autocomplete="off" required; }
+            " "
         }
     }
 }
@@ -197,8 +260,10 @@ pub(super) fn finished(visit: &Visit) -> Markup {
             @for card in &visit.apps {
                 section { h2 { (name_of(card)) }
                     @match &card.entry.state {
-                        LinkAppState::Connected { missing_scopes, .. } => {
-                            p.ok { "Connected." }
+                        LinkAppState::Connected {
+                            missing_scopes, label, switched_from, ..
+                        } => {
+                            (connected(label.as_deref(), switched_from.as_deref()))
                             @if !missing_scopes.is_empty() {
                                 p.bad { "Not granted: " (scopes(missing_scopes)) }
                             }

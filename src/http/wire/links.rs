@@ -11,6 +11,7 @@ use super::{secret, text};
 use crate::clock::Timestamp;
 use crate::connect::{Started, Wish, WishedApp};
 use crate::error::{Error, Result};
+use crate::model::blanks::Known;
 use crate::model::link::{Hints, Link, LinkAppState, LinkEnd, LinkStatus, Proof};
 use crate::model::url::WebUrl;
 use crate::model::{Account, AppId, LinkId, Owner, Scopes, TenantId, TokenId, UserId};
@@ -44,6 +45,8 @@ struct WishedAppShape {
     scopes: Option<Scopes>,
     #[serde(default, deserialize_with = "text")]
     account: Option<Account>,
+    #[serde(default)]
+    variables: Known,
 }
 
 impl StartRequest {
@@ -57,6 +60,7 @@ impl StartRequest {
             scopes: app.scopes.filter(|scopes| !scopes.is_empty()),
             account: app.account,
             hints: Hints::default(),
+            variables: app.variables,
         });
         Ok(Wish {
             apps: apps.collect(),
@@ -148,6 +152,12 @@ struct LinkAppShape<'a> {
     token_id: Option<TokenId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_scopes: Option<&'a Scopes>,
+    /// What people know the account by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    /// Whose account was connected before, where it was another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    switched_from: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,10 +191,14 @@ impl<'a> LinkShape<'a> {
                 LinkAppState::Connected {
                     token_id,
                     missing_scopes,
+                    label,
+                    switched_from,
                 } => LinkAppShape {
                     state: "connected",
                     token_id: Some(*token_id),
                     missing_scopes: Some(missing_scopes),
+                    label: label.as_deref(),
+                    switched_from: switched_from.as_deref(),
                     ..shape
                 },
                 LinkAppState::Failed { code, message } => LinkAppShape {

@@ -3,12 +3,16 @@
 //! It promises: what does not go together is refused by name, before anybody is asked.
 //! It never: shows what it read.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{secret, text};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::model::{Account, Address, AppId, Owner, Scopes, TenantId, UserId};
+use crate::model::beside::Beside;
+use crate::model::blanks::Known;
+use crate::model::{Account, Address, AppId, Name, Owner, Scopes, TenantId, UserId};
 use crate::secret::Secret;
 use crate::vault::{NewCredential, NewToken, Upload};
 
@@ -39,6 +43,18 @@ pub struct StoreRequest {
     token_type: Option<String>,
     #[serde(default)]
     granted_by: Option<String>,
+    /// What calls need to know besides, and is no secret: `instance_url`, a field of a key.
+    #[serde(default)]
+    metadata: Known,
+    /// What calls need to know besides: the further secrets of a key.
+    #[serde(default)]
+    secrets: BTreeMap<Name, String>,
+    /// What names the account at the service for good.
+    #[serde(default)]
+    subject: Option<String>,
+    /// What people know the account by.
+    #[serde(default)]
+    label: Option<String>,
     /// Refresh it at once, and keep it only if that is not refused.
     #[serde(default)]
     pub verify_refresh: bool,
@@ -71,9 +87,18 @@ impl StoreRequest {
             account: self.account,
             scopes: self.scopes.unwrap_or_default(),
         };
+        let secrets = self.secrets.into_iter();
         Ok(NewToken {
-            address,
-            credential,
+            subject: self.subject,
+            beside: Beside {
+                label: self.label,
+                metadata: self.metadata,
+                secrets: secrets
+                    .map(|(name, text)| (name, Secret::new(text)))
+                    .collect(),
+                ..Beside::default()
+            },
+            ..NewToken::of(address, credential)
         })
     }
 

@@ -3,6 +3,7 @@
 //! It promises: a secret leaves in the shapes named here, and in no other.
 //! It never: answers with an empty body.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -15,6 +16,8 @@ use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::wire::links::StartedShape;
 use crate::limits;
+use crate::model::beside::Beside;
+use crate::model::blanks::Known;
 use crate::model::token::{
     Cold, HistoryEntry, ReconnectReason, Record, RefreshError, Summary, TokenKind, TokenState,
 };
@@ -103,7 +106,22 @@ struct HandedShape<'a> {
     account: &'a Option<Account>,
     subject: &'a Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'a Known,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    secrets: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<&'a str>,
+}
+
+/// The further fields of a key, and secrets that came along with a token.
+fn secrets(beside: &Beside) -> BTreeMap<&str, &str> {
+    let mut shown = BTreeMap::new();
+    for (name, secret) in &beside.secrets {
+        shown.insert(name.as_str(), secret.expose().as_str());
+    }
+    shown
 }
 
 /// The answer that hands a credential out.
@@ -118,6 +136,9 @@ pub fn handed(handed: &Handed) -> Answer {
         token_id: handed.id,
         account: &handed.account,
         subject: &handed.subject,
+        label: handed.beside.label.as_deref(),
+        metadata: &handed.beside.metadata,
+        secrets: secrets(&handed.beside),
         refresh_token: handed
             .refresh_token
             .as_ref()
@@ -263,6 +284,17 @@ pub struct SummaryShape<'a> {
     reason: Option<&'static str>,
     created_at: Timestamp,
     granted_by: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'a Known,
+    /// Asked for and not granted.
+    #[serde(skip_serializing_if = "Scopes::is_empty")]
+    missing_scopes: Scopes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token_ends_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    switched_from: Option<&'a str>,
 }
 
 impl<'a> SummaryShape<'a> {
@@ -291,6 +323,11 @@ impl<'a> SummaryShape<'a> {
             reason,
             created_at: token.created_at,
             granted_by: &token.granted_by,
+            label: token.label.as_deref(),
+            metadata: &token.metadata,
+            missing_scopes: token.missing_scopes(),
+            refresh_token_ends_at: token.refresh_token_ends_at,
+            switched_from: token.switched_from.as_deref(),
         }
     }
 }
@@ -329,6 +366,8 @@ struct RevealedShape<'a> {
     id_token: Option<&'a str>,
     expires_at: Option<Timestamp>,
     scopes: &'a Scopes,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    secrets: BTreeMap<&'a str, &'a str>,
     history: &'a [HistoryEntry],
 }
 
@@ -346,6 +385,7 @@ pub fn revealed(record: &Record, cold: &Cold) -> Answer {
         id_token: cold.id_token.as_ref().map(|token| token.expose().as_str()),
         expires_at: record.expires_at,
         scopes: &record.granted,
+        secrets: secrets(&record.beside),
         history: &cold.history,
     })
 }

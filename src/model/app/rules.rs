@@ -29,7 +29,8 @@ const RESERVED_PARAMS: [&str; 12] = [
 ];
 
 impl OAuth {
-    fn check(&self) -> Result<()> {
+    /// What has to be there, by hand or found out.
+    fn check_whole(&self) -> Result<()> {
         if self.client_id.is_empty() || self.client_id.len() > limits::TEXT_BYTES_MAX {
             return Err(Error::invalid("`client_id` is missing or too long"));
         }
@@ -46,6 +47,10 @@ impl OAuth {
                 "give `authorization_url` and `token_url`, or an `issuer` whose metadata has them",
             ));
         }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
         if self.scope_separator.is_empty() || self.scope_separator.len() > 4 {
             return Err(Error::invalid("`scope_separator` has 1 to 4 characters"));
         }
@@ -63,6 +68,16 @@ impl OAuth {
             ("code_params", &self.dialect.asked.code_params),
         ] {
             check_params(field, params)?;
+            if self.resource.as_str().is_some() && params.contains_key("resource") {
+                return Err(Error::invalid(format!(
+                    "`resource` is a setting of its own and in `{field}`: say it once"
+                )));
+            }
+        }
+        if self.remote.is_some() && !self.pkce {
+            return Err(Error::invalid(
+                "`pkce` is never off for a remote MCP server",
+            ));
         }
         self.dialect.check()
     }
@@ -98,6 +113,15 @@ impl App {
     /// # Errors
     /// [`Error::Invalid`] naming the first field that breaks one.
     pub fn check(&self) -> Result<()> {
+        self.oauth().map_or(Ok(()), OAuth::check_whole)?;
+        self.check_settings()
+    }
+
+    /// Checks every rule but those on what a remote server tells first.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the first field that breaks one.
+    pub fn check_settings(&self) -> Result<()> {
         if self.name.trim().is_empty() {
             return Err(Error::invalid("`name` is missing"));
         }

@@ -7,20 +7,20 @@ use super::*;
 
 /// A token of `user` with this refresh token.
 fn upload(user: &str, refresh_token: &str) -> NewToken {
-    NewToken {
-        address: Address {
+    NewToken::of(
+        Address {
             app: demo(),
             owner: owner(user),
             account: None,
             scopes: Scopes::default(),
         },
-        credential: NewCredential::Uploaded(Upload {
+        NewCredential::Uploaded(Upload {
             access_token: None,
             refresh_token: Some(Secret::new(refresh_token.into())),
             expires_at: None,
             ..Upload::default()
         }),
-    }
+    )
 }
 
 /// Waits until something is so.

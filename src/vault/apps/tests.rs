@@ -22,15 +22,15 @@ fn add(vault: &Vault, id: &str) -> Result<ShownApp> {
 }
 
 fn store(vault: &Vault, id: &str, tenant: &str) -> Result<()> {
-    let new = NewToken {
-        address: Address {
+    let new = NewToken::of(
+        Address {
             app: AppId::parse(id).unwrap(),
             owner: Owner::new(Some(TenantId::parse(tenant).unwrap()), None).unwrap(),
             account: None,
             scopes: Scopes::default(),
         },
-        credential: NewCredential::ApiKey(Secret::new("key".into())),
-    };
+        NewCredential::ApiKey(Secret::new("key".into())),
+    );
     let stored = vault.store_token(&Caller::local(), new)?;
     stored.wait().map(|_| ())
 }

@@ -114,10 +114,7 @@ fn v12_no_refresh_begins_while_paused() {
         scopes: Scopes::default(),
     };
     vault.add_app(&me, app, None).unwrap().wait().unwrap();
-    let new = NewToken {
-        address,
-        credential: NewCredential::ApiKey(Secret::new("key".into())),
-    };
+    let new = NewToken::of(address, NewCredential::ApiKey(Secret::new("key".into())));
     let id = vault.store_token(&me, new).unwrap().wait().unwrap().id;
     let begin = || {
         let ask = RefreshAsk { id, rejected: None };

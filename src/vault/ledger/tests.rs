@@ -61,15 +61,15 @@ fn three_tokens() -> (Vault, [TokenId; 3]) {
     let added = vault.add_app(&me, app.clone(), None).unwrap();
     added.wait().unwrap();
     let ids = ["a", "b", "c"].map(|tenant| {
-        let new = NewToken {
-            address: Address {
+        let new = NewToken::of(
+            Address {
                 app: app.id.clone(),
                 owner: Owner::new(Some(TenantId::parse(tenant).unwrap()), None).unwrap(),
                 account: None,
                 scopes: Scopes::default(),
             },
-            credential: NewCredential::ApiKey(Secret::new(tenant.to_owned())),
-        };
+            NewCredential::ApiKey(Secret::new(tenant.to_owned())),
+        );
         vault.store_token(&me, new).unwrap().wait().unwrap().id
     });
     (vault, ids)

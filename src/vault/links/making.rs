@@ -246,6 +246,7 @@ mod tests {
                 scopes: Scopes::default(),
                 account: None,
                 hints: Default::default(),
+                variables: Default::default(),
                 state: crate::model::link::LinkAppState::Waiting,
             }],
             owner: Owner::User(UserId::parse(format!("u{user}")).unwrap()),

@@ -11,6 +11,7 @@ use crate::limits;
 use crate::model::AppId;
 use crate::model::access::Caller;
 use crate::model::app::Callback;
+use crate::model::blanks::Known;
 use crate::model::link::{Link, LinkAppState, Trip};
 use crate::secret::{Secret, base64url, random};
 use crate::vault::Vault;
@@ -35,6 +36,27 @@ pub enum Landing {
     Own(AppId),
     /// The one for all apps that share it: the state says which.
     Shared,
+}
+
+/// Where a trip leads.
+pub struct Way {
+    /// The app whose provider is visited.
+    pub app: AppId,
+    /// Where it is told to send the person back to.
+    pub callback: Callback,
+    /// What is said of the app's variables.
+    pub variables: Known,
+}
+
+impl Way {
+    /// To an app whose variables nobody has said anything of.
+    pub fn of(app: &AppId, callback: Callback) -> Self {
+        Self {
+            app: app.clone(),
+            callback,
+            variables: Known::new(),
+        }
+    }
 }
 
 impl Landing {
@@ -64,18 +86,23 @@ impl Vault {
         &self,
         caller: &Caller,
         link: &Link,
-        (app, callback): (&AppId, Callback),
+        way: Way,
         verifier: Option<Secret<String>>,
         state: &Secret<String>,
     ) -> Result<Receipt<()>> {
         let (id, secret) = split_ticket(state).ok_or(Error::NotFound("state"))?;
-        let app = app.clone();
+        let Way {
+            app,
+            callback,
+            variables,
+        } = way;
         self.step(caller, link, move |keys, kept, now| {
             if !kept.link.proven || !kept.link.is_open(now) || id != kept.link.id {
                 return Err(Error::Denied);
             }
             let entry = kept.link.app_mut(&app).ok_or(Error::Denied)?;
             entry.state = LinkAppState::Waiting;
+            entry.variables = variables;
             let outcome = format!("sent to the provider of `{app}`");
             kept.link.trip = Some(Trip {
                 app,

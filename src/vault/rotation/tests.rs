@@ -43,10 +43,7 @@ fn store(vault: &Vault, user: usize, value: &str) {
         scopes: Scopes::default(),
     };
     let credential = NewCredential::ApiKey(Secret::new(value.to_owned()));
-    let new = NewToken {
-        address,
-        credential,
-    };
+    let new = NewToken::of(address, credential);
     vault.store_token(&me(), new).unwrap().wait().unwrap();
 }
 

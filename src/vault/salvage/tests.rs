@@ -137,12 +137,10 @@ fn put_token(vault: &Vault, n: usize, mark: &str) -> TokenId {
             expires_in_s: Some(3600),
             scopes: None,
             subject: None,
+            brought: Default::default(),
         })
     };
-    let new = NewToken {
-        address,
-        credential,
-    };
+    let new = NewToken::of(address, credential);
     let stored = vault.store_token(&Caller::local(), new).unwrap();
     stored.wait().unwrap().id
 }
@@ -154,6 +152,7 @@ fn make_link(vault: &Vault, owner: Owner) {
             scopes: Scopes::default(),
             account: None,
             hints: Default::default(),
+            variables: Default::default(),
             state: LinkAppState::Waiting,
         }],
         owner,

@@ -53,10 +53,7 @@ fn ask(app: &str, user: &str) -> Ask {
 }
 
 fn store(vault: &Vault, address: Address, credential: NewCredential) -> TokenId {
-    let new = NewToken {
-        address,
-        credential,
-    };
+    let new = NewToken::of(address, credential);
     let stored = vault.store_token(&Caller::local(), new).unwrap();
     stored.wait().unwrap().id
 }
@@ -74,6 +71,7 @@ fn granted(value: &str, refresh_token: Option<&str>) -> NewCredential {
         expires_in_s: Some(60),
         scopes: None,
         subject: None,
+        brought: Default::default(),
     })
 }
 
@@ -221,10 +219,7 @@ fn v19_until_the_check_has_ended_no_is_not_said() {
 fn everything(vault: &Vault, eve: TokenId) -> [(&'static str, Result<()>); 18] {
     let (me, scheduler) = (Caller::local(), Caller::scheduler());
     let maps = AppId::parse("maps").unwrap();
-    let new = NewToken {
-        address: address("maps", "dan"),
-        credential: api_key("key of dan"),
-    };
+    let new = NewToken::of(address("maps", "dan"), api_key("key of dan"));
     let ask = RefreshAsk {
         id: eve,
         rejected: None,
@@ -286,10 +281,7 @@ fn v19_until_the_check_has_ended_everything_else_waits() {
     assert!(!status.locked && checking.done < checking.total);
     let refusal = vault.store_token(
         &me,
-        NewToken {
-            address: address("maps", "dan"),
-            credential: api_key("key of dan"),
-        },
+        NewToken::of(address("maps", "dan"), api_key("key of dan")),
     );
     let words = refusal.err().unwrap().to_string();
     assert!(words.contains("still being checked (0 % done)"), "{words}");

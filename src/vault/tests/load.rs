@@ -167,20 +167,20 @@ impl Load {
             // Some are longer than a page, so that the file grows and shrinks.
             let long = self.rng.usize(..12) == 0;
             let access = format!("a{text}{}", "x".repeat(usize::from(long) * 5000));
-            let new = NewToken {
-                address: Address {
+            let new = NewToken::of(
+                Address {
                     app: AppId::parse("mail").unwrap(),
                     owner: owner(&user),
                     account: None,
                     scopes: Scopes::default(),
                 },
-                credential: NewCredential::Uploaded(Upload {
+                NewCredential::Uploaded(Upload {
                     access_token: Some(Secret::new(access.clone())),
                     refresh_token: Some(Secret::new(format!("r{text}"))),
                     expires_at: Some(clock().now().plus(Duration::from_secs(3600))),
                     ..Upload::default()
                 }),
-            };
+            );
             let edits = vec![
                 Edit::put(format!("token mail/{user}"), format!("{access}|r{text}")),
                 Edit::remove(format!("intent mail/{user}")),
@@ -253,15 +253,15 @@ impl Load {
         if is_there {
             let at = self.disk.position();
             let value = format!("k{}", self.serial);
-            let new = NewToken {
-                address: Address {
+            let new = NewToken::of(
+                Address {
                     app: AppId::parse(id.as_str()).unwrap(),
                     owner: owner("keeper"),
                     account: None,
                     scopes: Scopes::default(),
                 },
-                credential: NewCredential::ApiKey(Secret::new(value.clone())),
-            };
+                NewCredential::ApiKey(Secret::new(value.clone())),
+            );
             let stored = self.vault.store_token(&me, new);
             let outcome = stored.and_then(Receipt::wait).map(|_| ());
             let edits = vec![Edit::put(
@@ -282,6 +282,7 @@ impl Load {
                 scopes: Scopes::default(),
                 account: None,
                 hints: Default::default(),
+                variables: Default::default(),
                 state: LinkAppState::Waiting,
             }],
             owner: owner(&user),
@@ -349,6 +350,7 @@ impl Load {
             expires_in_s: Some(3600),
             scopes: None,
             subject: None,
+            brought: Default::default(),
         };
         let finished = self
             .vault

@@ -20,6 +20,7 @@ fn store(vault: &Vault, user: &str) -> TokenId {
         expires_in_s: Some(1),
         scopes: None,
         subject: None,
+        brought: Default::default(),
     };
     let address = Address {
         app: AppId::parse("mail").unwrap(),
@@ -28,10 +29,7 @@ fn store(vault: &Vault, user: &str) -> TokenId {
         scopes: Scopes::default(),
     };
     let credential = NewCredential::Granted(grant);
-    let new = NewToken {
-        address,
-        credential,
-    };
+    let new = NewToken::of(address, credential);
     let stored = vault.store_token(&Caller::local(), new).unwrap();
     stored.wait().unwrap().id
 }

@@ -77,15 +77,15 @@ impl Work {
 
     fn store(&mut self, user: &str) {
         let asked = self.disk.position();
-        let new = NewToken {
-            address: Address {
+        let new = NewToken::of(
+            Address {
                 app: AppId::parse("maps").unwrap(),
                 owner: owner(user),
                 account: None,
                 scopes: Scopes::default(),
             },
-            credential: NewCredential::ApiKey(Secret::new(format!("key of {user}"))),
-        };
+            NewCredential::ApiKey(Secret::new(format!("key of {user}"))),
+        );
         self.vault
             .store_token(&Caller::local(), new)
             .unwrap()

@@ -312,7 +312,7 @@ impl AppFields {
                 ..OAuth::of(client_id.clone())
             },
         };
-        Ok(OAuth {
+        let mut oauth = OAuth {
             client_id,
             issuer: self
                 .discovery_url
@@ -331,8 +331,13 @@ impl AppFields {
             authorization_params: params,
             token_params: by_name("tokenUrlParams", self.token_url_params.take())?,
             pkce: self.pkce.unwrap_or(rest.pkce),
+            remote: None,
             ..rest
-        })
+        };
+        if let Some(before) = before {
+            oauth.stay_remote(before);
+        }
+        Ok(oauth)
     }
 
     /// The fields of an app.

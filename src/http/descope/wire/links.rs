@@ -16,6 +16,7 @@ use crate::http::wire::ok;
 use crate::model::access::Caller;
 use crate::model::app::App;
 use crate::model::link::{Hints, Proof};
+use crate::model::remote::Resource;
 use crate::model::url::WebUrl;
 use crate::model::{AppId, Owner};
 
@@ -92,6 +93,7 @@ impl ConnectRequest {
                 login_hint: options.login_hint,
                 prompt: Some(said(options.prompt).join(" ")).filter(|prompt| !prompt.is_empty()),
             },
+            variables: Default::default(),
         };
         refuse_other_resources(&said(options.resources), app)?;
         Ok(Wish {
@@ -121,9 +123,12 @@ fn said(list: Option<Vec<Option<String>>>) -> Vec<String> {
 
 /// A resource (RFC 8707) has to be said with every refresh too: it is a setting of the app.
 fn refuse_other_resources(wanted: &[String], app: &App) -> Result<()> {
-    let params = app.oauth().map(|oauth| &oauth.authorization_params);
-    let own = params.and_then(|params| params.get("resource"));
-    match wanted.iter().all(|resource| Some(resource) == own) {
+    let own = app.oauth().and_then(|oauth| {
+        let setting = oauth.resource_in_use().map(Resource::as_str);
+        let param = oauth.authorization_params.get("resource");
+        param.map(String::as_str).or(setting)
+    });
+    match wanted.iter().all(|resource| Some(resource.as_str()) == own) {
         true => Ok(()),
         false => Err(Failure::argument(
             "`resources` are the app's to say: give it the parameter `resource`, in \

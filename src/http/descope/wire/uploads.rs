@@ -49,10 +49,7 @@ impl KeyUpload {
             scopes: Scopes::default(),
         };
         let credential = NewCredential::ApiKey(needed(self.api_key, "apiKey")?);
-        Ok(NewToken {
-            address,
-            credential,
-        })
+        Ok(NewToken::of(address, credential))
     }
 }
 
@@ -118,10 +115,7 @@ impl TokenUpload {
             token_type: self.access_token_type,
             granted_by: self.granted_by,
         });
-        Ok(NewToken {
-            address,
-            credential,
-        })
+        Ok(NewToken::of(address, credential))
     }
 }
 

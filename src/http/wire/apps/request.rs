@@ -10,10 +10,12 @@ use serde::Deserialize;
 use super::Kind;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::http::wire::remote;
 use crate::model::api::{Api, CredentialField};
 use crate::model::app::{App, AppKind, Callback, ClientAuth, OAuth, OpenEndpoints};
 use crate::model::blanks::{Blanks, Known, Variable};
 use crate::model::dialect::Dialect;
+use crate::model::remote::{Registration, ResourceChoice};
 use crate::model::template::Template;
 use crate::model::url::WebUrl;
 use crate::model::{AppId, Name, Scopes};
@@ -66,6 +68,14 @@ pub struct AppRequest {
     default_lifetime_s: Option<u64>,
     #[serde(default)]
     dialect: Option<Dialect>,
+    /// The MCP server it is of: all else is found out.
+    #[serde(default)]
+    server_url: Option<String>,
+    #[serde(default)]
+    registration: Option<Registration>,
+    /// A URL; `omit` or empty: left out.
+    #[serde(default)]
+    resource: Option<String>,
     #[serde(default)]
     variables: Option<BTreeMap<Name, Variable>>,
     #[serde(default)]
@@ -120,7 +130,9 @@ impl AppRequest {
 
     /// An app of which nothing is said but its kind.
     fn bare(&self, id: AppId, now: Timestamp) -> Result<App> {
-        let kind = match self.kind {
+        remote::read(&self.server_url, self.registration, &self.client_id)?;
+        let of_remote = self.is_of_remote().then_some(Kind::OAuth);
+        let kind = match self.kind.or(of_remote) {
             None => return Err(Error::invalid("`kind` is missing")),
             Some(Kind::ApiKey) => AppKind::ApiKey,
             Some(Kind::OAuth) => AppKind::OAuth(Box::new(OAuth::of(self.needed_client_id()?))),
@@ -130,6 +142,10 @@ impl AppRequest {
 
     /// An app as its template says it, as far as what is said beside leaves that.
     fn base(&mut self, template: &Template, id: AppId, now: Timestamp) -> Result<App> {
+        if let Some(url) = &template.server_url {
+            let its_own = || url.as_str().to_owned();
+            self.server_url.get_or_insert_with(its_own);
+        }
         let kind = Kind::of(template);
         if self.kind.is_some_and(|said| said != kind) {
             return Err(Error::invalid("`kind` is not that of the `template`"));
@@ -139,7 +155,10 @@ impl AppRequest {
             Kind::ApiKey => String::new(),
         };
         let values = self.values.take().unwrap_or_default();
-        let mut app = template.app(id, client_id, &values, now)?;
+        let mut app = template.app(id, client_id.clone(), &values, now)?;
+        if kind == Kind::OAuth && template.oauth.is_none() {
+            app.kind = AppKind::OAuth(Box::new(OAuth::of(client_id)));
+        }
         let settled = app.settled();
         if let (AppKind::OAuth(oauth), Some(facts)) = (&mut app.kind, &template.oauth) {
             let left = facts.endpoints(self.issuer.is_some(), self.token_url.is_some());
@@ -148,7 +167,15 @@ impl AppRequest {
         Ok(app)
     }
 
+    fn is_of_remote(&self) -> bool {
+        self.server_url.as_ref().is_some_and(|url| !url.is_empty())
+    }
+
+    /// The client id; empty for now where the remote server is asked for one.
     fn needed_client_id(&self) -> Result<String> {
+        if self.is_of_remote() {
+            return Ok(self.client_id.clone().unwrap_or_default());
+        }
         let missing = || Error::invalid("`client_id` is missing");
         self.client_id.clone().ok_or_else(missing)
     }
@@ -198,6 +225,8 @@ impl AppRequest {
             || self.default_lifetime_s.is_some()
             || self.callback.is_some()
             || self.dialect.is_some()
+            || self.resource.is_some()
+            || self.server_url.is_some()
             || matches!(secret, SecretChange::Set(_));
         match oauth_only {
             true => Err(Error::invalid("an `api_key` app has no OAuth settings")),
@@ -206,6 +235,9 @@ impl AppRequest {
     }
 
     fn over_oauth(self, oauth: &mut OAuth, settled: &Known) -> Result<()> {
+        let remote = remote::read(&self.server_url, self.registration, &self.client_id)?;
+        oauth.remote = remote.map(Box::new);
+        oauth.resource = ResourceChoice::parse(self.resource.as_deref())?;
         set(&mut oauth.client_id, self.client_id);
         if let Some(issuer) = self.issuer {
             oauth.issuer = url("issuer", Some(issuer))?;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Kind;
 use crate::clock::Timestamp;
+use crate::http::wire::remote::RemoteShape;
 use crate::model::api::{Api, CredentialField};
 use crate::model::app::{Callback, ClientAuth, OAuth};
 use crate::model::blanks::{Blanks, Known, Variable, is_default};
@@ -24,6 +25,7 @@ pub struct AppShape<'a> {
     name: &'a str,
     kind: Kind,
     template: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     template_version: Option<&'a str>,
     /// The catalogue says something else by now.
     template_outdated: bool,
@@ -71,6 +73,8 @@ struct OAuthShape<'a> {
     default_lifetime_s: Option<u64>,
     #[serde(skip_serializing_if = "is_the_rfcs")]
     dialect: &'a Dialect,
+    #[serde(flatten)]
+    remote: RemoteShape<'a>,
 }
 
 fn is_the_rfcs(dialect: &&Dialect) -> bool {
@@ -121,6 +125,7 @@ impl<'a> OAuthShape<'a> {
             callback: oauth.callback,
             default_lifetime_s: oauth.default_lifetime_s,
             dialect: &oauth.dialect,
+            remote: RemoteShape::of(oauth),
         }
     }
 }

@@ -53,10 +53,7 @@ fn vault_of_neighbours() -> (Faulty, Image) {
             expires_at: None,
             ..Upload::default()
         });
-        let new = NewToken {
-            address,
-            credential,
-        };
+        let new = NewToken::of(address, credential);
         let stored = vault.store_token(&me, new).unwrap().wait().unwrap();
         let ask = RefreshAsk {
             id: stored.id,

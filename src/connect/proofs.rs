@@ -1,6 +1,6 @@
-//! Which way of proof a link has.
+//! Which way a person is proven: what the asker wants, within what its key allows.
 //!
-//! It promises: no way that the asking key does not allow; of those it allows, the strongest.
+//! It promises: nobody gets a weaker proof than their key allows.
 //! It never: proves anybody.
 
 use crate::error::{Error, Result};

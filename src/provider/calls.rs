@@ -1,0 +1,145 @@
+//! Calls of a provider's own making: a revocation that RFC 7009 does not say, a token traded for a
+//! longer one.
+//!
+//! It promises: as [`super::Provider`]: one request per call, and what came of it.
+//! It never: sends a secret that the recipe does not name.
+
+use http::header::{ACCEPT, AUTHORIZATION};
+
+use super::answer::{self, Answer};
+use super::asking::{self, set_header};
+use super::classify::Failure;
+use super::egress::Request;
+use super::token::basic_header;
+use super::{Provider, Revocation, wrong_settings};
+use crate::limits;
+use crate::model::Name;
+use crate::model::api::Method;
+use crate::model::app::OAuth;
+use crate::model::blanks::{Blanks, Known};
+use crate::model::dialect::{Call, CallAuth, Exchanges, Format};
+use crate::model::token::Grant;
+use crate::secret::Secret;
+
+/// What fills the blanks of a call.
+pub(super) struct Stock<'a> {
+    pub(super) app: &'a OAuth,
+    pub(super) client_secret: Option<&'a Secret<String>>,
+    /// What is known of the connection.
+    pub(super) known: &'a Known,
+    pub(super) access_token: Option<&'a Secret<String>>,
+    pub(super) refresh_token: Option<&'a Secret<String>>,
+}
+
+impl Stock<'_> {
+    fn value(&self, name: &Name) -> Option<&str> {
+        match name.as_str() {
+            "client_id" => Some(&self.app.client_id),
+            "client_secret" => self.client_secret.map(|s| s.expose().as_str()),
+            "access_token" => self.access_token.map(|s| s.expose().as_str()),
+            "refresh_token" => self.refresh_token.map(|s| s.expose().as_str()),
+            _ => self.known.get(name).map(String::as_str),
+        }
+    }
+
+    fn filled(&self, text: &Blanks) -> Result<String, Failure> {
+        let filled = text.fill(|name| self.value(name));
+        filled.map_err(|error| wrong_settings(&error.to_string()))
+    }
+
+    /// Makes the request of a recipe.
+    fn request(&self, call: &Call) -> Result<(String, Request), Failure> {
+        let mut known = self.known.clone();
+        known.insert(
+            Name::parse("client_id").map_err(|error| wrong_settings(&error.to_string()))?,
+            self.app.client_id.clone(),
+        );
+        let url = call.url.url("the call's URL", &known);
+        let url = url.map_err(|error| wrong_settings(&error.to_string()))?;
+        let mut request = http::Request::builder()
+            .method(call.method.as_str())
+            .uri(url.as_str())
+            .header(ACCEPT, "application/json")
+            .body(Vec::new())
+            .map_err(|_| wrong_settings("the call's URL cannot be used"))?;
+        let mut params = Vec::with_capacity(call.params.len() + 2);
+        for (name, value) in &call.params {
+            params.push((name.clone(), self.filled(value)?));
+        }
+        match call.auth {
+            CallAuth::None => {}
+            CallAuth::Basic => {
+                let secret = self.client_secret;
+                let secret = secret.ok_or_else(|| wrong_settings("there is no client secret"))?;
+                let field = basic_header(&self.app.client_id, secret);
+                set_header(&mut request, AUTHORIZATION.as_str(), field.expose())?;
+            }
+            CallAuth::Post => {
+                params.push(("client_id".into(), self.app.client_id.clone()));
+                let secret = self.client_secret.map(|secret| secret.expose().clone());
+                params.extend(secret.map(|secret| ("client_secret".into(), secret)));
+            }
+            CallAuth::Bearer => {
+                let token = self.access_token.or(self.refresh_token);
+                let token = token.ok_or_else(|| wrong_settings("there is no access token"))?;
+                let field = Secret::new(format!("Bearer {}", token.expose()));
+                set_header(&mut request, AUTHORIZATION.as_str(), field.expose())?;
+            }
+        }
+        // What has no body by its nature has its parameters in the query, whatever is said.
+        let format = match call.method {
+            Method::Get => Format::Query,
+            Method::Post | Method::Delete => call.format,
+        };
+        if !params.is_empty() {
+            asking::write(&mut request, format, params)?;
+        }
+        for (name, value) in &call.headers {
+            set_header(&mut request, name, &self.filled(value)?)?;
+        }
+        Ok((url.authority(), request))
+    }
+
+    fn sent(&self) -> [Option<&Secret<String>>; 3] {
+        [self.client_secret, self.access_token, self.refresh_token]
+    }
+}
+
+impl Provider {
+    /// Revokes by a recipe. One that is gone already counts as revoked.
+    pub(super) async fn revoke_by_recipe(
+        &self,
+        call: &Call,
+        stock: &Stock<'_>,
+    ) -> Result<Revocation, Failure> {
+        let answer = self.call(call, stock).await?;
+        answer::read_revocation(&answer, stock.app, self.0.clock.now())?;
+        Ok(Revocation::Done)
+    }
+
+    /// Trades an access token for a longer one. What lives on is both: the token itself is what
+    /// buys the next.
+    pub(super) async fn trade(
+        &self,
+        exchanges: &Exchanges,
+        call: &Call,
+        stock: &Stock<'_>,
+    ) -> Result<Grant, Failure> {
+        let answer = self.call(call, stock).await?;
+        let sent = stock.sent();
+        let mut grant = self.read_answer(stock.app, &answer, &sent)?;
+        grant.expires_in_s = grant.expires_in_s.or(Some(exchanges.lifetime_s));
+        grant.brought.refresh_token_lifetime_s = grant.expires_in_s;
+        grant.refresh_token = Some(grant.access_token.clone());
+        Ok(grant)
+    }
+
+    async fn call(&self, call: &Call, stock: &Stock<'_>) -> Result<Answer, Failure> {
+        let (host, request) = stock.request(call)?;
+        let most = limits::PROVIDER_BODY_BYTES_MAX;
+        self.send(&host, request, most).await
+    }
+}
+
+#[cfg(test)]
+mod tests;
