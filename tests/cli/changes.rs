@@ -249,7 +249,7 @@ fn app_add_takes_an_mcp_servers_url_and_no_more() {
         (200, app),
     ];
     let server = Scripted::start(answers);
-    let mcp = ["--mcp", "https://mcp.example/mcp"];
+    let mcp = ["--mcp", "https://mcp.example/mcp", "--no-check"];
     let run = server
         .run(&[&["app", "add", "notes"][..], &mcp].concat())
         .ended(0);
