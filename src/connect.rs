@@ -266,6 +266,7 @@ impl Connect {
                 return Err(Error::invalid(format!("`{}` is named twice", app.id)));
             }
             let variables = app.read_variables(&wished.variables)?;
+            let account = app.first_account(wished.account);
             let own = app
                 .oauth()
                 .map(|oauth| oauth.scopes_in_use().clone())
@@ -274,7 +275,7 @@ impl Connect {
             apps.push(LinkApp {
                 app: app.id,
                 scopes: wished.scopes.unwrap_or(own),
-                account: wished.account,
+                account,
                 hints: wished.hints,
                 variables,
                 state: LinkAppState::Waiting,

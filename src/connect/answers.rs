@@ -41,10 +41,7 @@ pub(super) fn known(app: &App, returned: &Returned, came: &Came) -> Result<Known
 }
 
 fn variables_of(returned: &Returned) -> Known {
-    let entry = returned.link.app(&returned.trip.app);
-    entry
-        .map(|entry| entry.variables.clone())
-        .unwrap_or_default()
+    returned.trip.variables.clone()
 }
 
 /// What of a connection is kept beside its token: what the person said, what the redirect said of
@@ -97,8 +94,7 @@ impl Connect {
         if is_known && !api.verify.as_ref().is_some_and(keeps) {
             return;
         }
-        let mut known = app.known();
-        known.extend(grant.brought.metadata.clone());
+        let known = app.known_of(&grant.brought.metadata);
         let shown = Shown {
             credential: &grant.access_token,
             known: &known,

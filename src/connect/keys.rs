@@ -207,8 +207,7 @@ impl Connect {
         let Some(api) = app.api.as_deref() else {
             return Ok(Identity::default());
         };
-        let mut known = app.known();
-        known.extend(beside.metadata.clone());
+        let known = app.known_of(&beside.metadata);
         let shown = Shown {
             credential: first,
             known: &known,

@@ -241,14 +241,17 @@ impl Connect {
         grant: &Grant,
         known: &Known,
     ) {
-        let tokens = Tokens {
-            access_token: Some(&grant.access_token),
-            refresh_token: grant.refresh_token.as_ref(),
-            known,
-        };
-        let revoked = self.0.provider.revoke_grant(oauth, secret, tokens).await;
-        if let Err(failure) = revoked {
-            tracing::warn!(code = failure.code, "an unwanted grant was not revoked");
+        let seconds = grant.brought.second.iter().map(|second| &second.grant);
+        for grant in std::iter::once(grant).chain(seconds) {
+            let tokens = Tokens {
+                access_token: Some(&grant.access_token),
+                refresh_token: grant.refresh_token.as_ref(),
+                known,
+            };
+            let revoked = self.0.provider.revoke_grant(oauth, secret, tokens).await;
+            if let Err(failure) = revoked {
+                tracing::warn!(code = failure.code, "an unwanted grant was not revoked");
+            }
         }
     }
 

@@ -19,7 +19,7 @@ use super::dialect::Dialect;
 use super::remote::{Remote, ResourceChoice};
 use super::template::TemplateRef;
 use super::url::WebUrl;
-use super::{AppId, Name, Scopes};
+use super::{Account, AppId, Name, Scopes};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
@@ -264,6 +264,67 @@ impl App {
         known
     }
 
+    /// What is known of one connection, of which this is kept. What is the operator's to say stays
+    /// so, and what does not look as it must is as if it were not kept: a record may be older than
+    /// the app's rules, or have come by an upload.
+    pub fn known_of(&self, kept: &Known) -> Known {
+        let mut known = self.known();
+        for (name, value) in kept {
+            let is_good = self.variables.get(name).is_none_or(|variable| {
+                let is_theirs = variable.is_of_connection() && !self.values.contains_key(name);
+                is_theirs && variable.read(name, value).is_ok_and(|read| read == *value)
+            });
+            if is_good {
+                known.insert(name.clone(), value.clone());
+            }
+        }
+        known
+    }
+
+    /// Checks what is uploaded beside a token, as if whoever connects said it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what is the operator's to say, or does not look right.
+    pub fn check_kept(&self, kept: &Known) -> Result<()> {
+        for (name, value) in kept {
+            let Some(variable) = self.variables.get(name) else {
+                continue;
+            };
+            if !variable.is_of_connection() || self.values.contains_key(name) {
+                return Err(Error::invalid(format!(
+                    "`{name}` is for the app to say, and not for a token"
+                )));
+            }
+            if variable.read(name, value)? != *value {
+                return Err(Error::invalid(format!("`{name}` does not look right")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The account that a connection is made for, where a further token of it is asked for by its
+    /// own name: both come of one consent.
+    pub fn first_account(&self, account: Option<Account>) -> Option<Account> {
+        let account = account?;
+        let Some(slot) = self.slot_of(&account) else {
+            return Some(account);
+        };
+        let first = account.as_str().strip_suffix(slot)?.strip_suffix('/')?;
+        Account::parse(first).ok()
+    }
+
+    /// The slot that an account is the name of.
+    pub fn slot_of(&self, account: &Account) -> Option<&str> {
+        let second = self
+            .oauth()
+            .map(|oauth| &oauth.dialect.answered.second_tokens)?;
+        let mut slots = second.iter().map(|second| second.slot.as_str());
+        slots.find(|slot| {
+            let before = account.as_str().strip_suffix(slot);
+            before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
+        })
+    }
+
     /// What is known for every connection alike: nobody who connects says it, and no redirect.
     pub fn settled(&self) -> Known {
         let is_settled = |name: &Name| {
@@ -311,9 +372,7 @@ impl App {
         if oauth.open.is_none() {
             return Ok(Some(Cow::Borrowed(oauth)));
         }
-        let mut all = self.known();
-        all.extend(known.clone());
-        oauth.filled(&all).map(Some)
+        oauth.filled(&self.known_of(known)).map(Some)
     }
 
     /// The OAuth settings, where it is an OAuth app.

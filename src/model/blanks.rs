@@ -218,6 +218,11 @@ impl Variable {
         Ok(value)
     }
 
+    /// True where each connection has its own.
+    pub fn is_of_connection(&self) -> bool {
+        self.asked_of == AskedOf::Person || self.callback_param.is_some()
+    }
+
     /// Checks that its default fits it.
     ///
     /// # Errors

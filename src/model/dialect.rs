@@ -349,16 +349,23 @@ impl Dialect {
         if answered.second_tokens.len() > limits::SECOND_TOKENS_MAX {
             return Err(Error::invalid("`second_tokens` has too many entries"));
         }
-        let mut calls: Vec<&Call> = self.revocation.iter().collect();
         if let Renewal::Exchange(exchanges) = &self.lives.renewal {
-            calls.extend([&exchanges.first, &exchanges.again]);
             check_life("lifetime_s", Some(exchanges.lifetime_s))?;
         }
         check_life(
             "refresh_token_lifetime_s",
             self.lives.refresh_token_lifetime_s,
         )?;
-        calls.into_iter().try_for_each(Call::check)
+        self.calls().try_for_each(Call::check)
+    }
+
+    /// Every call of the provider's own making.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        let trades = match &self.lives.renewal {
+            Renewal::Exchange(exchanges) => [Some(&exchanges.first), Some(&exchanges.again)],
+            Renewal::Refresh | Renewal::None => [None, None],
+        };
+        trades.into_iter().flatten().chain(&self.revocation)
     }
 }
 
@@ -370,6 +377,14 @@ fn check_life(what: &str, seconds: Option<u64>) -> Result<()> {
 }
 
 impl Call {
+    /// True where the client's secret is in it.
+    pub fn carries_client_secret(&self) -> bool {
+        let is_secret = |name: &Name| name.as_str() == "client_secret";
+        let mut texts = self.params.values().chain(self.headers.values());
+        matches!(self.auth, CallAuth::Basic | CallAuth::Post)
+            || texts.any(|text| text.names().iter().any(is_secret))
+    }
+
     fn check(&self) -> Result<()> {
         if self.params.len() > limits::PARAMS_MAX {
             return Err(Error::invalid("`params` has too many entries"));

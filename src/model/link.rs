@@ -214,6 +214,9 @@ pub struct Trip {
     /// Where the provider was told to send the person back to.
     #[serde(default)]
     pub callback: Callback,
+    /// What is said of the app's variables: by the asker, else by the person.
+    #[serde(default, skip_serializing_if = "Known::is_empty")]
+    pub variables: Known,
     /// Hash of `state`.
     pub state_hash: Vec<u8>,
     /// When the trip lapses.

@@ -15,7 +15,7 @@ use super::{Provider, Revocation, wrong_settings};
 use crate::limits;
 use crate::model::Name;
 use crate::model::api::Method;
-use crate::model::app::OAuth;
+use crate::model::app::{ClientAuth, OAuth};
 use crate::model::blanks::{Blanks, Known};
 use crate::model::dialect::{Call, CallAuth, Exchanges, Format};
 use crate::model::token::Grant;
@@ -35,11 +35,17 @@ impl Stock<'_> {
     fn value(&self, name: &Name) -> Option<&str> {
         match name.as_str() {
             "client_id" => Some(&self.app.client_id),
-            "client_secret" => self.client_secret.map(|s| s.expose().as_str()),
+            "client_secret" => self.secret().map(|s| s.expose().as_str()),
             "access_token" => self.access_token.map(|s| s.expose().as_str()),
             "refresh_token" => self.refresh_token.map(|s| s.expose().as_str()),
             _ => self.known.get(name).map(String::as_str),
         }
+    }
+
+    /// The client's secret, where it is one: a private key is never sent.
+    fn secret(&self) -> Option<&Secret<String>> {
+        let is_key = self.app.client_auth == ClientAuth::PrivateKeyJwt;
+        self.client_secret.filter(|_| !is_key)
     }
 
     fn filled(&self, text: &Blanks) -> Result<String, Failure> {
@@ -69,14 +75,14 @@ impl Stock<'_> {
         match call.auth {
             CallAuth::None => {}
             CallAuth::Basic => {
-                let secret = self.client_secret;
+                let secret = self.secret();
                 let secret = secret.ok_or_else(|| wrong_settings("there is no client secret"))?;
                 let field = basic_header(&self.app.client_id, secret);
                 set_header(&mut request, AUTHORIZATION.as_str(), field.expose())?;
             }
             CallAuth::Post => {
                 params.push(("client_id".into(), self.app.client_id.clone()));
-                let secret = self.client_secret.map(|secret| secret.expose().clone());
+                let secret = self.secret().map(|secret| secret.expose().clone());
                 params.extend(secret.map(|secret| ("client_secret".into(), secret)));
             }
             CallAuth::Bearer => {

@@ -231,8 +231,7 @@ impl Refresher {
 
     /// Asks the provider to forget a token.
     async fn revoke(&self, doomed: &Doomed, app: &AppSecrets) -> Revoked {
-        let mut known = app.app.known();
-        known.extend(doomed.summary.metadata.clone());
+        let known = app.app.known_of(&doomed.summary.metadata);
         let oauth = match app.app.oauth_of(&known) {
             Ok(Some(oauth)) if doomed.summary.kind == TokenKind::OAuth => oauth,
             Ok(_) => return Revoked::Nothing,

@@ -5,6 +5,7 @@
 //! they are: from the first step on it takes no new ones, and the last step takes the app itself.
 //! It never: asks a provider anything.
 
+use self::moves::{moves, same_addresses};
 use super::Vault;
 use super::index::{self, Indexer, TokenKey};
 use super::kept::{Doomed, doom};
@@ -16,8 +17,6 @@ use crate::limits;
 use crate::model::AppId;
 use crate::model::access::{Action, Caller, Target};
 use crate::model::app::{App, AppKind};
-use crate::model::blanks::Blanks;
-use crate::model::url::WebUrl;
 use crate::seal::{Keyring, Sealed};
 use crate::secret::Secret;
 use crate::store::{Records, Scan, View};
@@ -197,6 +196,12 @@ impl Vault {
                 ..app
             };
             settle(&mut app, &old.app)?;
+            if app.values != old.app.values && same_addresses(&old.app, &app) {
+                return Err(Error::invalid(
+                    "`values` change what the URLs are made of, and the URLs stay as they were: \
+                     `POST /v1/apps/{app}/update` takes `values` and makes them anew",
+                ));
+            }
             let secret = match client_secret {
                 SecretChange::Keep if old.client_secret.is_some() && moves(&old.app, &app) => {
                     return Err(Error::invalid(
@@ -355,40 +360,6 @@ fn put(
     })
 }
 
-/// True where a client secret that is kept would be sent to another host than before.
-fn moves(old: &App, new: &App) -> bool {
-    if issuer_of_remote(old) != issuer_of_remote(new) {
-        return true;
-    }
-    let known = places(old);
-    !known.is_empty() && places(new).iter().any(|place| !known.contains(place))
-}
-
-/// Where an app's client secret is sent: hosts, and addresses of which each connection fills its
-/// own.
-fn places(app: &App) -> Vec<String> {
-    let Some(oauth) = app.oauth() else {
-        return Vec::new();
-    };
-    let settled = [
-        oauth.token_url(),
-        oauth.refresh_url(),
-        oauth.revocation_url(),
-    ];
-    let settled = settled.into_iter().flatten().map(WebUrl::authority);
-    let open = oauth.open.iter().flat_map(|open| {
-        let open = [&open.token_url, &open.refresh_url, &open.revocation_url];
-        open.into_iter().flatten().map(Blanks::to_string)
-    });
-    settled.chain(open).collect()
-}
-
-/// The authorization server that an app of a remote MCP server has: what it gave is its alone.
-fn issuer_of_remote(app: &App) -> Option<&WebUrl> {
-    let oauth = app.oauth()?;
-    oauth.remote.as_ref().and(oauth.issuer_in_use())
-}
-
 /// Reads an app inside a transaction.
 pub(super) fn read(tx: &Tx<'_>, place: &[u8; index::PART]) -> Result<Option<AppSecrets>> {
     let sealed = tx.view().record(Records::Apps, place)?;
@@ -430,6 +401,7 @@ fn open_settings(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<App> {
 }
 
 mod clients;
+mod moves;
 
 pub use self::clients::RenewedClient;
 pub(super) use self::clients::keep_moment;

@@ -80,7 +80,12 @@ pub(super) fn build(
     };
     let mut cold = Cold::default();
     if let Some((old, old_cold)) = old {
-        inherit(&mut record, &mut cold, subject, old, old_cold);
+        let is_upload = matches!(new.credential, NewCredential::Uploaded(_));
+        inherit(
+            (&mut record, &mut cold),
+            (subject, is_upload),
+            (old, old_cold),
+        );
     }
     record.subject = new.subject.or(record.subject);
     let what = match new.credential {
@@ -146,21 +151,21 @@ fn kind_of(app: &App, credential: &NewCredential) -> Result<TokenKind> {
 /// Keeps from the old record what the new one may lack: history, subject, and a refresh token that
 /// is good and of the same person.
 fn inherit(
-    record: &mut Record,
-    cold: &mut Cold,
-    subject: Option<&str>,
-    old: &Record,
-    old_cold: Cold,
+    (record, cold): (&mut Record, &mut Cold),
+    (subject, is_upload): (Option<&str>, bool),
+    (old, old_cold): (&Record, Cold),
 ) {
     let same_person = match (subject, &old.subject) {
         (Some(new), Some(old)) => new == old,
-        _ => true,
+        // Nobody says whose it is, where it was known before: it may be anybody's.
+        (None, Some(_)) => is_upload,
+        (_, None) => true,
     };
     cold.history = old_cold.history;
     let known_by = |label: &Option<String>, subject: &Option<String>| {
         label.clone().or_else(|| subject.clone())
     };
-    if !same_person {
+    if !same_person && subject.is_some() {
         record.beside.switched_from = known_by(&old.beside.label, &old.subject);
     }
     if same_person {
@@ -168,6 +173,15 @@ fn inherit(
         record.lifetime_s = old.lifetime_s;
         if old.state == TokenState::Active && record.kind == TokenKind::OAuth {
             cold.refresh_token = old_cold.refresh_token;
+            // What the old refresh token needs to be used comes along with it.
+            let beside = &mut record.beside;
+            let newer = std::mem::replace(&mut beside.metadata, old.beside.metadata.clone());
+            beside.metadata.extend(newer);
+            let newer = std::mem::replace(&mut beside.secrets, old.beside.secrets.clone());
+            beside.secrets.extend(newer);
+            beside.label = beside.label.take().or(old.beside.label.clone());
+            beside.refresh_token_ends_at = old.beside.refresh_token_ends_at;
+            beside.is_kept_alive_by_use = old.beside.is_kept_alive_by_use;
         }
     }
 }

@@ -342,8 +342,7 @@ fn begin(tx: &mut Tx<'_>, kept: &Kept, now: Timestamp) -> Result<Begin> {
     if let Some(earliest) = earliest(&app.app, record).filter(|earliest| *earliest > now) {
         return Ok(Begin::Wait(earliest));
     }
-    let mut known = app.app.known();
-    known.extend(record.beside.metadata.clone());
+    let known = app.app.known_of(&record.beside.metadata);
     let version = kept.sealed.version();
     let spent = fingerprint(&refresh_token);
     let before = intent(tx, &kept.place)?.filter(|intent| intent.spent == spent);

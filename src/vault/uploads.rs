@@ -143,6 +143,7 @@ fn parted(mut new: NewToken) -> Result<(NewToken, Vec<NewToken>)> {
         return Ok((new, Vec::new()));
     };
     let mut seconds = Vec::new();
+    let kept = grant.brought.metadata.clone();
     for SecondGrant { slot, grant } in std::mem::take(&mut grant.brought.second) {
         let account = match &new.address.account {
             Some(account) => format!("{account}/{slot}"),
@@ -154,7 +155,7 @@ fn parted(mut new: NewToken) -> Result<(NewToken, Vec<NewToken>)> {
             ..new.address.clone()
         };
         let mut second = NewToken::of(address, NewCredential::Granted(grant));
-        second.beside.metadata.clone_from(&new.beside.metadata);
+        second.beside.metadata.clone_from(&kept);
         second.beside.is_second = true;
         seconds.push(second);
     }
@@ -204,7 +205,7 @@ fn store_all(
 /// owner and app are about to be stored.
 fn prepare(
     tx: &Tx<'_>,
-    new: NewToken,
+    mut new: NewToken,
     by: &str,
     now: Timestamp,
     before: usize,
@@ -212,6 +213,9 @@ fn prepare(
 ) -> Result<Built> {
     let app_place = Indexer(tx.keys()).app(&new.address.app);
     let app = apps::read_to_stay(tx, &app_place)?;
+    app.app.check_kept(&new.beside.metadata)?;
+    let account = new.address.account.as_ref();
+    new.beside.is_second |= account.is_some_and(|account| app.app.slot_of(account).is_some());
     let place = Indexer(tx.keys()).token(&new.address);
     let old = read(tx, &place)?;
     old.as_ref().map_or(Ok(()), |old| may_go(&old.record))?;

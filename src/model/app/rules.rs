@@ -168,18 +168,17 @@ impl App {
         Ok(())
     }
 
-    /// Before anybody is sent to a provider every blank must be fillable: by a variable, or, behind
-    /// the consent, by what an answer of the provider's says.
+    /// Every blank of an address that the client's secret goes to is filled by a variable, which is
+    /// the operator's, or held to a pattern of the operator's. What an answer or a redirect says
+    /// fills calls without the secret at the most (T28).
     fn check_endpoints(&self, oauth: &OAuth) -> Result<()> {
         let answered = &oauth.dialect.answered;
-        let is_kept = |name: &Name| {
-            let by_answer = answered
-                .keep
-                .iter()
-                .any(|path| path.as_str() == name.as_str());
-            by_answer || answered.keep_callback.contains(name)
-        };
-        let kept = answered.keep.iter().map(|path| path.as_str());
+        let verify = self.api.iter().filter_map(|api| api.verify.as_ref());
+        let kept = answered
+            .keep
+            .iter()
+            .chain(verify.flat_map(|verify| &verify.keep));
+        let kept = kept.map(|path| path.as_str());
         for name in kept.chain(answered.keep_callback.iter().map(Name::as_str)) {
             // A provider's word is not to move what the operator has said.
             let variable = self.variables.iter().find(|(own, _)| own.as_str() == name);
@@ -189,27 +188,28 @@ impl App {
                 )));
             }
         }
-        let Some(open) = &oauth.open else {
-            return Ok(());
-        };
-        let early = [&open.authorization_url, &open.token_url];
-        let early = early.into_iter().flatten().flat_map(|url| url.names());
-        if let Some(name) = early
-            .into_iter()
-            .find(|name| !self.variables.contains_key(*name))
-        {
-            return Err(Error::invalid(format!(
-                "`{name}` is none of the `variables`"
-            )));
+        let open = oauth.open.iter().flat_map(|open| open.names());
+        let secret = oauth
+            .dialect
+            .calls()
+            .filter(|call| call.carries_client_secret());
+        let called = secret.flat_map(|call| call.url.names());
+        let called = called.filter(|name| name.as_str() != "client_id");
+        for name in open.chain(called) {
+            let variable = self.variables.get(name).ok_or_else(|| {
+                Error::invalid(format!(
+                    "`{name}` is none of the `variables`, and the client secret would go to where \
+                     it leads"
+                ))
+            })?;
+            let is_others =
+                variable.asked_of == AskedOf::Person || variable.callback_param.is_some();
+            if is_others && variable.pattern.is_none() {
+                return Err(Error::invalid(format!(
+                    "`{name}` is said by whoever connects and stands in a URL: give it a `pattern`"
+                )));
+            }
         }
-        match open
-            .names()
-            .find(|name| !self.variables.contains_key(*name) && !is_kept(name))
-        {
-            Some(name) => Err(Error::invalid(format!(
-                "`{name}` is none of the `variables`, and is not kept of an answer"
-            ))),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }

@@ -27,6 +27,8 @@ use crate::secret::Secret;
 pub struct Manner<'a> {
     separator: &'a str,
     answered: &'a Answered,
+    /// What is asked for besides, of which the further tokens are.
+    more_scopes: Option<&'a BTreeMap<String, Scopes>>,
 }
 
 static BY_THE_RFCS: LazyLock<Answered> = LazyLock::new(Answered::default);
@@ -37,6 +39,7 @@ impl<'a> From<&'a str> for Manner<'a> {
         Self {
             separator,
             answered: &BY_THE_RFCS,
+            more_scopes: None,
         }
     }
 }
@@ -46,6 +49,7 @@ impl<'a> From<&'a OAuth> for Manner<'a> {
         Self {
             separator: &app.scope_separator,
             answered: &app.dialect.answered,
+            more_scopes: Some(&app.dialect.asked.more_scopes),
         }
     }
 }
@@ -151,7 +155,11 @@ impl Manner<'_> {
                 refresh_token: refresh_token.and_then(|path| take(fields, Some(path), "")),
                 id_token: None,
                 expires_in_s: lifetime.and_then(|value| self.lifetime(&value, now)),
-                scopes: scope.and_then(|value| self.scopes(&value)),
+                // Where it does not say: as asked (RFC 6749 5.1), and never none at all, which any
+                // ceiling of a key would cover.
+                scopes: scope
+                    .and_then(|value| self.scopes(&value))
+                    .or_else(|| self.asked_besides()),
                 subject: subject.as_deref().and_then(account_text),
                 brought: Box::default(),
             };
@@ -159,6 +167,11 @@ impl Manner<'_> {
             found.push(SecondGrant { slot, grant });
         }
         found
+    }
+
+    fn asked_besides(&self) -> Option<Scopes> {
+        let sets = self.more_scopes?.values();
+        sets.cloned().reduce(|all, more| all.union(&more))
     }
 
     /// Keeps of the answer what the dialect says, and whose account it is.

@@ -102,11 +102,11 @@ impl Vault {
             }
             let entry = kept.link.app_mut(&app).ok_or(Error::Denied)?;
             entry.state = LinkAppState::Waiting;
-            entry.variables = variables;
             let outcome = format!("sent to the provider of `{app}`");
             kept.link.trip = Some(Trip {
                 app,
                 callback,
+                variables,
                 state_hash: hash(keys, b"state", kept.link.id, &secret),
                 expires_at: now.plus(limits::STATE_LIFE),
             });
