@@ -35,9 +35,10 @@ const OF_THE_SUITE: &[&str] = &[
 ];
 
 /// The lock files of the interop suites.
-const LOCKS: [&str; 2] = [
+const LOCKS: [&str; 3] = [
     include_str!("interop/package-lock.json"),
     include_str!("interop_mcp/package-lock.json"),
+    include_str!("interop_servers/package-lock.json"),
 ];
 
 /// The packages of a lock file.

@@ -44,6 +44,11 @@ pub struct Tokens<'a> {
     pub known: &'a Known,
 }
 
+/// What servers say of an access token whose refresh token they have just revoked: that they revoke
+/// none by themselves (RFC 7009 2.2.1), or that it is none they know, since it went with the other
+/// one. The latter is against RFC 7009 2.2, but done; the request before was of the same form.
+const GONE_WITH_IT: [&str; 2] = ["unsupported_token_type", "invalid_request"];
+
 impl Provider {
     /// Revokes a grant: by its refresh token where there is one, since most servers end the whole
     /// grant with it (RFC 7009 2.1), and by its access token as well; or by the provider's own
@@ -89,9 +94,8 @@ impl Provider {
             match self.revoke(app, client_secret, token, hint).await {
                 Ok(Revocation::Done) => is_done = true,
                 Ok(Revocation::Unsupported) => return Ok(Some(Revocation::Unsupported)),
-                // RFC 7009 2.2.1: a server need not revoke access tokens by themselves. The grant
-                // is gone with its refresh token.
-                Err(failure) if is_done && failure.code == "unsupported_token_type" => {}
+                // The grant is gone with its refresh token.
+                Err(failure) if is_done && GONE_WITH_IT.contains(&failure.code.as_ref()) => {}
                 // The other one is tried all the same.
                 Err(failure) => failed = failed.or(Some(failure)),
             }
@@ -105,7 +109,7 @@ impl Provider {
     /// Revokes a token (RFC 7009). One that is gone already counts as revoked.
     ///
     /// # Errors
-    /// See [`FailureKind`].
+    /// See [`super::classify::FailureKind`].
     pub async fn revoke(
         &self,
         app: &OAuth,

@@ -143,7 +143,8 @@ impl Page {
             })
             .unwrap_or_else(|| panic!("no form {action} in {}", self.text));
         let base = reqwest::Url::parse(&self.url).unwrap();
-        let url = base.join(&attribute(form, "action").unwrap()).unwrap();
+        let action = attribute(form, "action").unwrap_or_default();
+        let url = base.join(&action).unwrap();
         let fields = form.split("<input").skip(1).filter_map(|rest| {
             let tag = rest.split('>').next().unwrap();
             let kind = attribute(tag, "type").unwrap_or_default();
@@ -151,7 +152,7 @@ impl Page {
             (kind == "hidden" || ticked).then(|| {
                 (
                     attribute(tag, "name").unwrap(),
-                    attribute(tag, "value").unwrap(),
+                    attribute(tag, "value").unwrap_or_default(),
                 )
             })
         });

@@ -316,14 +316,17 @@ async fn o9_a_removal_revokes_at_the_provider_and_says_how_that_went() {
         let trail = rig.trail(&stored.id).await;
         assert_eq!(trail.last().unwrap(), &format!("revocation: {wanted}"));
     }
-    // A server that revokes no access tokens by themselves has revoked the grant all the same.
-    let stored = rig.store("w", 3600).await;
-    let sandbox = &rig.outside.sandbox;
-    sandbox.misbehave(Endpoint::Revoke, raw(200, ""), Some(1));
-    let unsupported = raw(400, r#"{"error":"unsupported_token_type"}"#);
-    sandbox.misbehave(Endpoint::Revoke, unsupported, Some(1));
-    let (_, said) = rig.api.delete(&format!("/v1/tokens/{}", stored.id)).await;
-    assert_eq!(said["revocation"]["result"], "revoked", "{said}");
+    // A server that revokes no access tokens by themselves, or whose access token went with the
+    // refresh token, has revoked the grant all the same.
+    for code in ["unsupported_token_type", "invalid_request"] {
+        let stored = rig.store("w", 3600).await;
+        let sandbox = &rig.outside.sandbox;
+        sandbox.misbehave(Endpoint::Revoke, raw(200, ""), Some(1));
+        let unknown = raw(400, &format!(r#"{{"error":"{code}"}}"#));
+        sandbox.misbehave(Endpoint::Revoke, unknown, Some(1));
+        let (_, said) = rig.api.delete(&format!("/v1/tokens/{}", stored.id)).await;
+        assert_eq!(said["revocation"]["result"], "revoked", "{code}: {said}");
+    }
     rig.inside.end().await;
 }
 
