@@ -84,15 +84,15 @@ pub(super) fn kept(
 
 impl Connect {
     /// Asks the service whose account a grant is for, where its answer has not said it and there is
-    /// a call for that.
-    pub(super) async fn name_account(&self, app: &App, grant: &mut Grant) {
+    /// a call for that. True where it was asked and did not say.
+    pub(super) async fn name_account(&self, app: &App, grant: &mut Grant) -> bool {
         let Some(api) = app.api.as_deref() else {
-            return;
+            return false;
         };
         let is_known = grant.subject.is_some() && grant.brought.label.is_some();
         let keeps = |verify: &crate::model::api::Verify| !verify.keep.is_empty();
         if is_known && !api.verify.as_ref().is_some_and(keeps) {
-            return;
+            return false;
         }
         let known = app.known_of(&grant.brought.metadata);
         let shown = Shown {
@@ -107,10 +107,11 @@ impl Connect {
                 brought.label = brought.label.take().or(identity.label);
                 brought.metadata.extend(identity.metadata);
             }
-            Err(NotIdentified::NoCall) => {}
+            Err(NotIdentified::NoCall) => return false,
             Err(NotIdentified::Refused(why) | NotIdentified::Unknown(why)) => {
                 tracing::warn!(app = %app.id, why, "the service does not say whose account it is");
             }
         }
+        grant.subject.is_none()
     }
 }

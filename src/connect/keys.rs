@@ -187,11 +187,14 @@ impl Connect {
         };
         beside.label = identity.label;
         beside.metadata.extend(identity.metadata);
+        let verify = app.api.as_ref().map(|api| api.verify.is_some());
+        let is_asked = verify == Some(true);
         let first = first.clone();
         key.secrets.remove(&key.first);
         beside.secrets = key.secrets;
         Ok(CameIn {
             credential: NewCredential::ApiKey(first),
+            is_unnamed: is_asked && identity.subject.is_none(),
             subject: identity.subject,
             beside,
         })

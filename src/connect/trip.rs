@@ -183,8 +183,10 @@ impl Connect {
         };
         let kept = answers::kept(&found.app, &oauth, (returned, &known), &came, &redirect_uri);
         grant.brought.metadata.extend(kept);
-        self.name_account(&found.app, &mut grant).await;
-        let kept = self.take_in(returned, &oauth, grant.clone()).await;
+        let is_unnamed = self.name_account(&found.app, &mut grant).await;
+        let kept = self
+            .take_in(returned, &oauth, (grant.clone(), is_unnamed))
+            .await;
         if !matches!(kept, Ok(LinkAppState::Connected { .. })) {
             self.give_back(&oauth, secret, &grant, &known).await;
         }
@@ -210,7 +212,7 @@ impl Connect {
         &self,
         returned: &Returned,
         asked: &OAuth,
-        grant: Grant,
+        (grant, is_unnamed): (Grant, bool),
     ) -> Result<LinkAppState> {
         let Returned {
             caller, link, trip, ..
@@ -228,6 +230,7 @@ impl Connect {
         let came_in = CameIn {
             credential: NewCredential::Granted(grant),
             subject: None,
+            is_unnamed,
             beside: Beside::default(),
         };
         self.keep(caller, link, &trip.app, came_in).await
@@ -272,6 +275,7 @@ impl Connect {
         };
         let new = NewToken {
             subject: came_in.subject,
+            is_unnamed: came_in.is_unnamed,
             beside: came_in.beside,
             ..NewToken::of(address, came_in.credential)
         };
@@ -296,6 +300,8 @@ pub(super) struct CameIn {
     pub(super) credential: NewCredential,
     /// What names its account, where the service was asked.
     pub(super) subject: Option<String>,
+    /// The service was asked, and did not say.
+    pub(super) is_unnamed: bool,
     pub(super) beside: Beside,
 }
 

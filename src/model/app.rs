@@ -388,3 +388,6 @@ impl App {
         self.oauth().map_or(Callback::Own, |oauth| oauth.callback)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,10 +80,10 @@ pub(super) fn build(
     };
     let mut cold = Cold::default();
     if let Some((old, old_cold)) = old {
-        let is_upload = matches!(new.credential, NewCredential::Uploaded(_));
+        let is_unnamed = new.is_unnamed;
         inherit(
             (&mut record, &mut cold),
-            (subject, is_upload),
+            (subject, is_unnamed),
             (old, old_cold),
         );
     }
@@ -152,13 +152,14 @@ fn kind_of(app: &App, credential: &NewCredential) -> Result<TokenKind> {
 /// is good and of the same person.
 fn inherit(
     (record, cold): (&mut Record, &mut Cold),
-    (subject, is_upload): (Option<&str>, bool),
+    (subject, is_unnamed): (Option<&str>, bool),
     (old, old_cold): (&Record, Cold),
 ) {
     let same_person = match (subject, &old.subject) {
         (Some(new), Some(old)) => new == old,
-        // Nobody says whose it is, where it was known before: it may be anybody's.
-        (None, Some(_)) => is_upload,
+        // Its service was asked whose it is and did not say: it may be anybody's. Where nobody was
+        // asked, nothing speaks against the same person.
+        (None, Some(_)) => !is_unnamed,
         (_, None) => true,
     };
     cold.history = old_cold.history;

@@ -25,6 +25,8 @@ async fn ask_the_sandbox(scene: &Scene) {
         "created_at",
         "updated_at",
         "template_version",
+        "template_outdated",
+        "remote",
         "template",
     ] {
         shown.remove(name);
@@ -243,6 +245,50 @@ async fn the_asker_may_say_a_variable_and_the_person_then_may_not() {
     browser.follow("POST", &place, Some(&form)).await;
     let (_, token) = api.post("/v1/token", ask()).await;
     assert_eq!(token["metadata"]["region"], "us", "{token}");
+    scene.end().await;
+}
+
+/// Goal: a variable that was typed wrong can be typed again, and what the app says of itself is not
+/// for an upload to say. Method: an app whose provider's path is the person's to say.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_variable_that_was_typed_wrong_can_be_typed_again() {
+    let scene = Scene::new().await;
+    let issuer = &scene.outside.issuer;
+    let app = json!({
+        "id": "shops", "kind": "oauth", "client_id": "demo", "client_secret": "s",
+        "authorization_url": format!("{issuer}/{{page}}"), "token_url": format!("{issuer}/token"),
+        "variables": {
+            "page": { "asked_of": "person", "pattern": "[a-z]+", "help": "Which page." },
+            "own": { "default": "x" },
+        },
+    });
+    let (status, said) = scene.admin.post("/v1/apps", app).await;
+    assert_eq!(status, 201, "{said}");
+    let api = scene.asker(&["code"]).await;
+    let link = scene
+        .link(&api, json!({ "apps": [{ "app": "shops" }] }))
+        .await;
+    let mut browser = Browser::new();
+    scene.prove(&mut browser, &link).await;
+    let go = scene.page(&link, "/shops/go");
+    for (typed, leads_to) in [("wrong", "/wrong?"), ("authorize", "/authorize?")] {
+        let page = browser.open(&scene.page(&link, "")).await;
+        assert!(page.text.contains("Which page."), "{}", page.text);
+        let form = [("variable.page", typed)];
+        let away = browser.send("POST", &go, Some(&form)).await;
+        let place = away.location().unwrap();
+        assert!(place.contains(leads_to), "{place}");
+    }
+    let form = [("variable.page", "../evil")];
+    let page = browser.follow("POST", &go, Some(&form)).await;
+    assert!(page.text.contains("does not look right"), "{}", page.text);
+    for metadata in [json!({ "own": "evil.example" }), json!({ "page": "EVIL" })] {
+        let body = json!({
+            "app": "shops", "user": "u1", "refresh_token": "r", "metadata": metadata,
+        });
+        let (status, said) = scene.admin.put("/v1/tokens", body).await;
+        assert_eq!(status, 400, "{said}");
+    }
     scene.end().await;
 }
 

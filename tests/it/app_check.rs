@@ -186,7 +186,9 @@ async fn t28_an_address_with_blanks_is_not_asked() {
     let scene = Scene::new().await;
     let open = json!({ "id": "open", "kind": "oauth", "client_id": "c", "client_secret": "s",
         "authorization_url": "https://{shop}.example/a", "token_url": "https://{shop}.example/t",
-        "variables": { "shop": { "asked_of": "person", "example": "acme" } } });
+        "variables": { "shop": {
+            "asked_of": "person", "example": "acme", "pattern": "[a-z]+",
+        } } });
     let (status, app) = scene.admin.post("/v1/apps", open).await;
     assert_eq!(status, 201, "{app}");
     let (_, checked) = scene.admin.post("/v1/apps/open/check", json!({})).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use strongroom::error::Error;
 use strongroom::model::access::Caller;
 use strongroom::model::token::{Grant, ReconnectReason, RefreshError};
-use strongroom::model::{Address, Owner};
+use strongroom::model::{Address, Name, Owner};
 use strongroom::vault::{Ask, Filter, Found, NewCredential, NewToken, RefreshAsk, Upload, Vault};
 
 use crate::support::*;
@@ -191,6 +191,34 @@ fn v8_connecting_again_keeps_the_id_and_a_good_refresh_token() {
         assert_eq!(refresh_token(&vault, &place).as_deref(), wanted, "{what}");
         assert_eq!(second.has_refresh_token, wanted.is_some(), "{what}");
     }
+}
+
+/// Goal: where a service was asked whose account it is and did not say, nothing of somebody else's
+/// is taken over; where it says the same, what the refresh token needs comes along. Method: both.
+#[test]
+fn v8_an_account_that_nobody_names_inherits_nothing() {
+    let (vault, _) = memory();
+    let me = Caller::local();
+    let place = address("mail", &owner("t", "u"));
+    let host = [(Name::parse("host").unwrap(), "eu.example".to_owned())];
+    let of_ann = |access: &str, refresh: Option<&str>| Grant {
+        subject: Some("ann".into()),
+        ..grant(access, refresh)
+    };
+    let mut first = of_ann("one", Some("first"));
+    first.brought.metadata = host.clone().into();
+    store(&vault, place.clone(), NewCredential::Granted(first));
+    let again = NewCredential::Granted(of_ann("two", None));
+    let kept = store(&vault, place.clone(), again);
+    assert!(kept.has_refresh_token);
+    assert_eq!(kept.metadata, host.into(), "the refresh token needs it");
+    let unnamed = NewToken {
+        is_unnamed: true,
+        ..NewToken::of(place.clone(), NewCredential::Granted(grant("three", None)))
+    };
+    let stored = vault.store_token(&me, unnamed).unwrap().wait().unwrap();
+    assert!(!stored.has_refresh_token && stored.subject.is_none() && stored.metadata.is_empty());
+    assert_eq!(refresh_token(&vault, &place), None);
 }
 
 /// Goal: a dead refresh token is not kept. Method: let a refresh find it revoked, connect again

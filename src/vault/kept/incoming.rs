@@ -19,6 +19,8 @@ pub struct NewToken {
     pub credential: NewCredential,
     /// What names its account at the service for good, where the service was asked.
     pub subject: Option<String>,
+    /// Its service was asked whose it is, and did not say.
+    pub is_unnamed: bool,
     /// What is kept beside it.
     pub beside: Beside,
 }
@@ -30,6 +32,7 @@ impl NewToken {
             address,
             credential,
             subject: None,
+            is_unnamed: false,
             beside: Beside::default(),
         }
     }
