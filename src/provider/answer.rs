@@ -188,7 +188,7 @@ pub(super) fn read_success(
         }
         Err(_) => None,
     };
-    let fields = fields.map(Value::Object);
+    let fields = fields.map(|fields| manner.unpacked(Value::Object(fields)));
     let is_good = |fields: &Value| {
         manner.has_token(fields)
             || !(fields.as_object().is_some_and(is_error) || manner.is_refusal(fields))
