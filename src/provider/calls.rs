@@ -151,21 +151,24 @@ impl Provider {
     }
 
     /// Trades a token that was just granted; once more where that may help, since its code is
-    /// spent. A grant that cannot be traded is not kept: it ends within hours by itself, and nothing
-    /// would renew it. It is not revoked either: that ends all that this person granted the app,
-    /// and so the connection that works already, where this was to be another.
+    /// spent. A grant that cannot be traded is not kept: it ends within hours by itself, and
+    /// nothing would renew it. It is not revoked either: that ends all that this person granted
+    /// the app, and so the connection that works already, where this was to be another.
     pub(super) async fn trade_granted(
         &self,
         exchanges: &Exchanges,
         stock: &Stock<'_>,
     ) -> Result<Grant, Failure> {
-        let traded = match self.trade_first(exchanges, stock).await {
-            Err(Failure {
-                kind: FailureKind::Transient { .. } | FailureKind::NotSent | FailureKind::AnswerLost,
-                ..
-            }) => self.trade_first(exchanges, stock).await,
-            other => other,
+        let mut traded = self.trade_first(exchanges, stock).await;
+        let may_pass = |failure: &Failure| {
+            matches!(
+                failure.kind,
+                FailureKind::Transient { .. } | FailureKind::NotSent | FailureKind::AnswerLost
+            )
         };
+        if traded.as_ref().err().is_some_and(may_pass) {
+            traded = self.trade_first(exchanges, stock).await;
+        }
         traded.map_err(|failure| Failure {
             code: "not_exchanged".into(),
             description: format!(

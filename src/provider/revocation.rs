@@ -105,7 +105,7 @@ impl Provider {
     /// Revokes a token (RFC 7009). One that is gone already counts as revoked.
     ///
     /// # Errors
-    /// See [`FailureKind`].
+    /// See [`super::classify::FailureKind`].
     pub async fn revoke(
         &self,
         app: &OAuth,
