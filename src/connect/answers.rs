@@ -82,6 +82,12 @@ pub(super) fn kept(
     kept
 }
 
+/// What names the account in what is kept of the redirect, where the app says that this does.
+pub(super) fn account_of(oauth: &OAuth, kept: &Known) -> Option<String> {
+    let name = oauth.dialect.answered.account_from_callback.as_ref()?;
+    kept.get(name).cloned()
+}
+
 impl Connect {
     /// Asks the service whose account a grant is for, where its answer has not said it and there is
     /// a call for that. True where it was asked and did not say.

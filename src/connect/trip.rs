@@ -182,6 +182,9 @@ impl Connect {
             Err(failure) => return Ok(self.not_granted(&found, &failure).await),
         };
         let kept = answers::kept(&found.app, &oauth, (returned, &known), &came, &redirect_uri);
+        if grant.subject.is_none() {
+            grant.subject = answers::account_of(&oauth, &kept);
+        }
         grant.brought.metadata.extend(kept);
         let is_unnamed = self.name_account(&found.app, &mut grant).await;
         let kept = self

@@ -106,6 +106,10 @@ pub enum Format {
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answered {
+    /// In what the fields of an answer stand, where they do not stand at its top. Those that stand
+    /// there all the same are found as well, and go first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<FieldPath>,
     /// Where the access token is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token: Option<FieldPath>,
@@ -139,6 +143,10 @@ pub struct Answered {
     /// Which parameters of the redirect back to us are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keep_callback: Vec<Name>,
+    /// Which of these names the account, where the answer itself does not (a company, while it is
+    /// a person who consents).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_from_callback: Option<Name>,
     /// What names the account, in the answer itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_id: Option<FieldPath>,
@@ -205,7 +213,8 @@ pub struct Lives {
     /// What becomes of a refresh token that was used.
     #[serde(default, skip_serializing_if = "is_default")]
     pub rotation: Rotation,
-    /// How long an old refresh token still works beside its successor, in seconds.
+    /// How long an old refresh token still works beside its successor, in seconds. It is there to
+    /// be shown: for so long an interrupted refresh can be repaired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_s: Option<u64>,
     /// How long a refresh token lives, in seconds, where answers do not say it.
@@ -346,6 +355,12 @@ impl Dialect {
         if kept > limits::METADATA_MAX {
             return Err(Error::invalid("`keep` has too many entries"));
         }
+        let from_callback = answered.account_from_callback.as_ref();
+        if from_callback.is_some_and(|name| !answered.keep_callback.contains(name)) {
+            return Err(Error::invalid(
+                "`account_from_callback` is none of `keep_callback`",
+            ));
+        }
         if answered.second_tokens.len() > limits::SECOND_TOKENS_MAX {
             return Err(Error::invalid("`second_tokens` has too many entries"));
         }
@@ -421,5 +436,6 @@ mod tests {
         assert!(read(r#"{"asked":{"without":{"refresh":["scope"]}}}"#).is_ok());
         assert!(read(r#"{"asked":{"token_headers":{"Host":"x"}}}"#).is_err());
         assert!(serde_json::from_str::<Dialect>(r#"{"asks":{}}"#).is_err());
+        assert!(read(r#"{"answered":{"account_from_callback":"realmId"}}"#).is_err());
     }
 }

@@ -26,10 +26,15 @@ impl Pattern {
         if text.len() > limits::PATTERN_BYTES_MAX {
             return Err(Error::invalid("a pattern is too long"));
         }
-        let whole = regex::RegexBuilder::new(&format!(r"\A(?:{text})\z"))
-            .size_limit(limits::PATTERN_COMPILED_BYTES_MAX)
-            .build()
-            .map_err(|_| Error::invalid(format!("`{text}` is not a regular expression")))?;
+        let compile = |text: &str| {
+            regex::RegexBuilder::new(text)
+                .size_limit(limits::PATTERN_COMPILED_BYTES_MAX)
+                .build()
+        };
+        // By itself first: `a)|(b` would close our group, and leave the anchors outside.
+        let whole = compile(&text).and_then(|_| compile(&format!(r"\A(?:{text})\z")));
+        let whole =
+            whole.map_err(|_| Error::invalid(format!("`{text}` is not a regular expression")))?;
         Ok(Self { text, whole })
     }
 
@@ -80,6 +85,10 @@ mod tests {
         assert!(Pattern::parse("(").is_err());
         assert!(Pattern::parse("((a{100}){100}){100}").is_err());
         // What closes the group early is no way out of the anchors.
-        assert!(Pattern::parse("a)|(b").is_err() || !Pattern::parse("a)|(b").unwrap().fits("bx"));
+        for early in ["a)|(b", "a)|(?:b", "a)|b|(c"] {
+            let fits = |value: &str| Pattern::parse(early).is_ok_and(|pattern| pattern.fits(value));
+            assert!(!fits("a.evil") && !fits("xb"), "{early} leaves the anchors");
+            assert!(Pattern::parse(early).is_err(), "{early}");
+        }
     }
 }

@@ -147,13 +147,24 @@ pub fn read_revocation<'a>(
     manner: impl Into<Manner<'a>>,
     now: Timestamp,
 ) -> Result<(), Failure> {
+    match read_revocation_of_part(answer, manner, now) {
+        // Gone already is gone. RFC 7009 2.2 answers 200 to it; Google and others an error.
+        Err(failure) if failure.kind == FailureKind::Refused => Ok(()),
+        other => other,
+    }
+}
+
+/// The same, where only a part of the grant was shown: that this is gone says nothing of the rest.
+pub(super) fn read_revocation_of_part<'a>(
+    answer: &Answer,
+    manner: impl Into<Manner<'a>>,
+    now: Timestamp,
+) -> Result<(), Failure> {
     let success = (200..300).contains(&answer.status);
     match read_success(answer, &manner.into(), now) {
         Ok(_) => Ok(()),
         // An empty or unreadable success is one: there is nothing to learn from its body.
         Err(failure) if success && failure.kind == FailureKind::AnswerLost => Ok(()),
-        // Gone already is gone. RFC 7009 2.2 answers 200 to it; Google and others an error.
-        Err(failure) if failure.kind == FailureKind::Refused => Ok(()),
         Err(failure) => Err(failure),
     }
 }
@@ -177,7 +188,7 @@ pub(super) fn read_success(
         }
         Err(_) => None,
     };
-    let fields = fields.map(Value::Object);
+    let fields = fields.map(|fields| manner.unpacked(Value::Object(fields)));
     let is_good = |fields: &Value| {
         manner.has_token(fields)
             || !(fields.as_object().is_some_and(is_error) || manner.is_refusal(fields))

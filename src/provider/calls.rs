@@ -8,8 +8,9 @@ use http::header::{ACCEPT, AUTHORIZATION};
 
 use super::answer::{self, Answer};
 use super::asking::{self, set_header};
-use super::classify::Failure;
+use super::classify::{Failure, FailureKind};
 use super::egress::Request;
+use super::seats::Seat;
 use super::token::basic_header;
 use super::{Provider, Revocation, wrong_settings};
 use crate::limits;
@@ -106,38 +107,106 @@ impl Stock<'_> {
         Ok((url.authority(), request))
     }
 
+    /// Whether a call shows the access token, and a refresh token that is held beside it stays.
+    fn shows_access_token_alone(&self, call: &Call) -> bool {
+        let both = self.access_token.zip(self.refresh_token);
+        let has_both = both.is_some_and(|(a, b)| !a.equals(b.expose().as_bytes()));
+        let blanks = call.params.values().chain(call.headers.values());
+        let mut names = blanks.chain([&call.url]).flat_map(|blanks| blanks.names());
+        has_both && !names.any(|name| name.as_str() == "refresh_token")
+    }
+
     fn sent(&self) -> [Option<&Secret<String>>; 3] {
         [self.client_secret, self.access_token, self.refresh_token]
     }
 }
 
 impl Provider {
-    /// Revokes by a recipe. One that is gone already counts as revoked.
+    /// Revokes by a recipe. One that is gone already counts as revoked, unless that is an access
+    /// token that has lapsed, shown alone: the refresh token beside it lives on.
     pub(super) async fn revoke_by_recipe(
         &self,
         call: &Call,
         stock: &Stock<'_>,
     ) -> Result<Revocation, Failure> {
         let answer = self.call(call, stock).await?;
-        answer::read_revocation(&answer, stock.app, self.0.clock.now())?;
+        let now = self.0.clock.now();
+        match stock.shows_access_token_alone(call) {
+            true => answer::read_revocation_of_part(&answer, stock.app, now)?,
+            false => answer::read_revocation(&answer, stock.app, now)?,
+        }
         Ok(Revocation::Done)
     }
 
     /// Trades an access token for a longer one. What lives on is both: the token itself is what
     /// buys the next.
-    pub(super) async fn trade(
+    async fn trade(
         &self,
         exchanges: &Exchanges,
-        call: &Call,
         stock: &Stock<'_>,
+        (seat, host, request): (Seat, &str, Request),
     ) -> Result<Grant, Failure> {
-        let answer = self.call(call, stock).await?;
+        let most = limits::PROVIDER_BODY_BYTES_MAX;
+        let answer = self.send_seated(seat, host, request, most).await?;
         let sent = stock.sent();
         let mut grant = self.read_answer(stock.app, &answer, &sent)?;
         grant.expires_in_s = grant.expires_in_s.or(Some(exchanges.lifetime_s));
         grant.brought.refresh_token_lifetime_s = grant.expires_in_s;
         grant.refresh_token = Some(grant.access_token.clone());
         Ok(grant)
+    }
+
+    /// Trades a token that was just granted; once more where that may help, since its code is
+    /// spent. A grant that cannot be traded is not kept: it ends within hours by itself, and
+    /// nothing would renew it. It is not revoked either: that ends all that this person granted
+    /// the app, and so the connection that works already, where this was to be another.
+    pub(super) async fn trade_granted(
+        &self,
+        exchanges: &Exchanges,
+        stock: &Stock<'_>,
+    ) -> Result<Grant, Failure> {
+        let mut traded = self.trade_first(exchanges, stock).await;
+        let may_pass = |failure: &Failure| {
+            matches!(
+                failure.kind,
+                FailureKind::Transient { .. } | FailureKind::NotSent | FailureKind::AnswerLost
+            )
+        };
+        if traded.as_ref().err().is_some_and(may_pass) {
+            traded = self.trade_first(exchanges, stock).await;
+        }
+        traded.map_err(|failure| Failure {
+            code: "not_exchanged".into(),
+            description: format!(
+                "please try again: the provider gave no lasting token for its first one ({}: {})",
+                failure.code, failure.description
+            ),
+            ..failure
+        })
+    }
+
+    async fn trade_first(
+        &self,
+        exchanges: &Exchanges,
+        stock: &Stock<'_>,
+    ) -> Result<Grant, Failure> {
+        let (host, request) = stock.request(&exchanges.first)?;
+        let seat = self.0.seats.take(&host).await?;
+        let sent = (seat, host.as_str(), request);
+        self.trade(exchanges, stock, sent).await
+    }
+
+    /// Trades a token that was traded before, unless refreshes are held. It has the one seat that
+    /// it is sent by: whoever waits for a second of the same host waits for ever.
+    pub(super) async fn trade_again(
+        &self,
+        exchanges: &Exchanges,
+        stock: &Stock<'_>,
+    ) -> Result<Grant, Failure> {
+        let (host, request) = stock.request(&exchanges.again)?;
+        let seat = self.seat_for_refresh(&host).await?;
+        let sent = (seat, host.as_str(), request);
+        self.trade(exchanges, stock, sent).await
     }
 
     async fn call(&self, call: &Call, stock: &Stock<'_>) -> Result<Answer, Failure> {

@@ -92,7 +92,7 @@ impl Provider {
             access_token: Some(&grant.access_token),
             refresh_token: None,
         };
-        let longer = self.trade(exchanges, &exchanges.first, &stock).await?;
+        let longer = self.trade_granted(exchanges, &stock).await?;
         Ok(Grant {
             access_token: longer.access_token,
             refresh_token: longer.refresh_token,
@@ -125,8 +125,7 @@ impl Provider {
                 access_token: Some(refresh_token),
                 refresh_token: None,
             };
-            let _hold = self.seat_for_refresh(&app.host()).await?;
-            return self.trade(exchanges, &exchanges.again, &stock).await;
+            return self.trade_again(exchanges, &stock).await;
         }
         let client = token_client(app, app.refresh_url(), client_secret)?;
         let presented = RefreshToken::new(refresh_token.expose().clone());

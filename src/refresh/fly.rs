@@ -110,11 +110,11 @@ impl Refresher {
             Ok(Begin::Newer) => Landing::Renewed,
             Ok(Begin::Hopeless) => Landing::Hopeless,
             Ok(Begin::Wait(until)) => {
-                let wait = until.since(self.clock().now());
-                Landing::Later(
-                    wait,
-                    "the last refresh failed; the next attempt is not due yet".into(),
-                )
+                let why = "the last refresh failed; the next attempt is not due yet";
+                Landing::Later(until.since(self.clock().now()), why.into())
+            }
+            Ok(Begin::TooYoung(until)) => {
+                Landing::Later(until.since(self.clock().now()), TOO_YOUNG.into())
             }
             Err(error) => {
                 if matches!(had_intent, Ok(false)) {
@@ -326,6 +326,9 @@ impl Refresher {
         Ok(landing)
     }
 }
+
+const TOO_YOUNG: &str = "the token is too young to be exchanged for another; if its service \
+    refuses it already, its owner has to connect again";
 
 /// Why no refresh begins while a result waits for the disk.
 fn not_stored_yet(why: &str) -> Error {

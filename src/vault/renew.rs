@@ -84,6 +84,8 @@ pub enum Begin {
     Newer,
     /// Not before this moment.
     Wait(Timestamp),
+    /// Not before this moment: until then its provider does not trade it for a longer one.
+    TooYoung(Timestamp),
     /// It cannot be refreshed: no refresh token, or its owner must connect again.
     Hopeless,
 }
@@ -340,7 +342,7 @@ fn begin(tx: &mut Tx<'_>, kept: &Kept, now: Timestamp) -> Result<Begin> {
     let app_place = Indexer(tx.keys()).app(&record.address.app);
     let app = apps::read(tx, &app_place)?.ok_or(Error::NotFound("app"))?;
     if let Some(earliest) = earliest(&app.app, record).filter(|earliest| *earliest > now) {
-        return Ok(Begin::Wait(earliest));
+        return Ok(Begin::TooYoung(earliest));
     }
     let known = app.app.known_of(&record.beside.metadata);
     let version = kept.sealed.version();

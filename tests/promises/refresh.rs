@@ -28,7 +28,7 @@ fn go(vault: &Vault, id: TokenId) -> RefreshJob {
     match begin(vault, ask_for(id)) {
         Begin::Go(job) => *job,
         Begin::Newer => panic!("newer"),
-        Begin::Wait(until) => panic!("wait until {until}"),
+        Begin::Wait(until) | Begin::TooYoung(until) => panic!("wait until {until}"),
         Begin::Hopeless => panic!("hopeless"),
     }
 }

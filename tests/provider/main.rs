@@ -7,6 +7,7 @@
 mod asked;
 mod catalogue;
 mod discovery;
+mod exchange;
 mod hostile;
 mod server;
 mod wire;

@@ -55,6 +55,22 @@ impl<'a> From<&'a OAuth> for Manner<'a> {
 }
 
 impl Manner<'_> {
+    /// The fields of an answer, those that stand inside of something among them. What stands at
+    /// the top stays.
+    pub(super) fn unpacked(&self, mut fields: Value) -> Value {
+        let inner = self.answered.within.as_ref();
+        let inner = inner.and_then(|path| match path.of(&fields) {
+            Some(Value::Object(_)) => path.take(&mut fields),
+            _ => None,
+        });
+        if let (Some(Value::Object(inner)), Some(top)) = (inner, fields.as_object_mut()) {
+            for (name, value) in inner {
+                top.entry(name).or_insert(value);
+            }
+        }
+        fields
+    }
+
     /// True where the answer holds a token, whatever else it says.
     pub(super) fn has_token(&self, fields: &Value) -> bool {
         let is_text = |value: Option<&Value>| {
@@ -122,6 +138,8 @@ impl Manner<'_> {
         };
         let named = id_token.as_ref().and_then(named_by);
         let (subject, label) = named.map_or((None, None), |(sub, label)| (Some(sub), label));
+        // Where the redirect names the account, the person who consented is not it.
+        let subject = subject.filter(|_| answered.account_from_callback.is_none());
         Some(Grant {
             access_token,
             token_type: token_type(fields),

@@ -54,10 +54,15 @@ impl RefreshJob {
         }
     }
 
-    /// True unless a refresh token is good for more than one use: then no lost answer loses it.
+    /// True unless a refresh token is good for more than one use: then no lost answer loses it. An
+    /// access token that was traded for a longer one lives on beside it.
     pub fn is_spent_by_use(&self) -> bool {
-        let oauth = self.app.app.oauth();
-        oauth.is_none_or(|oauth| oauth.dialect.lives.rotation != Rotation::None)
+        let Some(oauth) = self.app.app.oauth() else {
+            return true;
+        };
+        let lives = &oauth.dialect.lives;
+        let is_traded = matches!(lives.renewal, Renewal::Exchange(_));
+        !is_traded && lives.rotation != Rotation::None
     }
 
     /// True where this is the very version of the record that was refreshed.

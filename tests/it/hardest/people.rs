@@ -1,4 +1,6 @@
-//! Meta and TikTok.
+//! Meta, with Instagram, and TikTok.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
@@ -87,6 +89,75 @@ async fn meta_trades_tokens_for_longer_ones() {
     hard.removed(&hard.token().await).await;
     let revoke = hard.double.last("/graph.facebook.com/v24.0/me/permissions");
     assert_eq!(revoke.bearer(), "long-3");
+    hard.end().await;
+}
+
+const INSTAGRAM: [Route; 5] = [
+    ("GET", "/www.instagram.com/oauth/authorize", |asked| {
+        back(asked, &[])
+    }),
+    ("POST", "/api.instagram.com/oauth/access_token", |_| {
+        let inner = json!({
+            "access_token": "short", "user_id": "77", "permissions": "instagram_business_basic",
+        });
+        says(200, json!({ "data": [inner] }))
+    }),
+    ("GET", "/graph.instagram.com/access_token", |_| {
+        says(
+            200,
+            json!({ "access_token": "long", "token_type": "bearer", "expires_in": 5_183_944 }),
+        )
+    }),
+    ("GET", "/graph.instagram.com/me", |_| {
+        says(200, json!({ "user_id": "77", "username": "ada" }))
+    }),
+    (
+        "GET",
+        "/graph.instagram.com/refresh_access_token",
+        instagram_trade,
+    ),
+];
+
+/// The first answer is lost; then the token is refused.
+fn instagram_trade(_: &Asked) -> Reply {
+    static ASKED: AtomicBool = AtomicBool::new(false);
+    match ASKED.swap(true, Ordering::SeqCst) {
+        false => Reply::Close,
+        true => says(400, json!({ "error": { "message": "ended", "code": 190 } })),
+    }
+}
+
+/// Goal: Instagram's first answer, whose fields stand in a list, is read; a token too young to be
+/// traded is said to be that; and since no trade spends a token, a refused one was revoked, though
+/// the answer before was lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instagram_s_token_is_too_young_to_be_traded_for_a_day() {
+    let hard = Hard::new("instagram", &INSTAGRAM, json!({})).await;
+    hard.connected(Value::Null).await;
+    let traded = hard.double.last("/graph.instagram.com/access_token");
+    assert_eq!(traded.query("access_token"), "short");
+    let token = hard.token().await;
+    assert_eq!(token["metadata"]["user_id"], "77", "{token}");
+    let scopes = json!(["instagram_business_basic"]);
+    assert_eq!(token["scopes"], scopes, "{token}");
+
+    hard.advance(3600);
+    let (status, said) = hard.ask(json!({ "rejected": "long" })).await;
+    assert_eq!(status, 503, "{said}");
+    let text = said.to_string();
+    assert!(
+        text.contains("too young") && !text.contains("failed"),
+        "{text}"
+    );
+
+    hard.advance(86_400);
+    let (status, said) = hard.ask(json!({ "rejected": "long" })).await;
+    let reason = &said["reason"];
+    assert_eq!((status, reason), (409, &json!("revoked")), "{said}");
+    let trades = hard
+        .double
+        .asked("/graph.instagram.com/refresh_access_token");
+    assert_eq!(trades.len(), 2, "lost, and asked for once more");
     hard.end().await;
 }
 

@@ -1,5 +1,7 @@
 //! Shopify and QuickBooks.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use ring::hmac;
 use serde_json::{Value, json};
 
@@ -171,6 +173,7 @@ async fn quickbooks_names_the_company_in_the_redirect_alone() {
     hard.connected(Value::Null).await;
     let token = hard.token().await;
     assert_eq!(token["metadata"]["realmId"], "4620", "{token}");
+    assert_eq!(token["subject"], "4620", "{token}");
     assert_eq!(
         hard.double.asked(COMPANY).len(),
         1,
@@ -199,5 +202,28 @@ async fn quickbooks_names_the_company_in_the_redirect_alone() {
         (revoke.basic().as_str(), revoke.field("token").as_str()),
         ("cid:s3", "AB1-2")
     );
+    hard.end().await;
+}
+
+/// Goal: another company in the place of the first is noticed, though the same person consents.
+/// Method: two connections, whose redirects name different companies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quickbooks_notices_another_company() {
+    static NEXT: AtomicU32 = AtomicU32::new(4620);
+    const TURNING: [Route; 3] = [
+        ("GET", "/appcenter.intuit.com/connect/oauth2", |asked| {
+            let company = NEXT.fetch_add(1, Ordering::SeqCst).to_string();
+            back(asked, &[("realmId", company.as_str())])
+        }),
+        QUICKBOOKS[1],
+        QUICKBOOKS[2],
+    ];
+    let hard = Hard::new("quickbooks", &TURNING, json!({})).await;
+    hard.connected(Value::Null).await;
+    assert!(hard.token().await["switched_from"].is_null());
+    hard.connected(Value::Null).await;
+    let token = hard.token().await;
+    assert_eq!(token["subject"], "4621", "{token}");
+    assert_eq!(token["switched_from"], "Acme Books", "{token}");
     hard.end().await;
 }

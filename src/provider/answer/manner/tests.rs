@@ -168,3 +168,49 @@ fn what_is_kept_is_short_text_and_what_is_no_text_is_not_there() {
     assert_eq!(kept, [("n", "7"), ("url", "https://a.example")]);
     assert_eq!(grant.subject, None);
 }
+
+#[test]
+fn fields_inside_of_something_are_found_and_those_at_the_top_as_well() {
+    let entries = crate::provider::catalogue::all();
+    let entry = entries
+        .iter()
+        .find(|entry| entry.id.as_str() == "instagram");
+    let facts = entry.and_then(|entry| entry.oauth.as_ref()).unwrap();
+    let mut instagram = OAuth::of("client");
+    instagram.dialect = facts.dialect.clone();
+    let user = Name::parse("user_id").unwrap();
+    let fields = r#"{"access_token":"at","user_id":7,"permissions":"one,two"}"#;
+    for body in [fields.to_owned(), format!(r#"{{"data":[{fields}]}}"#)] {
+        let grant = read(&instagram, 200, &body).unwrap();
+        assert_eq!(grant.access_token.expose(), "at", "{body}");
+        assert_eq!(grant.scopes.unwrap().joined(" "), "one two", "{body}");
+        assert_eq!(grant.brought.metadata[&user], "7", "{body}");
+    }
+    // What stands at the top goes first, and a token counts wherever it stands.
+    let both = r#"{"data":[{"access_token":"in"}],"access_token":"top","error":"odd"}"#;
+    let grant = read(&instagram, 200, both).unwrap();
+    assert_eq!(grant.access_token.expose(), "top");
+    let inside = r#"{"data":[{"access_token":"in"}],"error":"odd"}"#;
+    let grant = read(&instagram, 200, inside).unwrap();
+    assert_eq!(grant.access_token.expose(), "in");
+    for none in [
+        r#"{"data":[]}"#,
+        r#"{"data":"access_token"}"#,
+        r#"{"data":[7]}"#,
+    ] {
+        let failure = read(&instagram, 200, none).err().unwrap();
+        assert_eq!(failure.code, "no_access_token", "{none}");
+    }
+}
+
+#[test]
+fn where_the_redirect_names_the_account_no_person_is_it() {
+    // {"sub":"ada","email":"a@b"}
+    let body = r#"{"access_token":"at","id_token":"e30.eyJzdWIiOiJhZGEiLCJlbWFpbCI6ImFAYiJ9.x"}"#;
+    let dialect = r#"{"answered":{"keep_callback":["realmId"],"account_from_callback":"realmId"}}"#;
+    let grant = read(&app(dialect), 200, body).unwrap();
+    assert_eq!(grant.subject, None);
+    assert_eq!(grant.brought.label.as_deref(), Some("a@b"));
+    let grant = read(&app("{}"), 200, body).unwrap();
+    assert_eq!(grant.subject.as_deref(), Some("ada"));
+}
