@@ -403,6 +403,7 @@ impl Connect {
         let Some(issuer) = &oauth.issuer else {
             oauth.discovered = Endpoints::default();
             oauth.iss_advertised = false;
+            oauth.issuer_text = None;
             return Ok(());
         };
         let found = self.0.provider.discover(issuer).await?;
@@ -413,6 +414,7 @@ impl Connect {
         }
         oauth.discovered = found.endpoints;
         oauth.iss_advertised = found.iss_advertised;
+        oauth.issuer_text = Some(found.issuer);
         Ok(())
     }
 

@@ -17,7 +17,7 @@
 
 mod renew;
 
-pub use self::renew::{fresh_client, renew_client};
+pub use self::renew::{Asks, fresh_client, refused_to_another, renew_client};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -111,7 +111,9 @@ impl Setup<'_> {
             return Err(Error::invalid("`server_url` is missing"));
         };
         let server = self.provider.remote_server(&remote.server_url).await?;
-        let issuer = choose_issuer(oauth.issuer.as_ref(), &server, &remote.server_url)?;
+        let in_use = self.before.and_then(OAuth::issuer_in_use);
+        let wanted = (oauth.issuer.as_ref(), in_use);
+        let issuer = choose_issuer(wanted, &server, &remote.server_url)?;
         let found = self.metadata(&issuer).await?;
         remote.found = Some(Found {
             since: self.since(&issuer),
@@ -125,6 +127,7 @@ impl Setup<'_> {
         });
         oauth.discovered = found.endpoints.clone();
         oauth.iss_advertised = found.iss_advertised;
+        oauth.issuer_text = Some(found.issuer.clone());
         oauth.remote = Some(remote);
         self.client(oauth, &found, secret).await
     }
@@ -246,6 +249,7 @@ impl Setup<'_> {
             registered_at: self.now,
             renewed_at: None,
             secret_expires_at: None,
+            in_doubt: false,
         };
         let document = self.ours.document_url.as_ref();
         let by_document = found.takes_documents && remote.registration == Registration::Auto;
@@ -306,23 +310,26 @@ fn no_registration(client: &Client) -> Error {
 }
 
 /// The authorization server: the one that the operator names, if the server trusts it; else the
-/// first it names (RFC 9728 7.6 leaves the choice to the client).
+/// one in use while the server names it still, in whatever order, since tokens die where it moves;
+/// else the first it names (RFC 9728 7.6 leaves the choice to the client).
 fn choose_issuer(
-    named: Option<&WebUrl>,
+    (named, in_use): (Option<&WebUrl>, Option<&WebUrl>),
     server: &RemoteServer,
     server_url: &WebUrl,
 ) -> Result<WebUrl> {
+    let lists = |one: &WebUrl| {
+        let mut issuers = server.issuers.iter();
+        issuers.any(|issuer| is_same_issuer(one, issuer.as_str()))
+    };
     let Some(named) = named else {
+        if let Some(in_use) = in_use.filter(|in_use| lists(in_use)) {
+            return Ok(in_use.clone());
+        }
         let first = server.issuers.first().cloned();
         return first.ok_or(Error::NotFound("authorization server"));
     };
     // Without metadata nothing speaks against the operator.
-    let is_trusted = server.resource.is_none()
-        || server
-            .issuers
-            .iter()
-            .any(|issuer| is_same_issuer(named, issuer.as_str()));
-    if is_trusted {
+    if server.resource.is_none() || lists(named) {
         return Ok(named.clone());
     }
     let told: Vec<String> = server

@@ -16,7 +16,7 @@ use crate::model::token::Grant;
 use crate::model::{Address, AppId, LinkId};
 use crate::provider::classify::{Failure, filter_code, filter_text};
 use crate::provider::{AuthorizeRequest, Tokens, check_callback};
-use crate::remote;
+use crate::remote::{self, Asks};
 use crate::secret::Secret;
 use crate::vault::{AppSecrets, Landing, NewCredential, NewToken, NoWay, Returned, Vault, Way};
 
@@ -200,7 +200,7 @@ impl Connect {
     /// 6749 4.1.3): where there is another by now, only a new trip helps.
     async fn not_granted(&self, app: &AppSecrets, failure: &Failure) -> LinkAppState {
         let flows = (self.vault(), &self.0.provider);
-        let renewed = Box::pin(remote::renew_client(flows, app, failure)).await;
+        let renewed = Box::pin(remote::renew_client(flows, app, failure, Asks::Person)).await;
         match renewed {
             Some(_) => failed(
                 "client_renewed",

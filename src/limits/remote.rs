@@ -20,6 +20,9 @@ pub const REMOTE_SETUP_MAX: Duration = Duration::from_secs(75);
 pub const CLIENT_RENEWED_EVERY: Duration = Duration::from_secs(6 * 3600);
 /// After a registration that failed, or for a client whose secret has ended, it is this long.
 pub const CLIENT_RENEWED_PAUSE: Duration = Duration::from_secs(300);
+/// A client that is refused for so long, with nothing better in between, is forgotten; a refusal
+/// before that may be a hiccup, after which its tokens are good again.
+pub const CLIENT_REFUSED_FOR: Duration = Duration::from_secs(300);
 /// Most apps whose turn to register is remembered.
 pub const REMOTE_APPS_TURNS_MAX: usize = APPS_MAX;
 

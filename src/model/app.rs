@@ -128,6 +128,9 @@ pub struct OAuth {
     /// The metadata says that `iss` comes with every callback (RFC 9207): then it must.
     #[serde(default)]
     pub iss_advertised: bool,
+    /// The issuer as its metadata writes it, letter by letter, since servers compare it so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_text: Option<String>,
     /// Scopes asked for when a connect link names none.
     #[serde(default)]
     pub scopes: Scopes,
@@ -170,6 +173,7 @@ impl OAuth {
             open: None,
             discovered: Endpoints::default(),
             iss_advertised: false,
+            issuer_text: None,
             scopes: Scopes::default(),
             scope_separator: " ".into(),
             authorization_params: BTreeMap::new(),

@@ -174,6 +174,10 @@ pub struct Client {
     /// When its secret ends, if it does.
     #[serde(default)]
     pub secret_expires_at: Option<Timestamp>,
+    /// The one before it was refused once alone, which may have been a hiccup: that tokens of that
+    /// one are refused to this one says nothing of them (RFC 6749 10.4).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
 }
 
 impl Client {
@@ -232,6 +236,7 @@ impl OAuth {
         let is_same = self.client_id == before.client_id;
         self.discovered = before.discovered.clone();
         self.iss_advertised = before.iss_advertised;
+        self.issuer_text = before.issuer_text.clone();
         self.remote = Some(Box::new(Remote {
             client: remote.client.clone().filter(|_| is_same),
             ..(**remote).clone()

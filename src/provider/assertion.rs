@@ -17,10 +17,12 @@ use serde_json::json;
 
 use super::classify::Failure;
 use super::egress::Request;
+use super::metadata::is_same_issuer;
 use super::wrong_settings;
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::model::app::OAuth;
+use crate::model::url::WebUrl;
 use crate::secret::{Secret, base64url, random};
 
 const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -56,8 +58,7 @@ fn made(app: &OAuth, key: &Secret<String>, now: Timestamp) -> Result<Secret<Stri
              (`-----BEGIN PRIVATE KEY-----`), RSA, P-256, P-384 or Ed25519",
         )
     })?;
-    let audience = app.issuer.as_ref().or(app.token_url());
-    let audience = audience.ok_or_else(|| wrong_settings("the app has no token URL"))?;
+    let audience = audience(app).ok_or_else(|| wrong_settings("the app has no token URL"))?;
     let seconds = now.unix_ms() / 1000;
     let mut header = json!({ "alg": key.algorithm(), "typ": "JWT" });
     if let Some(id) = &app.dialect.asked.key_id {
@@ -66,7 +67,7 @@ fn made(app: &OAuth, key: &Secret<String>, now: Timestamp) -> Result<Secret<Stri
     let claims = json!({
         "iss": app.client_id,
         "sub": app.client_id,
-        "aud": audience.as_str(),
+        "aud": audience,
         "jti": base64url(&random::<16>()),
         "iat": seconds,
         "exp": seconds + limits::ASSERTION_LIFE.as_secs(),
@@ -76,6 +77,22 @@ fn made(app: &OAuth, key: &Secret<String>, now: Timestamp) -> Result<Secret<Stri
     let signature = key.sign(signed.as_bytes());
     let signature = signature.ok_or_else(|| wrong_settings("the private key does not sign"))?;
     Ok(Secret::new(format!("{signed}.{}", base64url(&signature))))
+}
+
+/// Whom a proof is for: the issuer, in its own words where its metadata was read, since servers
+/// compare letter by letter; else the token URL.
+fn audience(app: &OAuth) -> Option<&str> {
+    let Some(issuer) = app.issuer_in_use() else {
+        return app.token_url().map(WebUrl::as_str);
+    };
+    let own = app.issuer_text.as_deref();
+    if let Some(own) = own.filter(|own| is_same_issuer(issuer, own)) {
+        return Some(own);
+    }
+    // Nearly every issuer without a path is written without a slash, which a URL always has.
+    let text = issuer.as_str();
+    let is_bare = issuer.as_url().path() == "/";
+    Some(text.strip_suffix('/').filter(|_| is_bare).unwrap_or(text))
 }
 
 impl Key {

@@ -62,6 +62,8 @@ pub struct Turns {
 #[derive(Default)]
 struct State {
     failed_at: Option<Timestamp>,
+    /// The client that is refused, and since when, with nothing better in between.
+    refused: Option<(String, Timestamp)>,
 }
 
 /// An app's turn to register. The next one waits until it is dropped.
@@ -81,6 +83,20 @@ impl Turn {
     pub fn failed(&mut self, now: Timestamp) {
         self.0.failed_at = Some(now);
     }
+
+    /// Remembers that a client was refused. Says whether it had been before, so long ago that this
+    /// is no hiccup.
+    pub fn is_refused_for_long(&mut self, client_id: &str, now: Timestamp) -> bool {
+        match &self.0.refused {
+            Some((known, since)) if known == client_id => {
+                since.plus(limits::CLIENT_REFUSED_FOR) <= now
+            }
+            _ => {
+                self.0.refused = Some((client_id.to_owned(), now));
+                false
+            }
+        }
+    }
 }
 
 impl Turns {
@@ -98,6 +114,16 @@ impl Provider {
     /// Waits for an app's turn to register.
     pub async fn turn_to_register(&self, app: &AppId) -> Turn {
         Turn(self.0.turns.of(app).lock_owned().await)
+    }
+
+    /// Notes that an app's client was not refused: what was refused before was a hiccup.
+    pub fn client_served(&self, app: &AppId) {
+        let apps = &self.0.turns.apps;
+        let apps = apps.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever has the turn now decides on what it was told itself.
+        if let Some(Ok(mut state)) = apps.get(app).map(|turn| turn.try_lock()) {
+            state.refused = None;
+        }
     }
 
     /// Registers a client.

@@ -16,7 +16,7 @@ use crate::model::plan::Verdict;
 use crate::model::token::Grant;
 use crate::provider::Tokens;
 use crate::provider::classify::{Failure, FailureKind};
-use crate::remote;
+use crate::remote::{self, Asks};
 use crate::secret::{Secret, chance};
 use crate::vault::{Begin, Finish, Need, RefreshAsk, RefreshJob};
 
@@ -130,6 +130,11 @@ impl Refresher {
         let (answer, unanswered) = self.ask_as_known(&mut job).await;
         let now = self.clock().now();
         let job = job.answered(now);
+        let knows_client =
+            |failure: &Failure| failure.kind == FailureKind::Refused && failure.status.is_some();
+        if answer.as_ref().map_or_else(knows_client, |_| true) {
+            self.provider().client_served(&job.app.app.id);
+        }
         let verdict = match answer {
             Ok(grant) => Verdict::Renewed(grant),
             // It was not asked for again, since the vault is about to close. The intent stays, and
@@ -138,9 +143,13 @@ impl Refresher {
                 return Landing::Failed(self.halted().unwrap_or(Error::Locked));
             }
             Err(failure) => {
+                let (failure, is_lost) = match job.later_client() {
+                    Some(client) => remote::refused_to_another(client, failure),
+                    None => (failure, false),
+                };
                 let known = Circumstances {
                     now,
-                    uncertain: (job.uncertain || unanswered) && job.is_spent_by_use(),
+                    uncertain: is_lost || (job.uncertain || unanswered) && job.is_spent_by_use(),
                     failures: job.failures,
                     jitter: chance(),
                 };
@@ -151,7 +160,7 @@ impl Refresher {
     }
 
     /// Asks the provider; once more with another client, where ours was one that it has forgotten
-    /// and lets register anew. Refusing the client, it spent nothing.
+    /// for minutes and lets register anew. Refusing the client, it spent nothing.
     async fn ask_as_known(
         &self,
         job: &mut RefreshJob,
@@ -169,7 +178,14 @@ impl Refresher {
             return (Err(failure), unanswered);
         }
         let flows = (self.vault(), self.provider());
-        match Box::pin(remote::renew_client(flows, &job.app, &failure)).await {
+        match Box::pin(remote::renew_client(
+            flows,
+            &job.app,
+            &failure,
+            Asks::Refresh,
+        ))
+        .await
+        {
             Some(app) => job.app = app,
             None => return (Err(failure), false),
         }

@@ -3,7 +3,8 @@
 use ring::signature::{ECDSA_P256_SHA256_FIXED, KeyPair, UnparsedPublicKey};
 
 use super::*;
-use crate::model::url::WebUrl;
+use crate::model::Scopes;
+use crate::model::remote::{Found, Registration, Remote};
 use crate::secret::from_base64url;
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
@@ -81,4 +82,51 @@ fn what_is_no_private_key_is_said_and_not_sent() {
         "{body}"
     );
     assert!(!body.contains("PRIVATE"));
+}
+
+/// Goal: a proof is for the issuer in use, as that writes itself. Method: an app of a remote MCP
+/// server; each spelling.
+#[test]
+fn a_proof_is_for_the_issuer_in_use_in_its_own_words() {
+    let url = |text: &str| WebUrl::parse("issuer", text).unwrap();
+    let (key, _) = pem();
+    for (issuer, own, told) in [
+        ("https://as.example", None, "https://as.example"),
+        ("https://as.example/t/", None, "https://as.example/t/"),
+        (
+            "https://as.example",
+            Some("https://as.example"),
+            "https://as.example",
+        ),
+        (
+            "https://as.example",
+            Some("https://as.example/"),
+            "https://as.example/",
+        ),
+        (
+            "https://as.example/t/",
+            Some("https://as.example/t"),
+            "https://as.example/t",
+        ),
+        // Words of another one are nobody's.
+        (
+            "https://as.example",
+            Some("https://old.example/"),
+            "https://as.example",
+        ),
+    ] {
+        let mut app = app();
+        let mut remote = Remote::new(url("https://mcp.example/mcp"), Registration::Auto);
+        remote.found = Some(Found {
+            issuer: url(issuer),
+            since: NOW,
+            resource: None,
+            scopes: Scopes::default(),
+            offline_access: false,
+        });
+        app.remote = Some(Box::new(remote));
+        app.issuer_text = own.map(str::to_owned);
+        let (_, claims) = parts(&made(&app, &key, NOW).unwrap());
+        assert_eq!(claims["aud"], told, "{issuer} {own:?}");
+    }
 }

@@ -10,6 +10,7 @@ use crate::model::app::App;
 use crate::model::blanks::Known;
 use crate::model::dialect::{Renewal, Rotation};
 use crate::model::plan::{self, Assumed};
+use crate::model::remote::Client;
 use crate::model::token::{Grant, Record};
 use crate::model::{Address, TokenId};
 use crate::secret::Secret;
@@ -43,6 +44,13 @@ impl RefreshJob {
     pub fn has_moved(&self) -> bool {
         let oauth = self.app.app.oauth();
         oauth.is_some_and(|oauth| oauth.has_moved_since(self.obtained_at))
+    }
+
+    /// The client that would ask, where it was registered after what is about to be spent was
+    /// obtained: by another one then.
+    pub fn later_client(&self) -> Option<&Client> {
+        let client = self.app.app.oauth()?.remote.as_ref()?.client.as_ref()?;
+        (self.obtained_at < client.registered_at).then_some(client)
     }
 
     /// Notes when the provider answered: what it granted lives from then on, whenever it is stored.

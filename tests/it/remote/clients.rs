@@ -188,6 +188,32 @@ async fn a_change_keeps_the_client_unless_another_is_asked_for() {
     vault.inside.end().await;
 }
 
+/// Goal: a change of anything else moves no issuer that the server names still, for its tokens
+/// would die. Method: the server names another first; then the operator names that one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_issuer_stays_in_use_while_the_server_names_it() {
+    let next = Double::start(How::default()).await;
+    let double = Double::start(How::default()).await;
+    let vault = Vaulted::new().await;
+    let app = vault.added(&double, json!({})).await;
+    vault.connect("ada").await;
+    vault.advance(60);
+    let (first, second) = (next.url(), double.url());
+    double.change(|how| how.issuers = vec![first, second]);
+    let body = json!({ "server_url": double.mcp(), "name": "Renamed" });
+    let (status, kept) = vault.api.put("/v1/apps/m", body).await;
+    assert_eq!(status, 200, "{kept}");
+    assert_eq!(kept["remote"]["issuer"], app["remote"]["issuer"]);
+    vault.advance(601);
+    assert_eq!(vault.token("ada").await["outcome"], "ok");
+    assert_eq!(next.everything(), "");
+    let body = json!({ "server_url": double.mcp(), "issuer": next.url() });
+    let (status, moved) = vault.api.put("/v1/apps/m", body).await;
+    assert_eq!(status, 200, "{moved}");
+    assert_eq!(moved["remote"]["issuer"], format!("{}/", next.url()));
+    vault.inside.end().await;
+}
+
 /// Goal: what one authorization server gave is never shown to another. Method: the server names
 /// another one; after a change everything that the new one was sent is looked through, by refresh,
 /// callback and deletion.

@@ -35,6 +35,8 @@ pub struct How {
     pub method: &'static str,
     /// A refresh token is its client's alone.
     pub binds_tokens: bool,
+    /// What the token endpoint says to every client.
+    pub refuses: Option<&'static str>,
     /// What the token endpoint says is held back until this says so.
     pub held: Option<watch::Receiver<bool>>,
 }
@@ -53,6 +55,7 @@ impl Default for How {
             registration: (201, json!({})),
             method: "none",
             binds_tokens: true,
+            refuses: None,
             held: None,
         }
     }
@@ -298,6 +301,9 @@ fn client(how: &How, state: &State, seen: &Seen) -> Option<String> {
 
 fn token(how: &How, state: &mut State, seen: &Seen) -> Reply {
     let refused = |code: &str| body(400, &json!({ "error": code }));
+    if let Some(code) = how.refuses {
+        return refused(code);
+    }
     let Some(id) = client(how, state, seen) else {
         return body(401, &json!({ "error": "invalid_client" }));
     };

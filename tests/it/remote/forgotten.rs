@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use super::Vaulted;
 use super::double::{Double, How};
 
+/// So long a client is refused before a refresh has it registered anew.
+const FOR_LONG: u64 = 301;
+
 /// A server that has forgotten its clients, and a vault with people who connected before.
 async fn forgotten(how: How, people: &[&str]) -> (Double, Vaulted) {
     let double = Double::start(how).await;
@@ -32,11 +35,15 @@ async fn state_of(vault: &Vaulted, user: &str) -> Value {
 }
 
 /// Goal: a forgotten client is registered anew once, by whoever finds out first, and every token
-/// that the server grants to the new one lives on. Method: four people's tokens at one time.
+/// that the server grants to the new one lives on. Method: four people's tokens at one time, twice
+/// with minutes between.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forgotten_client_is_registered_anew_once_for_all_who_find_out() {
     let people = ["ada", "grace", "joan", "mary"];
     let (double, vault) = forgotten(lenient(), &people).await;
+    assert_eq!(vault.token("ada").await["outcome"], "unavailable");
+    assert_eq!(double.seen("/register").len(), 1, "it may be a hiccup");
+    vault.advance(FOR_LONG);
     let mut asked = Vec::new();
     for person in people {
         let api = vault.api.clone();
@@ -71,12 +78,63 @@ async fn a_forgotten_client_is_registered_anew_once_for_all_who_find_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refresh_token_that_is_the_old_clients_alone_asks_for_its_owner() {
     let (double, vault) = forgotten(How::default(), &["ada"]).await;
+    assert_eq!(vault.token("ada").await["outcome"], "unavailable");
+    vault.advance(FOR_LONG);
     let said = vault.token("ada").await;
     assert_eq!(said["outcome"], "reconnect_required", "{said}");
-    assert_eq!(said["reason"], "revoked");
+    assert_eq!(said["reason"], "interrupted_refresh");
     assert_eq!(double.seen("/register").len(), 2);
     vault.connect("ada").await;
     assert_eq!(vault.token("ada").await["outcome"], "ok");
+    vault.inside.end().await;
+}
+
+/// Goal: a server that refuses a client for a moment costs nobody a token that is its client's
+/// alone. Method: two hiccups with a refresh between, minutes apart; a refusal that is of the grant
+/// type.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o6_a_hiccup_renews_no_client_and_kills_no_token() {
+    let double = Double::start(How::default()).await;
+    let vault = Vaulted::new().await;
+    vault.added(&double, json!({})).await;
+    vault.connect("ada").await;
+    for code in ["invalid_client", "invalid_client", "unauthorized_client"] {
+        vault.advance(601);
+        double.change(|how| how.refuses = Some(code));
+        assert_eq!(vault.token("ada").await["outcome"], "unavailable");
+        vault.advance(FOR_LONG - 60);
+        assert_eq!(vault.token("ada").await["outcome"], "unavailable");
+        double.change(|how| how.refuses = None);
+        vault.advance(600);
+        assert_eq!(vault.token("ada").await["outcome"], "ok", "{code}");
+    }
+    double.change(|how| how.refuses = Some("unauthorized_client"));
+    for _ in 0..3 {
+        vault.advance(3600);
+        assert_eq!(vault.token("ada").await["outcome"], "unavailable");
+    }
+    assert_eq!(double.seen("/register").len(), 1);
+    vault.inside.end().await;
+}
+
+/// Goal: a person who connects gets a new client at once, and nobody else's token is called dead
+/// for that. Method: one refusal of a code; then another's refresh, which is the old client's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o6_a_client_renewed_for_a_person_kills_no_token_of_another() {
+    let (double, vault) = forgotten(How::default(), &["ada"]).await;
+    let (mut browser, page) = vault.try_to_connect("grace").await;
+    assert_eq!(double.seen("/register").len(), 2);
+    let page = browser.submit(&page, "/m/go", &[]).await;
+    assert!(page.text.contains("Connected"), "{}", page.text);
+    assert_eq!(vault.token("grace").await["outcome"], "ok");
+    for _ in 0..3 {
+        let said = vault.token("ada").await;
+        assert_eq!(said["outcome"], "unavailable", "{said}");
+        assert_eq!(state_of(&vault, "ada").await, "active");
+        let (_, kept) = vault.api.get("/v1/tokens?app=m&user=ada").await;
+        assert!(kept.to_string().contains("client_renewed"), "{kept}");
+        vault.advance(3600);
+    }
     vault.inside.end().await;
 }
 
@@ -85,6 +143,8 @@ async fn a_refresh_token_that_is_the_old_clients_alone_asks_for_its_owner() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_is_not_registered_anew_twice_and_no_token_dies_of_it() {
     let (double, vault) = forgotten(lenient(), &["ada"]).await;
+    assert_eq!(vault.token("ada").await["outcome"], "unavailable");
+    vault.advance(FOR_LONG);
     assert_eq!(vault.token("ada").await["outcome"], "ok");
     vault.advance(601);
     double.forget_clients();

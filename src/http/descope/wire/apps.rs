@@ -327,6 +327,7 @@ impl AppFields {
             },
             discovered: Endpoints::default(),
             iss_advertised: false,
+            issuer_text: None,
             scopes: Scopes::parse(self.default_scopes.take().unwrap_or_default())?,
             authorization_params: params,
             token_params: by_name("tokenUrlParams", self.token_url_params.take())?,
