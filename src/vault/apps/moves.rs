@@ -1,4 +1,5 @@
-//! Where a client secret goes: whether a change of an app sends it to somebody it was not given for.
+//! Where a client secret goes: whether a change of an app sends it to somebody it was not given
+//! for.
 //!
 //! It promises: whatever carries the secret counts, and so does what fills its address.
 //! It never: sends it.

@@ -171,10 +171,8 @@ fn what_is_kept_is_short_text_and_what_is_no_text_is_not_there() {
 
 #[test]
 fn fields_inside_of_something_are_found_and_those_at_the_top_as_well() {
-    let entries = crate::provider::catalogue::all();
-    let entry = entries
-        .iter()
-        .find(|entry| entry.id.as_str() == "instagram");
+    let catalogue = crate::provider::catalogue::Catalogue::default();
+    let entry = catalogue.find("instagram");
     let facts = entry.and_then(|entry| entry.oauth.as_ref()).unwrap();
     let mut instagram = OAuth::of("client");
     instagram.dialect = facts.dialect.clone();
