@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::Connect;
 use super::person::Next;
-use super::trip::{CameIn, failed};
+use super::trip::{CameIn, not_taken};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::Action;
@@ -157,7 +157,7 @@ impl Connect {
         let settings = self.vault().app_settings(&caller, Action::Store, app)?;
         let outcome = match self.checked_key(&settings, entry, typed).await {
             Ok(came_in) => self.keep(&caller, &link, app, came_in).await?,
-            Err((code, why)) => failed(code, &why),
+            Err((code, why)) => not_taken(code, why),
         };
         self.vault().settle(&caller, &link, app, outcome)?.await?;
         self.changed();

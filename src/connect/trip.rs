@@ -63,7 +63,7 @@ impl Connect {
         let variables = match typed.variables(&settings, entry) {
             Ok(variables) => variables,
             Err(error) => {
-                let outcome = failed("invalid_variable", &error.to_string());
+                let outcome = not_taken("invalid_variable", error.to_string());
                 self.vault().settle(&caller, &link, app, outcome)?.await?;
                 self.changed();
                 return Ok(Next::Page(id));
@@ -334,8 +334,17 @@ fn refused(error: &str, description: Option<&str>) -> LinkAppState {
     failed(error, description.unwrap_or_default())
 }
 
+/// What a person typed was not taken. These words are our own: filtered as a provider's are, they
+/// would lose the example they end with.
+pub(super) fn not_taken(code: &str, message: String) -> LinkAppState {
+    LinkAppState::Failed {
+        code: code.into(),
+        message,
+    }
+}
+
 /// A provider's words are filtered again here: these come by way of a browser.
-pub(super) fn failed(code: &str, message: &str) -> LinkAppState {
+fn failed(code: &str, message: &str) -> LinkAppState {
     LinkAppState::Failed {
         code: filter_code(code),
         message: filter_text(message),

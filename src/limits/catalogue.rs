@@ -34,6 +34,9 @@ pub const REFRESH_TOKEN_LIFE_MAX: Duration = Duration::from_secs(10 * 365 * 86_4
 pub const REFRESH_TOKEN_AHEAD: Duration = Duration::from_secs(7 * 86_400);
 /// Life of a client's proof by its private key: one request, and a clock that is off a little.
 pub const ASSERTION_LIFE: Duration = Duration::from_secs(60);
+/// A refresh token that ends whatever is done is warned of this long before: two weeks, in which
+/// most people are asked something once.
+pub const REFRESH_TOKEN_WARNING: Duration = Duration::from_secs(14 * 86_400);
 /// Longest fixed body of a call to a service, in bytes: a GraphQL query.
 pub const CALL_BODY_BYTES_MAX: usize = 2048;
 /// Most files of an operator's own catalogue.

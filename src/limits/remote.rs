@@ -23,6 +23,8 @@ pub const CLIENT_RENEWED_PAUSE: Duration = Duration::from_secs(300);
 /// A client that is refused for so long, with nothing better in between, is forgotten; a refusal
 /// before that may be a hiccup, after which its tokens are good again.
 pub const CLIENT_REFUSED_FOR: Duration = Duration::from_secs(300);
+/// Tokens of a client that was refused once alone, and has another in its place, are kept so long.
+pub const CLIENT_DOUBT: Duration = Duration::from_secs(86_400);
 /// Most apps whose turn to register is remembered.
 pub const REMOTE_APPS_TURNS_MAX: usize = APPS_MAX;
 

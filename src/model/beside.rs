@@ -9,6 +9,7 @@ use super::Name;
 use super::blanks::Known;
 use super::token::Grant;
 use crate::clock::Timestamp;
+use crate::limits;
 use crate::secret::Secret;
 
 /// What is kept beside a credential.
@@ -55,6 +56,13 @@ pub struct SecondGrant {
 }
 
 impl Beside {
+    /// When the refresh token ends, where no use of it puts that off and it is near.
+    pub fn reconnect_by(&self, now: Timestamp) -> Option<Timestamp> {
+        let end = self.refresh_token_ends_at?;
+        let is_near = end <= now.plus(limits::REFRESH_TOKEN_WARNING);
+        (!self.is_kept_alive_by_use && is_near).then_some(end)
+    }
+
     /// Lays what a grant brought over what is kept; what it leaves out stays.
     pub fn take(&mut self, brought: &Brought) {
         if brought.label.is_some() {

@@ -144,7 +144,7 @@ impl Refresher {
             }
             Err(failure) => {
                 let (failure, is_lost) = match job.later_client() {
-                    Some(client) => remote::refused_to_another(client, failure),
+                    Some(client) => remote::refused_to_another(client, failure, now),
                     None => (failure, false),
                 };
                 let known = Circumstances {

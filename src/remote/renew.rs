@@ -49,21 +49,20 @@ pub async fn renew_client(
 
 /// What the refusal of a token means that was obtained with an earlier client than `client`, which
 /// it was refused to; and whether the token is lost with its client. Where that is in doubt the
-/// token is kept.
-pub fn refused_to_another(client: &Client, failure: Failure) -> (Failure, bool) {
+/// token is kept for a while, in which an operator can give the earlier client again.
+pub fn refused_to_another(client: &Client, failure: Failure, now: Timestamp) -> (Failure, bool) {
     // What no server said is not about its clients.
     if failure.kind != FailureKind::Refused || failure.status.is_none() {
         return (failure, false);
     }
-    let kind = match client.in_doubt {
+    let doubt_ends = client.registered_at.plus(limits::CLIENT_DOUBT);
+    let in_doubt = client.in_doubt && now < doubt_ends;
+    let kind = match in_doubt {
         true => FailureKind::ClientRefused,
         false => FailureKind::Refused,
     };
     let what = "the provider had forgotten this client; its people have to connect again";
-    (
-        Failure::ours(kind, "client_renewed", what),
-        !client.in_doubt,
-    )
+    (Failure::ours(kind, "client_renewed", what), !in_doubt)
 }
 
 /// The app as it is to be connected now: with another client where the secret of the one that we

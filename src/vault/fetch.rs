@@ -86,6 +86,8 @@ pub struct Handed {
     pub subject: Option<String>,
     /// What is kept of its service beside it.
     pub beside: Beside,
+    /// When nothing renews it any more, where that is near: its owner should connect again before.
+    pub reconnect_by: Option<Timestamp>,
     /// The refresh token, for callers with that right who asked for it.
     pub refresh_token: Option<Secret<String>>,
     /// Whether a refresh token is stored.
@@ -155,7 +157,7 @@ impl Vault {
             Fit::ExactFresh | Fit::WiderFresh => match renewal(record, besides, now) {
                 Renewal::Needless => {
                     let refresh_token = newest_refresh_token(&permit, &best, besides)?;
-                    let handed = hand_out(&permit, ask, refresh_token, best.record)?;
+                    let handed = hand_out((&permit, now), ask, refresh_token, best.record)?;
                     Ok(Found::Fresh(Box::new(handed)))
                 }
                 Renewal::Wanted(why) => {
@@ -313,7 +315,7 @@ fn newest_refresh_token(
 }
 
 fn hand_out(
-    permit: &Permit,
+    (permit, now): (&Permit, Timestamp),
     ask: &Ask,
     refresh_token: Option<Secret<String>>,
     record: Record,
@@ -344,6 +346,7 @@ fn hand_out(
         missing_scopes: missing,
         account: record.address.account,
         subject: record.subject,
+        reconnect_by: record.beside.reconnect_by(now),
         beside: record.beside,
         refresh_token,
         has_refresh_token: record.has_refresh_token,

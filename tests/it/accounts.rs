@@ -258,7 +258,10 @@ async fn a_variable_that_was_typed_wrong_can_be_typed_again() {
         "id": "shops", "kind": "oauth", "client_id": "demo", "client_secret": "s",
         "authorization_url": format!("{issuer}/{{page}}"), "token_url": format!("{issuer}/token"),
         "variables": {
-            "page": { "asked_of": "person", "pattern": "[a-z]+", "help": "Which page." },
+            "page": {
+                "asked_of": "person", "pattern": "[a-z]+", "help": "Which page.",
+                "example": "authorize",
+            },
             "own": { "default": "x" },
         },
     });
@@ -282,6 +285,7 @@ async fn a_variable_that_was_typed_wrong_can_be_typed_again() {
     let form = [("variable.page", "../evil")];
     let page = browser.follow("POST", &go, Some(&form)).await;
     assert!(page.text.contains("does not look right"), "{}", page.text);
+    assert!(page.text.contains("such as `authorize`"), "{}", page.text);
     for metadata in [json!({ "own": "evil.example" }), json!({ "page": "EVIL" })] {
         let body = json!({
             "app": "shops", "user": "u1", "refresh_token": "r", "metadata": metadata,
@@ -290,6 +294,41 @@ async fn a_variable_that_was_typed_wrong_can_be_typed_again() {
         assert_eq!(status, 400, "{said}");
     }
     scene.end().await;
+}
+
+/// Goal: a refresh token that ends whatever is done is warned of before it does, and one that is
+/// kept alive by its use is not. Method: an app whose provider gives them twenty days, either way;
+/// the clock, two weeks before that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_that_ends_is_warned_of_in_time() {
+    for is_fixed in [true, false] {
+        let scene = Scene::new().await;
+        let body = json!({
+            "kind": "oauth", "client_id": "demo", "issuer": scene.outside.issuer, "name": "Demo",
+            "scopes": ["calendar.read"], "dialect": { "lives": {
+                "refresh_token_lifetime_s": 20 * 86_400, "refresh_token_life_is_fixed": is_fixed,
+            } },
+        });
+        let (status, said) = scene.admin.put("/v1/apps/demo", body).await;
+        assert_eq!(status, 200, "{said}");
+        let api = scene.asker(&["code"]).await;
+        connect_as(&scene, &api, "ada", "engine").await;
+        let (_, token) = api.token("u1").await;
+        assert!(token.get("reconnect_by").is_none(), "{token}");
+        let (_, listed) = scene.admin.get("/v1/tokens?app=demo").await;
+        let ends = listed["tokens"][0]["refresh_token_ends_at"].clone();
+        assert!(ends.is_string(), "{listed}");
+        scene
+            .clock
+            .advance(std::time::Duration::from_secs(7 * 86_400));
+        let (status, token) = api.token("u1").await;
+        assert_eq!(status, 200, "{token}");
+        match is_fixed {
+            true => assert_eq!(token["reconnect_by"], ends, "{token}"),
+            false => assert!(token.get("reconnect_by").is_none(), "{token}"),
+        }
+        scene.end().await;
+    }
 }
 
 /// Goal: an upload keeps what calls need beside the credential. Method: one of each kind.

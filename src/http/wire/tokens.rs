@@ -112,6 +112,8 @@ struct HandedShape<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     secrets: BTreeMap<&'a str, &'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    reconnect_by: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<&'a str>,
 }
 
@@ -139,6 +141,7 @@ pub fn handed(handed: &Handed) -> Answer {
         label: handed.beside.label.as_deref(),
         metadata: &handed.beside.metadata,
         secrets: secrets(&handed.beside),
+        reconnect_by: handed.reconnect_by,
         refresh_token: handed
             .refresh_token
             .as_ref()

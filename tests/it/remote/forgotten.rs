@@ -135,6 +135,11 @@ async fn o6_a_client_renewed_for_a_person_kills_no_token_of_another() {
         assert!(kept.to_string().contains("client_renewed"), "{kept}");
         vault.advance(3600);
     }
+    // Nobody gave the earlier client again: then only its owner can mend it, and is asked.
+    vault.advance(22 * 3600);
+    let said = vault.token("ada").await;
+    assert_eq!(said["outcome"], "reconnect_required", "{said}");
+    assert_eq!(said["reason"], "interrupted_refresh", "{said}");
     vault.inside.end().await;
 }
 
