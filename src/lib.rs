@@ -77,15 +77,8 @@
 //! let (vault, _first_access_key) = Vault::in_memory(clock.clone())?;
 //! let me = Caller::local();
 //! let app = App {
-//!     id: AppId::parse("weather")?,
 //!     name: "Weather".into(),
-//!     description: String::new(),
-//!     logo: None,
-//!     template: None,
-//!     return_urls: vec![],
-//!     kind: AppKind::ApiKey,
-//!     created_at: clock.now(),
-//!     updated_at: clock.now(),
+//!     ..App::of(AppId::parse("weather")?, AppKind::ApiKey, clock.now())
 //! };
 //! vault.add_app(&me, app.clone(), None)?.wait()?;
 //! let alice = Owner::User(UserId::parse("alice")?);
@@ -96,7 +89,7 @@
 //!     scopes: Scopes::default(),
 //! };
 //! let credential = NewCredential::ApiKey(Secret::new("key-of-alice".into()));
-//! vault.store_token(&me, NewToken { address, credential })?.wait()?;
+//! vault.store_token(&me, NewToken::of(address, credential))?.wait()?;
 //!
 //! let ask = Ask {
 //!     app: app.id,

@@ -95,6 +95,10 @@ async fn a_live_mcp_server_is_connected_by_its_url_and_its_tool_called() {
     let forgotten = client().post(forget).send().await.unwrap();
     assert_eq!(forgotten.status().as_u16(), 200);
     clock.advance(Duration::from_secs(601));
+    // Refused once, it may be a hiccup; refused for minutes, the client is forgotten.
+    let refused = token(&api).await;
+    assert_eq!(refused["outcome"], "unavailable", "{refused}");
+    clock.advance(Duration::from_secs(301));
     let lost = token(&api).await;
     assert_eq!(lost["outcome"], "reconnect_required", "{lost}");
     connects(&api, &server).await;
