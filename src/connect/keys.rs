@@ -147,15 +147,12 @@ impl Connect {
         typed: &Typed,
         from: &str,
     ) -> Result<Next> {
-        let (caller, link) = match self.open(id, cookie, from)? {
+        let (caller, link, entry) = match self.open_for(app, id, cookie, from)? {
             Ok(found) => found,
             Err(no_way) => return Ok(Next::Nowhere(no_way)),
         };
-        let Some(entry) = link.app(app).filter(|_| link.proven) else {
-            return Err(Error::Denied);
-        };
         let settings = self.vault().app_settings(&caller, Action::Store, app)?;
-        let outcome = match self.checked_key(&settings, entry, typed).await {
+        let outcome = match self.checked_key(&settings, &entry, typed).await {
             Ok(came_in) => self.keep(&caller, &link, app, came_in).await?,
             Err((code, why)) => not_taken(code, why),
         };

@@ -195,14 +195,11 @@ impl Connect {
         app: &AppId,
         from: &str,
     ) -> Result<Next> {
-        let (caller, link) = match self.open(id, cookie, from)? {
+        let (caller, link, entry) = match self.open_for(app, id, cookie, from)? {
             Ok(found) => found,
             Err(no_way) => return Ok(Next::Nowhere(no_way)),
         };
-        // Before the proof it would be anybody's no; what is connected is not declined any more.
-        let Some(entry) = link.app(app).filter(|_| link.proven) else {
-            return Err(Error::Denied);
-        };
+        // What is connected is not declined any more.
         if !matches!(entry.state, LinkAppState::Connected { .. }) {
             self.vault()
                 .settle(&caller, &link, app, LinkAppState::Declined)?
@@ -236,6 +233,24 @@ impl Connect {
                 true => Ok((caller, link)),
                 false => Err(NoWay::Over(link.status(now))),
             }))
+    }
+
+    /// [`Connect::open`] for one app of the link, where the person is proven, with its entry.
+    /// Before the proof it would be anybody's word.
+    pub(super) fn open_for(
+        &self,
+        app: &AppId,
+        id: LinkId,
+        cookie: Option<&Secret<String>>,
+        from: &str,
+    ) -> Outcome<(Caller, Link, LinkApp)> {
+        let (caller, link) = match self.open(id, cookie, from)? {
+            Ok(found) => found,
+            Err(no_way) => return Ok(Err(no_way)),
+        };
+        let entry = link.app(app).filter(|_| link.proven).cloned();
+        let entry = entry.ok_or(Error::Denied)?;
+        Ok(Ok((caller, link, entry)))
     }
 
     fn visit_of(&self, caller: &Caller, link: Link) -> Result<Visit> {

@@ -50,17 +50,14 @@ impl Connect {
         typed: &Typed,
         from: &str,
     ) -> Result<Next> {
-        let (caller, link) = match self.open(id, cookie, from)? {
+        let (caller, link, entry) = match self.open_for(app, id, cookie, from)? {
             Ok(found) => found,
             Err(no_way) => return Ok(Next::Nowhere(no_way)),
-        };
-        let Some(entry) = link.app(app).filter(|_| link.proven) else {
-            return Err(Error::Denied);
         };
         let settings = self.vault().app_settings(&caller, Action::Store, app)?;
         let flows = (self.vault(), &self.0.provider);
         let settings = remote::fresh_client(flows, settings).await;
-        let variables = match typed.variables(&settings, entry) {
+        let variables = match typed.variables(&settings, &entry) {
             Ok(variables) => variables,
             Err(error) => {
                 let outcome = not_taken("invalid_variable", error.to_string());
