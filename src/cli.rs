@@ -12,6 +12,7 @@ pub mod args;
 mod ask;
 mod audit;
 mod backup;
+mod brand;
 mod catalogue;
 mod check;
 mod client;

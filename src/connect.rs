@@ -31,6 +31,7 @@ mod proofs;
 mod remote;
 mod templates;
 mod trip;
+mod wish;
 
 use std::fmt::Display;
 use std::pin::pin;
@@ -47,16 +48,16 @@ pub use self::person::{AppCard, Cookie, Next, Visit};
 use self::proofs::choose_proof;
 pub use self::templates::{UpdateWish, Updated};
 pub use self::trip::Came;
+pub use self::wish::{Wish, WishedApp};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller};
 use crate::model::app::{App, AppKind, Callback, Endpoints};
-use crate::model::blanks::Known;
-use crate::model::link::{Hints, Link, LinkApp, LinkAppState, LinkStatus, Proof};
+use crate::model::link::{Link, LinkApp, LinkAppState, LinkStatus, Proof};
 use crate::model::url::WebUrl;
-use crate::model::{Account, AppId, LinkId, Owner, Scopes};
+use crate::model::{AppId, LinkId, Owner};
 use crate::provider::Provider;
 use crate::provider::catalogue::Catalogue;
 use crate::secret::Secret;
@@ -83,37 +84,6 @@ struct Inner {
     catalogue: RwLock<Arc<Catalogue>>,
     /// Called when a token was stored.
     stored: Box<dyn Fn() + Send + Sync>,
-}
-
-/// What a new link is to be.
-pub struct Wish {
-    /// The apps to connect.
-    pub apps: Vec<WishedApp>,
-    /// Whom it is for.
-    pub owner: Owner,
-    /// Where the person is sent at the end.
-    pub return_url: Option<WebUrl>,
-    /// The way of proof; the key's own where none is named.
-    pub proof: Option<Proof>,
-    /// The answer goes to the browser of the owner, who asks in person: the link is bound to that
-    /// browser from its birth, and no other proof is asked for.
-    pub browser: bool,
-    /// How long the link lives.
-    pub life: Option<Duration>,
-}
-
-/// One app of a [`Wish`].
-pub struct WishedApp {
-    /// The app.
-    pub app: AppId,
-    /// The scopes to ask for; the app's own where none are named.
-    pub scopes: Option<Scopes>,
-    /// Which account the token is stored as.
-    pub account: Option<Account>,
-    /// What its provider is told of the person.
-    pub hints: Hints,
-    /// What is said of the app's variables; the person is asked for the others.
-    pub variables: Known,
 }
 
 /// A link that was made.
@@ -204,7 +174,7 @@ impl Connect {
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::NotFound`] for an unknown app, [`Error::Denied`].
-    pub async fn start(&self, caller: &Caller, wish: Wish) -> Result<Started> {
+    pub async fn start(&self, caller: &Caller, mut wish: Wish) -> Result<Started> {
         if wish.apps.is_empty() || wish.apps.len() > limits::LINK_APPS_MAX {
             let most = limits::LINK_APPS_MAX;
             return Err(Error::invalid(format!("`apps` names 1 to {most} apps")));
@@ -213,23 +183,15 @@ impl Connect {
             true => Proof::Page,
             false => choose_proof(caller, wish.proof)?,
         };
-        let (apps, return_urls) = self.wished(caller, wish.apps)?;
-        if let Some(url) = &wish.return_url
-            && !return_urls.contains(url)
-        {
-            return Err(Error::invalid(
-                "`return_url` is not exactly one of the access key's or the app's `return_urls`",
-            ));
-        }
-        let life = wish.life.unwrap_or(limits::LINK_LIFE_DEFAULT);
-        if life < Duration::from_secs(30) || life > limits::LINK_LIFE_MAX {
-            return Err(Error::invalid("`expires_in_s` is from 30 to 3600"));
-        }
+        let (apps, return_urls) = self.wished(caller, std::mem::take(&mut wish.apps))?;
+        wish.check_places(&return_urls)?;
+        let life = wish.life()?;
         let new = NewLink {
             apps,
             owner: wish.owner,
             proof,
             return_url: wish.return_url,
+            opener_origin: wish.opener_origin,
             life,
         };
         let made = match wish.browser {

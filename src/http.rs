@@ -15,6 +15,7 @@ mod cors;
 pub mod descope;
 pub mod guard;
 pub mod listen;
+pub mod look;
 pub mod pace;
 mod pages;
 pub mod panics;

@@ -35,8 +35,8 @@ pub use self::cli::{
     IMPORT_TOKEN_BYTES_MAX, IMPORT_WINDOW,
 };
 pub use self::connect::{
-    CODE_TRIES_MAX, LINK_LIFE_DEFAULT, LINK_LIFE_MAX, LINK_MEMORY, LINK_WAIT_MAX, LINK_WAITERS_MAX,
-    PREFLIGHT_HEADERS_MAX, PREFLIGHT_LIFE, STATE_LIFE,
+    CODE_TRIES_MAX, KEY_SHOWN_CHARS_MIN, LINK_LIFE_DEFAULT, LINK_LIFE_MAX, LINK_MEMORY,
+    LINK_WAIT_MAX, LINK_WAITERS_MAX, PREFLIGHT_HEADERS_MAX, PREFLIGHT_LIFE, STATE_LIFE,
 };
 pub use self::remote::{
     CHALLENGE_PARAMS_MAX, CLIENT_DOUBT, CLIENT_REFUSED_FOR, CLIENT_RENEWED_EVERY,
@@ -66,6 +66,8 @@ pub const SCOPES_MAX: usize = 128;
 pub const TEXT_BYTES_MAX: usize = 1024;
 /// Longest path a caller may name, in bytes: the system's own bound.
 pub const PATH_BYTES_MAX: usize = 4096;
+/// Longest picture written out as a `data:` URL, in bytes: it stands in pages and lists.
+pub const LOGO_BYTES_MAX: usize = 32 * 1024;
 /// Longest URL we keep, in bytes.
 pub const URL_BYTES_MAX: usize = 2048;
 /// Longest access token, refresh token, id token or API key, in bytes. JWTs of 16 KiB are seen.

@@ -15,6 +15,7 @@ pub mod grant;
 mod id;
 pub mod jwt;
 pub mod link;
+pub mod logo;
 mod pattern;
 pub mod plan;
 pub mod remote;

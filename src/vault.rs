@@ -73,7 +73,7 @@ pub use self::host::Pause;
 pub use self::kept::{Doomed, NewCredential, NewToken, Upload};
 pub use self::keys::NewKey;
 pub use self::line::{Source, Turn};
-pub use self::links::{Landing, MadeLink, NewLink, NoWay, Returned, Vouched, Way};
+pub use self::links::{Before, Landing, MadeLink, NewLink, NoWay, Returned, Vouched, Way};
 pub use self::lists::{Filter, TokenPage};
 pub use self::receipt::Receipt;
 pub use self::renew::{Begin, Finish, Need, RefreshAsk, RefreshJob};

@@ -84,6 +84,7 @@ fn furnish(vault: &Vault) {
             owner: owner(n),
             proof: Proof::Code,
             return_url: None,
+            opener_origin: None,
             life: Duration::from_secs(600),
         };
         vault.make_link(&me, link).unwrap().wait().unwrap();

@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::app::AppCommand;
 use super::audit::AuditArgs;
 use super::backup::BackupArgs;
+use super::brand::BrandArgs;
 use super::check::CheckArgs;
 use super::compact::CompactArgs;
 use super::completions::CompletionsArgs;
@@ -320,6 +321,9 @@ pub struct ServeArgs {
     /// Most connections at one time; fewer where the system allows too few open files.
     #[arg(long, value_name = "N", default_value_t = limits::CONNECTIONS_MAX, value_parser = seats)]
     pub connections_max: usize,
+    /// Whose pages these are.
+    #[command(flatten)]
+    pub brand: BrandArgs,
     /// Let other machines unlock the vault, change its key slots and have backups written too.
     #[arg(long)]
     pub allow_remote_unlock: bool,

@@ -246,6 +246,7 @@ fn judge(end: &Value, args: &ConnectArgs) -> Result<(), Failure> {
         "withdrawn" => "the link was withdrawn",
         "wrong_person" => "somebody else than the link's owner followed it; it is dead",
         "too_many_codes" => "too many wrong codes were typed; the link is dead",
+        "cancelled" => "the person cancelled",
         "replaced" => "a newer link for the same person and apps took its place",
         _ => "the link ended in a way this version does not know",
     };

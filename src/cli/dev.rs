@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::args::{DEFAULT_LISTEN, listen};
+use super::brand::BrandArgs;
 use super::catalogue;
 use super::descriptors::Shares;
 use super::failure::Failure;
@@ -44,6 +45,9 @@ pub struct DevArgs {
     /// Directory with templates of your own, `*.json`, beside the built-in ones.
     #[arg(long, env = "STRONGROOM_CATALOGUE", value_name = "DIR")]
     pub catalogue: Option<PathBuf>,
+    /// Whose pages these are.
+    #[command(flatten)]
+    pub brand: BrandArgs,
 }
 
 /// Runs until the process is told to end.
@@ -54,6 +58,7 @@ pub fn run(args: DevArgs) -> std::result::Result<(), Failure> {
     loopback(&args.listen)?;
     let shares = Shares::of_the_system(limits::CONNECTIONS_MAX, 2)?;
     let catalogue = catalogue::read(args.catalogue.as_deref())?;
+    let brand = args.brand.read()?;
     let clock = Clock::system();
     let (vault, _) = Vault::in_memory(clock.clone())?;
     block_on(async move {
@@ -73,6 +78,7 @@ pub fn run(args: DevArgs) -> std::result::Result<(), Failure> {
                 ..EgressSettings::default()
             },
             connections_max: shares.connections,
+            brand,
             remote_unlock: false,
             catalogue,
             // A terminal that is closed sends SIGHUP too, and then it is to end.

@@ -119,6 +119,7 @@ fn server_settings(
             ..EgressSettings::default()
         },
         connections_max: shares.connections,
+        brand: args.brand.read()?,
         remote_unlock: args.allow_remote_unlock,
         catalogue,
         reread_from: args.catalogue,

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::http::app::{App, Parts};
 use crate::http::guard::HostRule;
 use crate::http::listen::{self, Exposure, ListenAddress, Listener, Tls};
+use crate::http::look::{Brand, Look};
 use crate::http::serve::{ServeSettings, serve};
 use crate::model::url::WebUrl;
 use crate::provider::Provider;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub egress: EgressSettings,
     /// Connections at one time.
     pub connections_max: usize,
+    /// Whose pages these are.
+    pub brand: Brand,
     /// Other machines may unlock.
     pub remote_unlock: bool,
     /// What apps are made of.
@@ -130,6 +133,7 @@ impl Server {
             refresher: refresher.clone(),
             connect: connect.clone(),
             hosts: hosts.clone(),
+            look: Look::new(wanted.brand),
             remote_unlock: wanted.remote_unlock,
         });
         // Whoever waits holds a connection; the rest stays for those who do not.

@@ -11,7 +11,7 @@ use crate::model::app::App;
 use crate::model::link::{Link, LinkApp, LinkAppState, LinkStatus, Proof};
 use crate::model::{AppId, LinkId};
 use crate::secret::Secret;
-use crate::vault::NoWay;
+use crate::vault::{Before, NoWay};
 
 /// A link as its page shows it.
 pub struct Visit {
@@ -29,6 +29,8 @@ pub struct AppCard {
     pub app: Option<App>,
     /// Its entry on the link.
     pub entry: LinkApp,
+    /// What the owner had connected before, once the person is proven to be the owner.
+    pub before: Option<Before>,
 }
 
 /// A cookie to set: which link's, and its value.
@@ -209,6 +211,28 @@ impl Connect {
         Ok(Next::Page(id))
     }
 
+    /// Takes a person's no to all that is left of a link.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Storage`].
+    pub async fn cancel(
+        &self,
+        id: LinkId,
+        cookie: Option<&Secret<String>>,
+        from: &str,
+    ) -> Result<Next> {
+        match self.open(id, cookie, from)? {
+            Ok((caller, link)) => {
+                self.vault().cancel_link(&caller, &link)?.await?;
+                self.changed();
+                Ok(Next::Page(id))
+            }
+            // Its page says how it ended.
+            Err(NoWay::Over(_)) => Ok(Next::Page(id)),
+            Err(no_way) => Ok(Next::Nowhere(no_way)),
+        }
+    }
+
     /// A link this browser is bound to.
     fn bound(
         &self,
@@ -261,9 +285,14 @@ impl Connect {
                 Err(Error::NotFound(_)) => None,
                 Err(error) => return Err(error),
             };
+            let before = match link.proven && entry.state == LinkAppState::Waiting {
+                true => self.vault().connected_before(caller, &link, entry)?,
+                false => None,
+            };
             apps.push(AppCard {
                 app,
                 entry: entry.clone(),
+                before,
             });
         }
         let status = link.status(self.vault().clock().now());

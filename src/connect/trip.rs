@@ -7,6 +7,7 @@
 use super::person::Next;
 use super::{Connect, Typed, answers};
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::model::access::{Action, Caller};
 use crate::model::app::OAuth;
 use crate::model::beside::Beside;
@@ -273,6 +274,10 @@ impl Connect {
             account: entry.account.clone(),
             scopes: entry.scopes.clone(),
         };
+        let last_four = match &came_in.credential {
+            NewCredential::ApiKey(key) => last_four(key),
+            NewCredential::Granted(_) | NewCredential::Uploaded(_) => None,
+        };
         let new = NewToken {
             subject: came_in.subject,
             is_unnamed: came_in.is_unnamed,
@@ -291,8 +296,17 @@ impl Connect {
             missing_scopes: summary.missing_scopes(),
             label: summary.label.or(summary.subject),
             switched_from: summary.switched_from,
+            last_four,
         })
     }
+}
+
+/// How a key ends, for its owner to tell it by: only of one so long that its end gives nothing of
+/// it away.
+fn last_four(key: &Secret<String>) -> Option<String> {
+    let chars: Vec<char> = key.expose().chars().collect();
+    let is_long = chars.len() >= limits::KEY_SHOWN_CHARS_MIN;
+    is_long.then(|| chars[chars.len() - 4..].iter().collect())
 }
 
 /// A credential that came in, and what is known of it.

@@ -77,6 +77,7 @@ async fn dispatch_others(app: &App, route: Route, call: Call) -> Result<Answer> 
         | Route::Go
         | Route::ApiKey
         | Route::Decline
+        | Route::Cancel
         | Route::Callback
         | Route::SharedCallback
         | Route::Descope(_) => Err(Error::NotFound("route")),

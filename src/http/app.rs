@@ -23,6 +23,7 @@ use crate::http::body::{ContentType, content_type, parse_form, read_body};
 use crate::http::cors::Page;
 use crate::http::descope::who;
 use crate::http::guard::HostRule;
+use crate::http::look::Look;
 use crate::http::routes::{self, Entrance, Lookup, Route};
 use crate::http::serve::Peer;
 use crate::http::tongue::Tongue;
@@ -48,6 +49,8 @@ pub struct Parts {
     pub issuers: Issuers,
     /// The names we answer under.
     pub hosts: HostRule,
+    /// How pages look.
+    pub look: Look,
     /// Unlocking is taken from other machines too.
     pub remote_unlock: bool,
 }
@@ -182,17 +185,17 @@ impl App {
         };
         let (query, caller) = match known {
             Ok(known) => known,
-            Err(error) => return before_body(tongue.error(&error)),
+            Err(error) => return before_body(tongue.error(&self.look, &error)),
         };
         let body = match read_body(body, route.body_bytes_max).await {
             Ok(body) => body,
-            Err(error) => return before_body(tongue.error(&error)),
+            Err(error) => return before_body(tongue.error(&self.look, &error)),
         };
         if !body.is_empty()
             && tongue != Tongue::Page
             && let Err(error) = require_json(&head.headers)
         {
-            return tongue.error(&error);
+            return tongue.error(&self.look, &error);
         }
         let call = Call {
             caller,

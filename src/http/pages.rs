@@ -5,16 +5,13 @@
 //! (RFC 9700 4.12); what a person typed is never shown again.
 //! It never: loads anything from elsewhere, or puts a request's text into a page.
 
+mod card;
+mod endings;
 mod views;
+mod words;
 
-use bytes::Bytes;
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
-    X_FRAME_OPTIONS,
-};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use http_body_util::Full;
-use maud::Markup;
+use http::StatusCode;
+use http::header::SET_COOKIE;
 
 use crate::connect::{Came, Next, Started, Typed, Visit};
 use crate::error::{Error, Result};
@@ -22,19 +19,14 @@ use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
 use crate::http::body::{ContentType, content_type, parse_form};
 use crate::http::cookie::Cookie;
+use crate::http::look::{Look, Page};
 use crate::http::routes::Route;
 use crate::http::wire;
 use crate::limits;
-use crate::model::link::LinkStatus;
+use crate::model::link::{LinkEnd, LinkStatus};
 use crate::model::{AppId, LinkId};
 use crate::secret::Secret;
-use crate::vault::Landing;
-
-/// `form-action` is left out: browsers hold it against every redirect that follows a form, and
-/// these forms lead to providers. Nothing on these pages comes from elsewhere, so that nothing but
-/// our own forms is there to be sent.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-STYLE'; base-uri 'none'; \
-                      frame-ancestors 'none'";
+use crate::vault::{Landing, NoWay};
 
 /// Answers a page's route. What goes wrong is told as a page.
 pub async fn answer(app: &App, route: Route, call: Call) -> Answer {
@@ -48,6 +40,7 @@ pub async fn answer(app: &App, route: Route, call: Call) -> Answer {
         Route::Go => go(app, &call).await,
         Route::ApiKey => api_key(app, &call).await,
         Route::Decline => decline(app, &call).await,
+        Route::Cancel => cancel(app, &call).await,
         Route::Callback => match app_id(&call, 0) {
             Ok(which) => callback(app, call, Landing::Own(which)).await,
             Err(error) => Err(error),
@@ -55,12 +48,12 @@ pub async fn answer(app: &App, route: Route, call: Call) -> Answer {
         Route::SharedCallback => callback(app, call, Landing::Shared).await,
         _ => Err(Error::NotFound("page")),
     };
-    outcome.unwrap_or_else(|error| trouble(&error))
+    outcome.unwrap_or_else(|error| trouble(&app.look, &error))
 }
 
 /// What went wrong, as a page.
-pub fn trouble(error: &Error) -> Answer {
-    let mut answer = html(wire::status_of(error), views::trouble(error));
+pub fn trouble(look: &Look, error: &Error) -> Answer {
+    let mut answer = look.answer(wire::status_of(error), &endings::trouble(error));
     wire::say_when(error, &mut answer);
     answer
 }
@@ -74,9 +67,12 @@ fn look(app: &App, call: &Call) -> Result<Answer> {
             .look(&ticket, cookie.as_ref(), &call.peer.address)?
         {
             // Bound, and to this browser: whatever else is in the jar says nothing.
-            Ok(visit) if visit.link.browser_hash.is_some() => to_page(visit.link.id),
-            Ok(visit) => html(StatusCode::OK, views::invitation(&visit, ticket.expose())),
-            Err(no_way) => html(StatusCode::NOT_FOUND, views::no_way(no_way)),
+            Ok(visit) if visit.link.browser_hash.is_some() => to_page(app, visit.link.id),
+            Ok(visit) => {
+                let page = views::invitation(&visit, ticket.expose());
+                app.look.answer(StatusCode::OK, &page)
+            }
+            Err(no_way) => nowhere(app, no_way),
         },
     )
 }
@@ -88,7 +84,7 @@ async fn enter(app: &App, call: &Call) -> Result<Answer> {
         .connect
         .enter(&ticket, cookie.as_ref(), &call.peer.address)
         .await?;
-    let mut answer = follow(next);
+    let mut answer = follow(app, next);
     if let Some(bound) = bound {
         let named = link_cookie(app, bound.link);
         let value = named.set(bound.value.expose(), limits::LINK_LIFE_MAX)?;
@@ -102,21 +98,39 @@ fn page(app: &App, call: &Call) -> Result<Answer> {
     let cookie = cookie_of(app, call, id);
     let visit = match app.connect.page(id, cookie.as_ref(), &call.peer.address)? {
         Ok(visit) => visit,
-        Err(no_way) => return Ok(html(StatusCode::NOT_FOUND, views::no_way(no_way))),
+        Err(no_way) => return Ok(nowhere(app, no_way)),
     };
-    Ok(match (&visit.status, &visit.link.return_url) {
-        (LinkStatus::Finished, Some(url)) => see_other(url.as_str()),
-        _ => html(StatusCode::OK, shown(&visit)),
-    })
+    let link = &visit.link;
+    Ok(
+        match (ending(&visit), &link.opener_origin, &link.return_url) {
+            (Some(end), Some(origin), _) => {
+                let page = endings::told_to_opener(&visit, end, origin);
+                app.look.answer(StatusCode::OK, &page)
+            }
+            (Some(_), None, Some(url)) if is_decided(&visit) => see_other(app, url.as_str()),
+            (Some(end), None, _) => app.look.answer(StatusCode::OK, &end),
+            (None, ..) if link.proven => app.look.answer(StatusCode::OK, &views::apps(&visit)),
+            (None, ..) => app.look.answer(StatusCode::OK, &views::proof(&visit)),
+        },
+    )
 }
 
-fn shown(visit: &Visit) -> Markup {
+/// The page of a link that is over.
+fn ending(visit: &Visit) -> Option<Page> {
     match visit.status {
-        LinkStatus::Issued | LinkStatus::Visited if visit.link.proven => views::apps(visit),
-        LinkStatus::Issued | LinkStatus::Visited => views::proof(visit),
-        LinkStatus::Finished => views::finished(visit),
-        status => views::no_way(crate::vault::NoWay::Over(status)),
+        LinkStatus::Issued | LinkStatus::Visited => None,
+        LinkStatus::Finished => Some(endings::finished(visit)),
+        LinkStatus::Dead(LinkEnd::Cancelled) => Some(endings::cancelled(visit)),
+        status => Some(endings::no_way(NoWay::Over(status))),
     }
+}
+
+/// True where its person has brought it to its end, one way or the other.
+fn is_decided(visit: &Visit) -> bool {
+    matches!(
+        visit.status,
+        LinkStatus::Finished | LinkStatus::Dead(LinkEnd::Cancelled)
+    )
 }
 
 async fn code(app: &App, call: &Call) -> Result<Answer> {
@@ -127,13 +141,14 @@ async fn code(app: &App, call: &Call) -> Result<Answer> {
         .connect
         .type_code(id, cookie.as_ref(), typed, &call.peer.address)
         .await?;
-    Ok(follow(next))
+    Ok(follow(app, next))
 }
 
 async fn to_vouch(app: &App, call: &Call) -> Result<Answer> {
     let id = link_id(call)?;
     let cookie = cookie_of(app, call, id);
     Ok(follow(
+        app,
         app.connect
             .to_vouch(id, cookie.as_ref(), &call.peer.address)
             .await?,
@@ -146,6 +161,7 @@ async fn vouched(app: &App, call: &Call) -> Result<Answer> {
     let back = Secret::new(call.capture(1).to_owned());
     let from = &call.peer.address;
     Ok(follow(
+        app,
         app.connect
             .come_vouched(id, cookie.as_ref(), &back, from)
             .await?,
@@ -158,6 +174,7 @@ async fn go(app: &App, call: &Call) -> Result<Answer> {
     let cookie = cookie_of(app, call, id);
     let from = &call.peer.address;
     Ok(follow(
+        app,
         app.connect
             .go(id, cookie.as_ref(), &which, &typed, from)
             .await?,
@@ -170,6 +187,7 @@ async fn api_key(app: &App, call: &Call) -> Result<Answer> {
     let cookie = cookie_of(app, call, id);
     let from = &call.peer.address;
     Ok(follow(
+        app,
         app.connect
             .submit_key(id, cookie.as_ref(), &which, &typed, from)
             .await?,
@@ -180,6 +198,7 @@ async fn decline(app: &App, call: &Call) -> Result<Answer> {
     let (id, which) = (link_id(call)?, app_id(call, 1)?);
     let cookie = cookie_of(app, call, id);
     Ok(follow(
+        app,
         app.connect
             .decline(id, cookie.as_ref(), &which, &call.peer.address)
             .await?,
@@ -210,60 +229,44 @@ async fn callback(app: &App, call: Call, landing: Landing) -> Result<Answer> {
         .and_then(|state| ticket_cookie(app, &call, state));
     let cookies: Vec<Secret<String>> = cookie.into_iter().collect();
     Ok(follow(
+        app,
         app.connect
             .come_back(landing, came, &cookies, &call.peer.address)
             .await?,
     ))
 }
 
-fn follow(next: Next) -> Answer {
+async fn cancel(app: &App, call: &Call) -> Result<Answer> {
+    let id = link_id(call)?;
+    let cookie = cookie_of(app, call, id);
+    let from = &call.peer.address;
+    let next = app.connect.cancel(id, cookie.as_ref(), from).await?;
+    Ok(follow(app, next))
+}
+
+fn follow(app: &App, next: Next) -> Answer {
     match next {
-        Next::Page(id) => to_page(id),
-        Next::Away(url) => see_other(url.expose()),
-        Next::Nowhere(no_way) => html(StatusCode::NOT_FOUND, views::no_way(no_way)),
+        Next::Page(id) => to_page(app, id),
+        Next::Away(url) => see_other(app, url.expose()),
+        Next::Nowhere(no_way) => nowhere(app, no_way),
     }
 }
 
-fn to_page(id: LinkId) -> Answer {
-    see_other(&format!("/connect/{id}"))
+fn nowhere(app: &App, no_way: NoWay) -> Answer {
+    let page = endings::no_way(no_way);
+    app.look.answer(StatusCode::NOT_FOUND, &page)
 }
 
-fn see_other(place: &str) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from_static(b"")));
-    *answer.status_mut() = StatusCode::SEE_OTHER;
-    match HeaderValue::from_str(place) {
-        Ok(value) => answer.headers_mut().insert(LOCATION, value),
-        Err(_) => {
-            return html(
-                StatusCode::BAD_GATEWAY,
-                views::trouble(&Error::NotFound("page")),
-            );
-        }
+fn to_page(app: &App, id: LinkId) -> Answer {
+    see_other(app, &format!("/connect/{id}"))
+}
+
+fn see_other(app: &App, place: &str) -> Answer {
+    let failed = || {
+        let page = endings::trouble(&Error::NotFound("page"));
+        app.look.answer(StatusCode::BAD_GATEWAY, &page)
     };
-    strict(answer.headers_mut());
-    answer
-}
-
-fn html(status: StatusCode, page: Markup) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(page.into_string())));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/html; charset=utf-8"),
-    );
-    strict(headers);
-    answer
-}
-
-fn strict(headers: &mut HeaderMap) {
-    let policy = POLICY.replace("STYLE", views::STYLE_HASH);
-    let policy = HeaderValue::from_str(&policy).expect("a policy is visible ASCII");
-    headers.insert(CONTENT_SECURITY_POLICY, policy);
-    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Other hosts learn nothing; our own forms keep an `Origin` that the guard can read.
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    app.look.see_other(place).unwrap_or_else(failed)
 }
 
 fn link_id(call: &Call) -> Result<LinkId> {

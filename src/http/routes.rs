@@ -116,6 +116,8 @@ pub enum Route {
     ApiKey,
     /// A person's no.
     Decline,
+    /// A person's no to all of a link.
+    Cancel,
     /// Back from the provider of an app.
     Callback,
     /// Back from the provider of an app whose callback is the shared one.
@@ -160,7 +162,7 @@ const fn upload(method: Method, path: &'static str, entrance: Entrance, route: R
 }
 
 /// The table.
-pub static TABLE: [Row; 47] = {
+pub static TABLE: [Row; 48] = {
     use Entrance::{Key, Open, Page};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
@@ -213,6 +215,7 @@ pub static TABLE: [Row; 47] = {
         row(POST, "/connect/{}/{}/go", Page, Route::Go),
         upload(POST, "/connect/{}/{}/key", Page, Route::ApiKey),
         row(POST, "/connect/{}/{}/decline", Page, Route::Decline),
+        row(POST, "/connect/{}/cancel", Page, Route::Cancel),
         row(GET, "/callback/{}", Page, Route::Callback),
         row(GET, "/oauth/client/{}", Open, Route::ClientDocument),
     ]

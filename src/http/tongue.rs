@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::http::answer::Answer;
 use crate::http::descope::failure::Failure;
 use crate::http::guard::{Door, Refusal};
+use crate::http::look::Look;
 use crate::http::routes::{Entrance, Lookup, Route, descope};
 use crate::http::{pages, wire};
 
@@ -49,10 +50,10 @@ impl Tongue {
     }
 
     /// An error.
-    pub fn error(self, error: &Error) -> Answer {
+    pub fn error(self, look: &Look, error: &Error) -> Answer {
         match self {
             Self::Native => wire::error(error),
-            Self::Page => pages::trouble(error),
+            Self::Page => pages::trouble(look, error),
             Self::Descope => Failure::from(error.clone()).answer(),
         }
     }

@@ -24,3 +24,6 @@ pub const LINK_WAITERS_MAX: usize = 16_384;
 pub const PREFLIGHT_LIFE: Duration = Duration::from_secs(600);
 /// Most header fields that a preflight lets through. An SDK of Descope's sends about eight.
 pub const PREFLIGHT_HEADERS_MAX: usize = 32;
+/// Shortest key of which the last four characters are shown to its owner after storing, in
+/// characters: two thirds of it stay unsaid.
+pub const KEY_SHOWN_CHARS_MIN: usize = 12;

@@ -16,6 +16,7 @@ pub use self::endpoints::{Endpoints, OpenEndpoints};
 use super::api::{Api, CredentialField};
 use super::blanks::{AskedOf, Known, Variable, is_default};
 use super::dialect::Dialect;
+use super::logo::Logo;
 use super::remote::{Remote, ResourceChoice};
 use super::template::TemplateRef;
 use super::url::WebUrl;
@@ -33,9 +34,9 @@ pub struct App {
     /// What it is for, shown to people.
     #[serde(default)]
     pub description: String,
-    /// A picture's URL. Kept and listed; our pages fetch nothing from elsewhere.
+    /// A picture. Our pages show one that is written out, and fetch none from elsewhere.
     #[serde(default)]
-    pub logo: Option<WebUrl>,
+    pub logo: Option<Logo>,
     /// The catalogue entry it was made from, if any, and as it was then.
     #[serde(default)]
     pub template: Option<TemplateRef>,

@@ -8,7 +8,7 @@
 //!     |                  | too many codes      |
 //!     +------------------+---------+-----------+--> all apps decided: finished
 //!                                  v
-//!                 dead: expired, withdrawn, or the wrong person
+//!                 dead: expired, withdrawn, cancelled, or the wrong person
 //! ```
 //!
 //! One that its owner asks for, in the browser that gets it, begins as proven, bound to that
@@ -113,6 +113,10 @@ pub enum LinkAppState {
         /// Whose account was connected before, where it was another.
         #[serde(default)]
         switched_from: Option<String>,
+        /// How the key ends that was typed, where it is long enough for that to tell nobody more
+        /// than which one it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_four: Option<String>,
     },
     /// The person said no, here or at the provider.
     Declined,
@@ -183,6 +187,9 @@ pub struct Link {
     /// Where the person is sent at the end.
     #[serde(default)]
     pub return_url: Option<WebUrl>,
+    /// The origin of the page that opened it as a pop-up, which is told how it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opener_origin: Option<String>,
     /// The reason given by the asker.
     #[serde(default)]
     pub reason: Option<String>,
@@ -204,6 +211,8 @@ pub enum LinkEnd {
     TooManyCodes,
     /// A newer link for the same owner and apps took its place.
     Replaced,
+    /// Its person said no to all that was left of it.
+    Cancelled,
 }
 
 /// One trip to a provider: single use.

@@ -50,6 +50,11 @@ impl WebUrl {
         Ok(Self(url))
     }
 
+    /// Its origin as browsers write it, such as `https://app.example.com`.
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
     /// The parsed URL.
     pub fn as_url(&self) -> &url::Url {
         &self.0

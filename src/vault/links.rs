@@ -7,11 +7,13 @@
 //! It never: leaves a person's browser bound to two links by one cookie, or lets a second browser
 //! take over a link.
 
+mod before;
 mod making;
 mod person;
 mod trip;
 mod vouch;
 
+pub use self::before::Before;
 pub use self::making::{MadeLink, NewLink};
 pub use self::person::NoWay;
 pub use self::trip::{Landing, Returned, Way};

@@ -86,6 +86,8 @@ const WRONG_APPS: &str = r#"
     400 {"token_url": "https://a.example/t#f"}
     400 {"token_url": null}
     400 {"logo": "javascript:alert(1)"}
+    400 {"logo": "data:text/html;base64,AAAA"}
+    400 {"logo": "data:image/svg+xml,<svg/>"}
     400 {"return_urls": ["/home"]}
     400 {"scope_separator": ""}
     400 {"scope_separator": "12345"}

@@ -56,6 +56,7 @@ mod canary;
 mod canary_story;
 mod catalogue;
 mod clocks;
+mod connect_endings;
 mod connect_life;
 mod connect_pages;
 mod connect_proof;

@@ -15,6 +15,7 @@ use strongroom::connect::Connect;
 use strongroom::http::app::{App, Parts};
 use strongroom::http::guard::HostRule;
 use strongroom::http::listen::{ListenAddress, bind};
+use strongroom::http::look::{Brand, Look};
 use strongroom::http::serve::{ServeSettings, serve};
 use strongroom::model::url::WebUrl;
 use strongroom::provider::Provider;
@@ -143,6 +144,7 @@ impl Inside {
             refresher: refresher.clone(),
             connect: connect.clone(),
             hosts: hosts.clone(),
+            look: Look::new(Brand::default()),
             remote_unlock: false,
         });
         let (stop, mut stopped) = watch::channel(false);

@@ -133,6 +133,7 @@ fn link(vault: &Vault, writer: usize, rng: &mut fastrand::Rng) {
         owner: owner("load", &user(writer, rng.usize(..USERS))),
         proof: Proof::None,
         return_url: None,
+        opener_origin: None,
         life: std::time::Duration::from_secs(60),
     };
     vault

@@ -122,6 +122,7 @@ fn furnish(vault: &Vault) -> Vec<(&'static str, String)> {
         owner: owner("tenant", "user"),
         proof: Proof::Code,
         return_url: Some(WebUrl::parse("url", "https://app.example/back").unwrap()),
+        opener_origin: None,
         life: Duration::from_secs(600),
     };
     let made = vault.make_link(&me, link).unwrap().wait().unwrap();

@@ -75,6 +75,7 @@ pub fn young_and_old() -> (Disk, Disk) {
             owner: owner("", name),
             proof: Proof::None,
             return_url: None,
+            opener_origin: None,
             life: std::time::Duration::from_secs(600),
         };
         vault.make_link(&me, link).unwrap().wait().unwrap();

@@ -29,6 +29,7 @@ fn new_link(apps: &[&str], proof: Proof) -> NewLink {
         owner: owner("t", "u"),
         proof,
         return_url: None,
+        opener_origin: None,
         life: Duration::from_secs(600),
     }
 }
@@ -404,6 +405,7 @@ fn v13_the_person_on_a_link_stores_for_its_owner_and_apps_alone() {
         missing_scopes: scopes(&[]),
         label: None,
         switched_from: None,
+        last_four: None,
     };
     let settle = |app: &str, state| {
         let step = vault.settle(&person, &link, &app_id(app), state);

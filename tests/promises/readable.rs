@@ -83,6 +83,7 @@ fn link(app: &str, whose: Owner) -> NewLink {
         owner: whose,
         proof: Proof::Code,
         return_url: None,
+        opener_origin: None,
         life: std::time::Duration::from_secs(600),
     }
 }

@@ -17,6 +17,7 @@ use strongroom::clock::{Clock, Timestamp};
 use strongroom::connect::Connect;
 use strongroom::http::app::{App, Parts};
 use strongroom::http::guard::HostRule;
+use strongroom::http::look::{Brand, Look};
 use strongroom::http::serve::{End, Peer};
 use strongroom::limits;
 use strongroom::model::url::WebUrl;
@@ -89,6 +90,7 @@ impl Endpoint {
                 refresher,
                 connect: Connect::new(vault, provider, &public_url, || {}),
                 hosts: HostRule::new(&[HOST.parse().unwrap()], false),
+                look: Look::new(Brand::default()),
                 remote_unlock: false,
             })
         });

@@ -66,6 +66,7 @@ fn wish(connect: ConnectWish, wanted: &TokenAsk) -> Result<Wish> {
         apps: vec![app],
         owner: ask.owner.clone(),
         return_url: links::return_url(connect.return_url)?,
+        opener_origin: connect.opener_origin.filter(|origin| !origin.is_empty()),
         proof: connect.verify,
         browser: false,
         life: None,

@@ -29,6 +29,8 @@ pub struct StartRequest {
     #[serde(default)]
     return_url: Option<String>,
     #[serde(default)]
+    opener_origin: Option<String>,
+    #[serde(default)]
     verify: Option<Proof>,
     #[serde(default)]
     expires_in_s: Option<u64>,
@@ -66,6 +68,7 @@ impl StartRequest {
             apps: apps.collect(),
             owner: Owner::new(self.tenant, self.user)?,
             return_url: return_url(self.return_url)?,
+            opener_origin: self.opener_origin.filter(|origin| !origin.is_empty()),
             proof: self.verify,
             browser: false,
             life: self.expires_in_s.map(Duration::from_secs),
@@ -177,24 +180,18 @@ impl<'a> LinkShape<'a> {
         let apps = link.apps.iter().map(|entry| {
             let shape = LinkAppShape {
                 app: Some(&entry.app),
+                state: state_word(&entry.state),
                 ..LinkAppShape::default()
             };
             match &entry.state {
-                LinkAppState::Waiting => LinkAppShape {
-                    state: "waiting",
-                    ..shape
-                },
-                LinkAppState::Declined => LinkAppShape {
-                    state: "declined",
-                    ..shape
-                },
+                LinkAppState::Waiting | LinkAppState::Declined => shape,
                 LinkAppState::Connected {
                     token_id,
                     missing_scopes,
                     label,
                     switched_from,
+                    last_four: _,
                 } => LinkAppShape {
-                    state: "connected",
                     token_id: Some(*token_id),
                     missing_scopes: Some(missing_scopes),
                     label: label.as_deref(),
@@ -202,7 +199,6 @@ impl<'a> LinkShape<'a> {
                     ..shape
                 },
                 LinkAppState::Failed { code, message } => LinkAppShape {
-                    state: "failed",
                     code: Some(code),
                     message: Some(message),
                     ..shape
@@ -221,6 +217,16 @@ impl<'a> LinkShape<'a> {
     }
 }
 
+/// The word for how far one app of a link has come.
+pub fn state_word(state: &LinkAppState) -> &'static str {
+    match state {
+        LinkAppState::Waiting => "waiting",
+        LinkAppState::Connected { .. } => "connected",
+        LinkAppState::Declined => "declined",
+        LinkAppState::Failed { .. } => "failed",
+    }
+}
+
 /// The word for where a link stands.
 pub fn status_word(status: LinkStatus) -> &'static str {
     match status {
@@ -232,5 +238,6 @@ pub fn status_word(status: LinkStatus) -> &'static str {
         LinkStatus::Dead(LinkEnd::WrongPerson) => "wrong_person",
         LinkStatus::Dead(LinkEnd::TooManyCodes) => "too_many_codes",
         LinkStatus::Dead(LinkEnd::Replaced) => "replaced",
+        LinkStatus::Dead(LinkEnd::Cancelled) => "cancelled",
     }
 }

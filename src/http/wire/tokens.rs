@@ -62,6 +62,9 @@ pub struct ConnectWish {
     /// Where the person is sent at the end.
     #[serde(default)]
     pub return_url: Option<String>,
+    /// The origin of the page that opens the link as a pop-up.
+    #[serde(default)]
+    pub opener_origin: Option<String>,
     /// The way of proof.
     #[serde(default)]
     pub verify: Option<crate::model::link::Proof>,

@@ -40,6 +40,8 @@ pub struct NewLink {
     pub proof: Proof,
     /// Where the person is sent at the end.
     pub return_url: Option<WebUrl>,
+    /// The origin of the page that opens it as a pop-up.
+    pub opener_origin: Option<String>,
     /// How long it lives.
     pub life: Duration,
 }
@@ -157,6 +159,7 @@ fn draft(keys: &Keyring, caller: &Caller, new: NewLink, now: Timestamp) -> MadeL
         trip: None,
         dead: None,
         return_url: new.return_url,
+        opener_origin: new.opener_origin,
         reason: caller.reason.clone(),
         created_at: now,
         expires_at: now.plus(new.life.min(limits::LINK_LIFE_MAX)),
@@ -252,6 +255,7 @@ mod tests {
             owner: Owner::User(UserId::parse(format!("u{user}")).unwrap()),
             proof: Proof::Code,
             return_url: None,
+            opener_origin: None,
             life: limits::LINK_LIFE_DEFAULT,
         }
     }

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target, Who};
-use crate::model::link::{Link, LinkAppState, LinkEnd, LinkStatus, Proof};
+use crate::model::link::{Link, LinkApp, LinkAppState, LinkEnd, LinkStatus, Proof};
 use crate::model::url::WebUrl;
 use crate::model::{AppId, LinkId};
 use crate::seal::Keyring;
@@ -253,6 +253,32 @@ impl Vault {
             };
             entry.state = state;
             Ok((kept.link.clone(), outcome))
+        })
+    }
+
+    /// Takes a person's no to all that is left of a link. What is connected stays so. The no is the
+    /// owner's, app by app, only where the person is proven to be the owner; before, the link ends
+    /// and nobody has declined anything.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub fn cancel_link(&self, caller: &Caller, link: &Link) -> Result<Receipt<Link>> {
+        self.step(caller, link, move |_, kept, now| {
+            let link = &mut kept.link;
+            if !link.is_open(now) {
+                return Ok((link.clone(), "nothing was left to cancel".into()));
+            }
+            link.dead = Some(LinkEnd::Cancelled);
+            link.trip = None;
+            kept.verifier = None;
+            let is_theirs = link.proven;
+            let is_left = |app: &&mut LinkApp| {
+                is_theirs && !matches!(app.state, LinkAppState::Connected { .. })
+            };
+            for app in link.apps.iter_mut().filter(is_left) {
+                app.state = LinkAppState::Declined;
+            }
+            Ok((link.clone(), "cancelled".into()))
         })
     }
 

@@ -158,6 +158,7 @@ fn make_link(vault: &Vault, owner: Owner) {
         owner,
         proof: Proof::Code,
         return_url: None,
+        opener_origin: None,
         life: Duration::from_secs(600),
     };
     let made = vault.make_link(&Caller::local(), link).unwrap();

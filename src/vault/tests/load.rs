@@ -288,6 +288,7 @@ impl Load {
             owner: owner(&user),
             proof: Proof::Code,
             return_url: None,
+            opener_origin: None,
             life: Duration::from_secs(600),
         };
         let made = self.vault.make_link(&Caller::local(), new);

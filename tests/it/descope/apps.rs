@@ -143,7 +143,7 @@ async fn what_would_silently_do_nothing_is_refused() {
         ("appType", json!("saml")),
         ("appType", json!("apikey")),
         ("accessType", json!("online and more")),
-        ("logo", json!("data:image/png;base64,AAAA")),
+        ("logo", json!("data:text/html;base64,AAAA")),
         ("tokenUrl", json!("not a url")),
         (
             "tokenUrlParams",

@@ -12,7 +12,7 @@
 //! | `templateId` | overlooked, as on their side; shown as the template, or `custom` |
 //! | `callbackDomain` | our own is taken, and never shown: it says nothing |
 //! | (none) | the callback: the shared one where an app is made here, for that is registered then |
-//! | `useDcr`, `dcrUrl`, `tenantId`, a foreign `callbackDomain`, a `logo` that is no web URL | refused |
+//! | `useDcr`, `dcrUrl`, `tenantId`, a foreign `callbackDomain` | refused |
 //!
 //! What we have and they have no word for (how the client proves itself, the separator of scopes,
 //! the lifetime where none is said) stays as it is through an update.
@@ -35,6 +35,7 @@ use crate::clock::Timestamp;
 use crate::http::answer::Answer;
 use crate::http::wire::{ok, secret};
 use crate::model::app::{App, AppKind, Callback, Endpoints, OAuth};
+use crate::model::logo::Logo;
 use crate::model::url::WebUrl;
 use crate::model::{AppId, Scopes};
 use crate::secret::{Secret, hex, random};
@@ -239,7 +240,10 @@ impl AppFields {
             id,
             name: needed(self.name, "name")?,
             description: self.description.unwrap_or_default(),
-            logo: url("logo", self.logo)?,
+            logo: self
+                .logo
+                .map(|logo| Logo::parse("logo", &logo))
+                .transpose()?,
             return_urls: first.into_iter().chain(further.cloned()).collect(),
             kind,
             created_at: now,
@@ -348,7 +352,7 @@ impl AppFields {
             id: Some(app.id.to_string()),
             name: Some(app.name.clone()),
             description: Some(app.description.clone()),
-            logo: text(&app.logo),
+            logo: app.logo.clone().map(String::from),
             template_id: Some(match &app.template {
                 Some(template) => template.id.clone(),
                 None => "custom".into(),

@@ -100,6 +100,7 @@ impl ConnectRequest {
             apps: vec![wished],
             owner: self.owner(caller)?,
             return_url: asked.transpose()?.or(app.return_urls.first().cloned()),
+            opener_origin: None,
             proof: None,
             browser,
             life: None,

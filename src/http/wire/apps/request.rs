@@ -15,6 +15,7 @@ use crate::model::api::{Api, CredentialField};
 use crate::model::app::{App, AppKind, Callback, ClientAuth, OAuth, OpenEndpoints};
 use crate::model::blanks::{Blanks, Known, Variable};
 use crate::model::dialect::Dialect;
+use crate::model::logo::Logo;
 use crate::model::remote::{Registration, ResourceChoice};
 use crate::model::template::Template;
 use crate::model::url::WebUrl;
@@ -195,7 +196,8 @@ impl AppRequest {
         if let Some(api) = self.api.take() {
             app.api = Some(Box::new(api));
         }
-        app.logo = url("logo", self.logo.take())?;
+        let logo = self.logo.take().filter(|text| !text.is_empty());
+        app.logo = logo.map(|text| Logo::parse("logo", &text)).transpose()?;
         let urls = self.return_urls.take().unwrap_or_default();
         let parse = |url: &String| WebUrl::parse("return_urls", url);
         app.return_urls = urls.iter().map(parse).collect::<Result<_>>()?;

@@ -14,6 +14,7 @@ use crate::model::api::{Api, CredentialField};
 use crate::model::app::{Callback, ClientAuth, OAuth};
 use crate::model::blanks::{Blanks, Known, Variable, is_default};
 use crate::model::dialect::Dialect;
+use crate::model::logo::Logo;
 use crate::model::url::WebUrl;
 use crate::model::{AppId, Name, Scopes};
 use crate::vault::ShownApp;
@@ -30,7 +31,7 @@ pub struct AppShape<'a> {
     /// The catalogue says something else by now.
     template_outdated: bool,
     description: &'a str,
-    logo: &'a Option<WebUrl>,
+    logo: &'a Option<Logo>,
     return_urls: &'a [WebUrl],
     #[serde(flatten)]
     oauth: Option<OAuthShape<'a>>,
