@@ -67,6 +67,7 @@ Environment:
   STRONGROOM_DATA       the data directory, instead of `--data`
   STRONGROOM_ANCHOR     the vault's anchor, instead of `--anchor`
   STRONGROOM_CATALOGUE  the directory of own templates, instead of `--catalogue`
+  STRONGROOM_BRAND_…    NAME, LOGO, ACCENT: instead of `--brand-…` of `serve` and `dev`
   STRONGROOM_LOG        off, error, warn, info or debug: how much is logged on standard error
 
 Secrets are typed at a terminal without echo, read from a file (`--…-file FILE`, `-` for standard

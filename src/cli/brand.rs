@@ -20,7 +20,7 @@ pub struct BrandArgs {
     /// Name that people know you by, at the head of every page.
     #[arg(long, env = "STRONGROOM_BRAND_NAME", value_name = "NAME", value_parser = name)]
     pub brand_name: Option<String>,
-    /// Your logo, PNG or SVG of at most 23 KiB, at the head of every page.
+    /// Your logo, PNG or SVG of at most 24 KiB, at the head of every page.
     #[arg(long, env = "STRONGROOM_BRAND_LOGO", value_name = "FILE")]
     pub brand_logo: Option<PathBuf>,
     /// Colour of what is to be pressed; what is written on it is black or white, as can be read.

@@ -179,3 +179,50 @@ impl Look {
 fn hash(text: &str) -> String {
     format!("sha256-{}", BASE64.encode(Sha256::digest(text)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::logo::Logo;
+
+    /// Goal: a brand stands on every page, and the policy names what is really sent, whatever the
+    /// accent. Method: a page of a brand, its style and script hashed here.
+    #[tokio::test]
+    async fn a_brand_stands_on_its_pages_and_their_policy_fits_them() {
+        use http_body_util::BodyExt;
+        let data = "data:image/png;base64,AAAA";
+        let look = Look::new(Brand {
+            name: Some("Acme <Travel>".into()),
+            logo: Logo::parse("logo", data).ok(),
+            accent: "#ffcc00".parse().unwrap(),
+        });
+        let script = "window.close();";
+        let page = Page::new("Hello", html! { p { "x" } }).with_script(script);
+        let answer = look.answer(StatusCode::OK, &page);
+        let policy = answer.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        let policy = policy.to_owned();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(
+            text.contains("<title>Hello · Acme &lt;Travel&gt;</title>"),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("<img src=\"{data}\" alt=\"\">")),
+            "{text}"
+        );
+        // Yellow is read with black on it.
+        assert!(text.contains("--accent:#ffcc00;") && text.contains("--on-accent:#000000;"));
+        for tag in ["style", "script"] {
+            let inner = text.split(&format!("<{tag}>")).nth(1).unwrap();
+            let inner = inner.split(&format!("</{tag}>")).next().unwrap();
+            assert!(
+                policy.contains(&format!("{tag}-src '{}'", hash(inner))),
+                "{policy}"
+            );
+        }
+        let plain = look.answer(StatusCode::OK, &Page::new("Hello", html! {}));
+        let policy = plain.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(!policy.contains("script-src"), "{policy}");
+    }
+}

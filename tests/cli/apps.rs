@@ -269,6 +269,36 @@ fn app_set_keeps_dialect_variables_and_fields() {
     assert_eq!(server.seen()[1].body, expected);
 }
 
+/// Goal: a logo that is none ends the start, and says what is wrong. Method: `serve` and `dev` with
+/// no picture, none at all, one that is too large.
+#[test]
+fn a_bad_logo_ends_the_start() {
+    let home = tempfile::tempdir().unwrap();
+    let large = format!("<svg>{}</svg>", " ".repeat(40_000));
+    for (name, content, part) in [
+        ("logo.gif", Some("GIF89a"), "neither PNG nor SVG"),
+        ("none.png", None, "cannot read the logo"),
+        (
+            "large.svg",
+            Some(large.as_str()),
+            "too large: at most 24 KiB",
+        ),
+    ] {
+        let logo = home.path().join(name);
+        if let Some(content) = content {
+            std::fs::write(&logo, content).unwrap();
+        }
+        let logo = logo.to_str().unwrap();
+        let dev = ["dev", "--listen", "127.0.0.1:0", "--brand-logo", logo];
+        let run = run_with(&dev, &[], "");
+        assert!(
+            run.code != 0 && run.failure().0.contains(part),
+            "{}",
+            run.err
+        );
+    }
+}
+
 /// Goal: own templates that are wrong end the start, with the place that is. Method: `serve` and
 /// `dev` with a bad file; nothing is opened for it.
 #[test]

@@ -175,7 +175,7 @@ fn secrets_are_never_taken_from_arguments() {
 /// Goal: wrong use is told like every other failure. Method: several kinds of it.
 #[test]
 fn wrong_use_is_told_in_two_lines_with_exit_code_2() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (
             &["init"],
             "required arguments were not provided: --data <DIR>",
@@ -200,6 +200,7 @@ fn wrong_use_is_told_in_two_lines_with_exit_code_2() {
             "is not an origin as browsers write it",
         ),
         (&["dev", "--allow-origin", "*"], "is not an origin"),
+        (&["dev", "--brand-accent", "red"], "#rrggbb"),
         (&["serve", "--data", "x", "--tls-cert", "c"], "--tls-key"),
         (&["token", "remove"], "required"),
         (&["key", "add", "k", "--action", "steal"], "steal"),

@@ -63,10 +63,10 @@ pub fn node() -> Result<(Command, PathBuf), String> {
     Ok((command, packages))
 }
 
-/// Node with a Chromium, to run a page in: what the script is given of both.
-pub fn web() -> Result<(Command, Value), String> {
+/// Node with a Chromium, to run a page in, and with these packages; what `script` is given of both.
+pub fn web(script: &str, needed: &[&str]) -> Result<(Command, Value), String> {
     let (_, packages) = node()?;
-    for package in ["@descope/web-js-sdk", "playwright-core"] {
+    for package in needed.iter().chain(&["playwright-core"]) {
         if !packages.join(package).join("package.json").is_file() {
             return Err(format!(
                 "`{package}` is not in {}; `npm ci --prefix tests/interop` installs it",
@@ -83,7 +83,7 @@ pub fn web() -> Result<(Command, Value), String> {
         ));
     }
     let mut command = Command::new("node");
-    command.arg(folder("tests/interop_descope").join("web.mjs"));
+    command.arg(folder(script));
     let given = json!({ "node_modules": packages, "chromium": chromium });
     Ok((command, given))
 }

@@ -37,10 +37,11 @@ const USERS: [&str; 2] = ["web-1", "web-2"];
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_with_the_web_sdk_connects_its_person() {
     let test = "a_page_with_the_web_sdk_connects_its_person";
-    let (found, given) = match interpreters::web() {
-        Ok((command, given)) => (Ok(command), given),
-        Err(missing) => (Err(missing), Value::Null),
-    };
+    let (found, given) =
+        match interpreters::web("tests/interop_descope/web.mjs", &["@descope/web-js-sdk"]) {
+            Ok((command, given)) => (Ok(command), given),
+            Err(missing) => (Err(missing), Value::Null),
+        };
     let Some(mut command) = interpreters::or_skip(test, found) else {
         return;
     };

@@ -220,7 +220,7 @@ async fn c2_an_answer_belongs_to_one_app_and_one_link() {
     let code = field(&other_back, "code").unwrap();
     let injected = with_field(&back, "code", Some(&code));
     let page = browser.follow("GET", &injected, None).await;
-    assert!(page.text.contains("did not work"), "{}", page.text);
+    assert!(page.text.contains("Failed"), "{}", page.text);
     assert_eq!(scene.outside.sandbox.counts().code_exchanges, 0);
     let state = scene.state(&api, &link).await;
     assert_eq!(state["apps"][0]["state"], "failed", "{state}");

@@ -120,11 +120,11 @@ pub(super) fn connected(card: &AppCard) -> Markup {
         return html! {};
     };
     html! {
-        p {
-            "Connected"
-            @if let Some(label) = label { " as " strong { (label) } }
-            "."
-            @if let Some(end) = last_four { " The key ends in " code { (end) } "." }
+        @if label.is_some() || last_four.is_some() {
+            p {
+                @if let Some(label) = label { "Connected as " strong { (label) } ". " }
+                @if let Some(end) = last_four { "The key ends in " code { (end) } "." }
+            }
         }
         @if let Some(before) = switched_from {
             (alert(Tone::Warn, html! {
@@ -146,11 +146,11 @@ fn failed(card: &AppCard, code: &str, message: &str) -> Markup {
     let told = words::failure(code);
     html! {
         div.alert.bad role="alert" id={ "wrong-" (card.entry.app) } {
-            strong { "That did not work: " (told.what) }
+            strong { (told.what) }
             (told.to_do)
             p.small {
                 @if !message.is_empty() { (message) " " }
-                code { (code) }
+                code { "(" (code) ")" }
             }
         }
     }
@@ -217,10 +217,10 @@ struct Described {
 }
 
 impl Described {
-    /// An input with `hint`; what went wrong is about one that is not a key or about the key.
-    fn of(card: &AppCard, id: &str, hint: &str, codes: &[&str]) -> Self {
+    /// An input with `hint`, for which `is_about` tells whether a failure is about it.
+    fn of(card: &AppCard, id: &str, hint: &str, is_about: impl Fn(&str, &str) -> bool) -> Self {
         let is_wrong = match &card.entry.state {
-            LinkAppState::Failed { code, .. } => codes.contains(&code.as_str()),
+            LinkAppState::Failed { code, message } => is_about(code, message),
             LinkAppState::Waiting | LinkAppState::Declined | LinkAppState::Connected { .. } => {
                 false
             }
@@ -249,11 +249,12 @@ fn variables(card: &AppCard) -> Markup {
 
 fn variable_field(card: &AppCard, name: &str, variable: &Variable) -> Markup {
     let id = format!("variable-{}-{name}", card.entry.app);
-    let described = Described::of(card, &id, &variable.help, &["invalid_variable"]);
+    let is_about = |code: &str, message: &str| code == "invalid_variable" && message.contains(name);
+    let described = Described::of(card, &id, &variable.help, is_about);
     html! {
         div.field {
             label for=(id) {
-                (name)
+                (words::name(name))
                 @if variable.optional { span.soft { " (optional)" } }
             }
             input id=(id) name={ "variable." (name) } autocomplete="off" autocapitalize="none"
@@ -264,9 +265,6 @@ fn variable_field(card: &AppCard, name: &str, variable: &Variable) -> Markup {
         }
     }
 }
-
-/// Codes of failures that are about a typed key.
-const ABOUT_KEYS: [&str; 3] = ["invalid_key", "key_refused", "key_looks_wrong"];
 
 fn key_fields(card: &AppCard) -> Markup {
     let fields = card.app.as_ref().map_or(&[][..], |app| &app.fields);
@@ -281,7 +279,15 @@ fn key_fields(card: &AppCard) -> Markup {
 
 fn key_field(card: &AppCard, name: &str, label: &str, help: &str, is_secret: bool) -> Markup {
     let id = format!("{name}-{}", card.entry.app);
-    let described = Described::of(card, &id, help, &ABOUT_KEYS);
+    let is_about = |code: &str, message: &str| match code {
+        // It begins with what the input is called, and is `the key` where there is one alone.
+        "invalid_key" | "key_looks_wrong" => {
+            message.starts_with(label) || message.starts_with("the key")
+        }
+        "key_refused" => is_secret,
+        _ => false,
+    };
+    let described = Described::of(card, &id, help, is_about);
     html! {
         div.field {
             label for=(id) { (label) }

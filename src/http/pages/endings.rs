@@ -96,7 +96,7 @@ pub(super) fn no_way(why: NoWay) -> Page {
         ),
         NoWay::Over(status) => over(status),
     };
-    Page::new(title, html! { p { (text) } })
+    Page::new(title, html! { div.card { p { (text) } } })
 }
 
 fn over(status: LinkStatus) -> (&'static str, &'static str) {
@@ -151,5 +151,5 @@ pub(super) fn trouble(error: &Error) -> Page {
             "Something went wrong on our side, and nothing was stored. Try again later.".to_owned()
         }
     };
-    Page::new("That did not work", html! { p { (text) } })
+    Page::new("That did not work", html! { div.card { p { (text) } } })
 }

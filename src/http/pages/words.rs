@@ -16,7 +16,7 @@ const KNOWN: [(&str, &str); 7] = [
 ];
 
 /// Words at the end of a scope that say what is done, and how people say it.
-const VERBS: [(&str, &str); 14] = [
+const VERBS: [(&str, &str); 17] = [
     ("readonly", "Read"),
     ("read", "Read"),
     ("r", "Read"),
@@ -31,7 +31,18 @@ const VERBS: [(&str, &str); 14] = [
     ("admin", "Manage"),
     ("create", "Create"),
     ("delete", "Delete"),
+    ("send", "Send"),
+    ("upload", "Upload"),
+    ("modify", "Change"),
 ];
+
+/// A variable's name as people read it: `shop_domain` is "Shop domain".
+pub(super) fn name(name: &str) -> String {
+    let spaced = name.replace(['_', '-', '.'], " ");
+    let mut chars = spaced.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string());
+    first.unwrap_or_default() + chars.as_str()
+}
 
 /// A scope in words. Scopes are made of words in most services: `calendar.read`, `read:jira-work`,
 /// `https://www.googleapis.com/auth/drive.readonly`. What does not look like that stays as it is.
@@ -173,6 +184,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_read_like_words() {
+        for (given, expected) in [
+            ("shop_domain", "Shop domain"),
+            ("region", "Region"),
+            ("", ""),
+        ] {
+            assert_eq!(name(given), expected);
+        }
+    }
+
+    #[test]
     fn scopes_read_like_words() {
         for (given, expected) in [
             ("calendar.read", "Read calendar"),
@@ -185,6 +207,7 @@ mod tests {
             ("openid", "Know who you are there"),
             ("channels:history", "channels:history"),
             ("repo", "repo"),
+            ("mail.send", "Send mail"),
             ("read", "read"),
             ("user:read:email", "user:read:email"),
             (
