@@ -10,6 +10,7 @@ pub mod answer;
 mod api;
 pub mod app;
 pub mod body;
+mod console;
 pub mod cookie;
 mod cors;
 pub mod descope;

@@ -35,6 +35,7 @@
 //! authorization server is not asked any more, or reaches a record otherwise than by the vault.
 
 mod ending;
+mod figures;
 mod flight;
 mod fly;
 pub mod plan;
@@ -43,7 +44,7 @@ mod schedule;
 mod trial;
 mod unstored;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
@@ -51,9 +52,11 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 
+pub use self::figures::{Event, Stretch, Trouble};
 pub use self::flight::Landing;
 pub use self::revoke::{Revoked, Tally};
 
+use self::figures::Figures;
 use self::flight::{Flights, Ticket};
 use self::fly::Trip;
 use self::unstored::{Unsent, Unstored};
@@ -74,6 +77,7 @@ pub struct Refresher(Arc<Inner>);
 struct Inner {
     vault: Vault,
     provider: Provider,
+    figures: Figures,
     flights: Flights,
     unstored: Unstored,
     unsent: Unsent,
@@ -133,6 +137,7 @@ impl Refresher {
         Self(Arc::new(Inner {
             vault,
             provider,
+            figures: Figures::default(),
             flights: Flights::default(),
             unstored: Unstored::default(),
             unsent: Unsent::default(),
@@ -171,12 +176,33 @@ impl Refresher {
         self.0.vault.clock()
     }
 
+    /// How fetches and refreshes went in the last day, oldest stretch first.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] for whom the vault's status is not for.
+    pub fn day(&self, caller: &Caller) -> Result<Vec<Stretch>> {
+        self.vault().may_see_status(caller)?;
+        Ok(self.0.figures.day(self.clock().now()))
+    }
+
+    /// The apps that no token can be refreshed of just now, and why.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] for who may not see apps.
+    pub fn troubles(&self, caller: &Caller) -> Result<BTreeMap<AppId, Trouble>> {
+        let mut troubles = self.0.figures.troubles();
+        let apps = self.vault().apps(caller)?;
+        troubles.retain(|id, _| apps.iter().any(|app| app.id == *id));
+        Ok(troubles)
+    }
+
     /// Hands out a token, refreshed first where that is needed.
     ///
     /// # Errors
     /// [`Error::Denied`], [`Error::Locked`], [`Error::AuditUnavailable`], [`Error::Damaged`].
     pub async fn token(&self, caller: &Caller, wanted: &TokenAsk) -> Result<Outcome> {
         let found = self.look_for(caller, wanted).await;
+        self.0.figures.fetched(&found, self.clock().now());
         // Nothing can be said of it while the vault's file is checked, but when to ask again.
         if let Err(error @ Error::Checking { retry_after, .. }) = &found {
             return Ok(Outcome::Unavailable {

@@ -6,7 +6,7 @@
 //!
 //! It promises, beside what its rooms promise (V1 to V9 in `ledger`, `writer`, `access`, `renew`;
 //! V13 in `links`, V14 in `rotation`, V15 in `anchor`, V16 in `backup`, V17 in `restore`, V18 in
-//! `compact`, V19 in `behind`; A1 to A3 in `audit`):
+//! `compact`, V19 in `behind`, V20 in `access/sessions`; A1 to A3 in `audit`):
 //! * V10 A locked vault holds no key, and answers "locked" to everything but unlocking.
 //! * V11 Unlock tries go one at a time, each wrong one makes the next of its source wait longer,
 //!   and none locks the owner out for ever (`line`).
@@ -37,6 +37,7 @@ mod ledger;
 mod line;
 mod links;
 mod lists;
+mod overview;
 mod project;
 mod receipt;
 mod records;
@@ -59,6 +60,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+pub use self::access::{AtConsole, Attention};
 pub use self::anchor::AnchorStatus;
 pub use self::apps::{AppRemoval, AppSecrets, RenewedClient, SecretChange, ShownApp};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};
@@ -75,12 +77,14 @@ pub use self::keys::NewKey;
 pub use self::line::{Source, Turn};
 pub use self::links::{Before, Landing, MadeLink, NewLink, NoWay, Returned, Vouched, Way};
 pub use self::lists::{Filter, TokenPage};
+pub use self::overview::Overview;
 pub use self::receipt::Receipt;
 pub use self::renew::{Begin, Finish, Need, RefreshAsk, RefreshJob};
 pub use self::restore::Restored;
 pub use self::rotation::{KeyTerm, Rotation, RotationState};
 pub use self::salvage::{Lost, SalvageProgress, Salvaged, SalvagedTable, Wreck};
 pub use self::slots::SlotInfo;
+pub use self::trail::AuditFilter;
 pub use self::uploads::Refusals;
 pub use crate::seal::{KdfParams, RecoveryCode, SlotKind, Unlocker, check_passphrase};
 pub use crate::store::Progress;

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use self::check::CheckArgs;
-use self::settings::{SettingArgs, apply, inputs_of, read_file};
+use self::settings::{SettingArgs, apply, read_file};
 use self::templates::TemplatesArgs;
 use self::update::UpdateArgs;
 use super::args::Remote;
@@ -22,6 +22,7 @@ use super::failure::Failure;
 use super::output;
 use super::output::Grid;
 use super::secrets::{Input, confirm};
+use crate::http::wire::apps::inputs_of;
 
 /// The commands of `app`.
 #[derive(Clone, Debug, Subcommand)]

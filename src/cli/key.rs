@@ -356,14 +356,15 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
         "MAY",
         "PRESENTED BY",
         "EXPIRES",
+        "LAST USED",
         "MADE",
         "BY",
     ]);
     for key in keys["keys"].as_array().into_iter().flatten() {
         let grants = key["grants"].as_array().into_iter().flatten();
         let may: Vec<String> = grants.map(in_words).collect();
-        let [expires, made, by] =
-            ["expires_at", "created_at", "created_by"].map(|field| output::cell(&key[field]));
+        let fields = ["expires_at", "last_used_at", "created_at", "created_by"];
+        let [expires, used, made, by] = fields.map(|field| output::cell(&key[field]));
         grid.push(vec![
             output::cell(&key["id"]),
             output::cell(&key["name"]),
@@ -371,6 +372,7 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
             may.join("; "),
             jwt::in_words(&key["jwt"]),
             expires,
+            used,
             made,
             by,
         ]);

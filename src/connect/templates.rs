@@ -19,6 +19,7 @@ use crate::secret::Secret;
 use crate::vault::{SecretChange, ShownApp};
 
 /// How an app is to be updated from its template.
+#[derive(Default)]
 pub struct UpdateWish {
     /// Which changes are taken.
     pub choice: Choice,

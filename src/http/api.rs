@@ -9,6 +9,9 @@ mod slots;
 mod system;
 mod tokens;
 
+pub(super) use self::apps::{make, make_over, shape};
+pub(super) use self::system::{blocking, from_here, unlock_with};
+
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
@@ -80,6 +83,7 @@ async fn dispatch_others(app: &App, route: Route, call: Call) -> Result<Answer> 
         | Route::Cancel
         | Route::Callback
         | Route::SharedCallback
+        | Route::Console(_)
         | Route::Descope(_) => Err(Error::NotFound("route")),
     }
 }

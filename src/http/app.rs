@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::request::Parts as Head;
-use http::{HeaderMap, Request, Uri};
+use http::{HeaderMap, Method, Request, Uri};
 use hyper::body::Incoming;
 
 use crate::bearer::{self, Issuers};
@@ -27,7 +27,7 @@ use crate::http::look::Look;
 use crate::http::routes::{self, Entrance, Lookup, Route};
 use crate::http::serve::Peer;
 use crate::http::tongue::Tongue;
-use crate::http::{api, descope, pages, wire};
+use crate::http::{api, console, descope, pages, wire};
 use crate::model::access::Caller;
 use crate::refresh::Refresher;
 use crate::secret::Secret;
@@ -78,6 +78,8 @@ pub struct Call {
     pub peer: Peer,
     /// It is a page's, of an origin that may call this route.
     pub from_page: bool,
+    /// It is to change something, as a form does.
+    pub is_form: bool,
 }
 
 impl Call {
@@ -198,6 +200,7 @@ impl App {
             return tongue.error(&self.look, &error);
         }
         let call = Call {
+            is_form: route.method == Method::POST,
             caller,
             captures,
             query,
@@ -207,6 +210,9 @@ impl App {
             from_page,
         };
         match (route.entrance, route.route) {
+            (Entrance::Page, Route::Console(screen)) => {
+                Box::pin(console::answer(&self, screen, call)).await
+            }
             (Entrance::Page, route) => Box::pin(pages::answer(&self, route, call)).await,
             (_, Route::Descope(operation)) => {
                 Box::pin(descope::answer(&self, operation, call)).await

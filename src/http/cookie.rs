@@ -2,8 +2,9 @@
 //!
 //! It promises: every cookie is `HttpOnly` and of this host alone; where the browser is on https it
 //! is `Secure` and carries the `__Host-` prefix, so that no neighbour can plant it. It is
-//! `SameSite=Lax`, but for one that answers another site's page on https: a browser would not take
-//! a lax one from there. Who forges a request with that one is met by the guard, as without it.
+//! `SameSite=Lax`, but for an operator's, which is `Strict`, and for one that answers another
+//! site's page on https: a browser would not take a lax one from there. Who forges a request with
+//! that one is met by the guard, as without it.
 //! It never: believes a cookie that came twice.
 
 use std::time::Duration;
@@ -41,6 +42,15 @@ impl Cookie {
         self.header(value, life, "Lax")
     }
 
+    /// [`Cookie::set`], for one that a browser never sends along with a request which another site
+    /// began, a followed link included: behind it stands an operator.
+    ///
+    /// # Errors
+    /// Those of [`Cookie::set`].
+    pub fn set_strict(&self, value: &str, life: Duration) -> Result<HeaderValue> {
+        self.header(value, life, "Strict")
+    }
+
     /// [`Cookie::set`], for the answer to a page elsewhere, which may be another site's.
     ///
     /// # Errors
@@ -74,6 +84,14 @@ impl Cookie {
     /// Those of [`Cookie::set`].
     pub fn clear(&self) -> Result<HeaderValue> {
         self.set("", Duration::ZERO)
+    }
+
+    /// [`Cookie::clear`], for what [`Cookie::set_strict`] set.
+    ///
+    /// # Errors
+    /// Those of [`Cookie::set`].
+    pub fn clear_strict(&self) -> Result<HeaderValue> {
+        self.set_strict("", Duration::ZERO)
     }
 
     /// What a request brought, if it brought it once. A second cookie of the name is a neighbour's

@@ -31,6 +31,8 @@ pub use self::brand::{Brand, logo_of_file};
 use crate::http::answer::Answer;
 
 const STYLE: &str = include_str!("look/style.css");
+/// What wide pages need besides.
+const WIDE_STYLE: &str = include_str!("look/console.css");
 
 /// How pages look here. Made once, at the start.
 pub struct Look {
@@ -66,7 +68,8 @@ impl Page {
         Self { content, ..self }
     }
 
-    /// The same page as wide as a table needs, with a menu in its head.
+    /// The same page as wide as a table needs, with a menu in its head. Its forms lead to our own
+    /// pages alone, and its script may ask us.
     #[must_use]
     pub fn wide(self, menu: Markup) -> Self {
         let menu = Some(menu);
@@ -107,7 +110,7 @@ impl Look {
             CONTENT_TYPE,
             HeaderValue::from_static("text/html; charset=utf-8"),
         );
-        self.strict(headers, page.script);
+        self.strict(headers, page.script, page.menu.is_some());
         answer
     }
 
@@ -118,7 +121,7 @@ impl Look {
         let mut answer = Response::new(Full::new(Bytes::from_static(b"")));
         *answer.status_mut() = StatusCode::SEE_OTHER;
         answer.headers_mut().insert(LOCATION, place);
-        self.strict(answer.headers_mut(), None);
+        self.strict(answer.headers_mut(), None, false);
         Some(answer)
     }
 
@@ -135,6 +138,7 @@ impl Look {
                     // Otherwise a browser asks for one by itself.
                     link rel="icon" href=(self.brand.inline_logo().unwrap_or("data:,"));
                     style { (PreEscaped(self.style.as_str())) }
+                    @if page.menu.is_some() { style { (PreEscaped(WIDE_STYLE)) } }
                 }
                 body class=[page.menu.as_ref().map(|_| "wide")] {
                     a.skip href="#content" { "Skip to content" }
@@ -154,15 +158,21 @@ impl Look {
         }
     }
 
-    /// `form-action` is left out: browsers hold it against every redirect that follows a form, and
-    /// these forms lead to providers. Nothing on these pages comes from elsewhere, so that nothing
-    /// but our own forms is there to be sent.
-    fn strict(&self, headers: &mut HeaderMap, script: Option<&str>) {
+    /// On narrow pages `form-action` is left out: browsers hold it against every redirect that
+    /// follows a form, and these forms lead to providers. Nothing on these pages comes from
+    /// elsewhere, so that nothing but our own forms is there to be sent.
+    fn strict(&self, headers: &mut HeaderMap, script: Option<&str>, is_wide: bool) {
+        let mut styles = format!("'{}'", self.style_hash);
+        if is_wide {
+            styles.push_str(&format!(" '{}'", hash(WIDE_STYLE)));
+        }
         let mut policy = format!(
-            "default-src 'none'; style-src '{}'; img-src data:; base-uri 'none'; \
-             frame-ancestors 'none'",
-            self.style_hash
+            "default-src 'none'; style-src {styles}; img-src data:; base-uri 'none'; \
+             frame-ancestors 'none'"
         );
+        if is_wide {
+            policy.push_str("; form-action 'self'; connect-src 'self'");
+        }
         if let Some(script) = script {
             policy.push_str(&format!("; script-src '{}'", hash(script)));
         }
@@ -173,6 +183,14 @@ impl Look {
         // Other hosts learn nothing; our own forms keep an `Origin` that the guard can read.
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     }
+}
+
+/// A part of a page, for a page of ours that fetches it anew.
+pub fn part(part: Markup) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(part.into_string())));
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, html);
+    answer
 }
 
 /// How a content policy names a style or script (CSP 3, 2.3.1).

@@ -4,6 +4,7 @@
 //! is not there.
 //! It never: looks at a body or a caller.
 
+pub mod console;
 pub mod descope;
 
 use http::Method;
@@ -122,6 +123,8 @@ pub enum Route {
     Callback,
     /// Back from the provider of an app whose callback is the shared one.
     SharedCallback,
+    /// What a browser at the console asks for.
+    Console(console::Screen),
     /// What a client of Descope's asks for.
     Descope(descope::Operation),
 }
@@ -234,6 +237,10 @@ pub enum Lookup {
 /// Finds the row of a request.
 pub fn look_up(method: &Method, path: &str) -> Lookup {
     match look_in(&TABLE, method, path) {
+        Lookup::Unknown => {}
+        found => return found,
+    }
+    match look_in(&console::TABLE, method, path) {
         Lookup::Unknown => look_in(&descope::TABLE, method, &descope::collapsed(path)),
         found => found,
     }
@@ -310,7 +317,8 @@ mod tests {
 
     #[test]
     fn no_row_hides_another() {
-        let rows: Vec<&Row> = TABLE.iter().chain(&descope::TABLE).collect();
+        let rows = TABLE.iter().chain(&console::TABLE);
+        let rows: Vec<&Row> = rows.chain(&descope::TABLE).collect();
         for (at, row) in rows.iter().enumerate() {
             let twin = rows[..at]
                 .iter()

@@ -135,6 +135,8 @@ impl Refresher {
         if answer.as_ref().map_or_else(knows_client, |_| true) {
             self.provider().client_served(&job.app.app.id);
         }
+        let is_client =
+            matches!(&answer, Err(failure) if failure.kind == FailureKind::ClientRefused);
         let verdict = match answer {
             Ok(grant) => Verdict::Renewed(grant),
             // It was not asked for again, since the vault is about to close. The intent stays, and
@@ -156,6 +158,8 @@ impl Refresher {
                 plan::verdict(failure, known)
             }
         };
+        let figures = &self.0.figures;
+        figures.refreshed(&job.app.app.id, &verdict, is_client, now);
         self.keep(job, verdict).await
     }
 

@@ -9,7 +9,8 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use redb::{
-    ReadOnlyTable, ReadTransaction, ReadableTable, TableError, TableHandle, WriteTransaction,
+    ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableError, TableHandle,
+    WriteTransaction,
 };
 
 use super::behind::{guarded, walk_guarded};
@@ -161,6 +162,17 @@ impl Read {
     }
 
     /// A table, where the file has it: an older one may not.
+    /// How many records of a table there are. Costs the same however many.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn length(&self, table: Records) -> Result<u64> {
+        match self.table(table.definition())? {
+            Some(table) => table.len().map_err(storage),
+            None => Ok(0),
+        }
+    }
+
     pub(super) fn table(&self, definition: Definition) -> Result<Option<Table>> {
         match self.0.transaction.open_table(definition) {
             Ok(table) => Ok(Some(table)),

@@ -14,6 +14,7 @@
 mod known;
 mod people;
 mod permit;
+mod sessions;
 mod strangers;
 #[cfg(test)]
 mod tests;
@@ -23,8 +24,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock, Weak};
 
 pub(super) use self::known::hash_key_secret;
-use self::known::{KnownKeys, known_key};
+use self::known::{KnownKeys, LastUse, known_key};
 pub(super) use self::permit::Permit;
+use self::sessions::Sessions;
+pub use self::sessions::{AtConsole, Attention};
 use self::strangers::Strangers;
 use super::anchor::{Anchor, AnchorStatus};
 use super::audit::{Audit, Entry};
@@ -47,6 +50,7 @@ pub(super) struct Open {
     hand: Hand,
     anchor: Option<Arc<Anchor>>,
     access_keys: KnownKeys,
+    sessions: Sessions,
     /// Asked for with every request of a client that names it.
     project_id: Arc<str>,
 }
@@ -81,7 +85,18 @@ impl Open {
 /// An access key and the keyed hash of its secret.
 pub(super) struct KeptKey {
     pub(super) key: Arc<AccessKey>,
-    pub(super) hash: [u8; 32],
+    hash: [u8; 32],
+    use_: LastUse,
+}
+
+impl KeptKey {
+    pub(super) fn new(key: AccessKey, hash: [u8; 32]) -> Self {
+        Self {
+            key: Arc::new(key),
+            hash,
+            use_: LastUse::default(),
+        }
+    }
 }
 
 /// The gate.
@@ -136,6 +151,7 @@ impl Gate {
             hand,
             anchor,
             access_keys,
+            sessions: Sessions::default(),
         };
         *self.open.write().expect("no holder panics") = Some(Arc::new(open));
         Ok(())

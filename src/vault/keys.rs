@@ -7,7 +7,7 @@
 //! where the disk would not take it, and is listed until its record is gone.
 //! It never: shows or changes the secret of a key that exists.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -138,10 +138,7 @@ impl Vault {
     ) -> Result<super::Receipt<()>> {
         let hash = hash_key_secret(permit.keys(), &key.id, secret.expose());
         let known = permit.access_keys().clone();
-        let kept = KeptKey {
-            key: Arc::new(key.clone()),
-            hash,
-        };
+        let kept = KeptKey::new(key.clone(), hash);
         let store = move |tx: &mut Tx<'_>| {
             if tx.count(Records::Keys, b"", limits::ACCESS_KEYS_MAX)? >= limits::ACCESS_KEYS_MAX {
                 return Err(Error::invalid(
@@ -172,6 +169,15 @@ impl Vault {
         keys.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         permit.record("ok", None)?;
         Ok(keys)
+    }
+
+    /// When access keys were last used, by their ids: those that were since the process began.
+    ///
+    /// # Errors
+    /// [`Error::Denied`].
+    pub fn last_uses(&self, caller: &Caller) -> Result<BTreeMap<String, Timestamp>> {
+        let permit = self.gate().permit(caller, Action::Keys, &Target::vault())?;
+        Ok(permit.access_keys().last_uses())
     }
 
     /// Removes an access key. It is refused from the next request on.
@@ -296,10 +302,7 @@ pub(super) fn open(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<Kept
     if key.role == Some(Role::Admin) && !key.grants.contains(&everything) {
         key.grants.push(everything);
     }
-    Ok(KeptKey {
-        key: Arc::new(key),
-        hash,
-    })
+    Ok(KeptKey::new(key, hash))
 }
 
 #[cfg(test)]

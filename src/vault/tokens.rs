@@ -13,7 +13,7 @@ use super::receipt::Receipt;
 use crate::error::{Error, Result};
 use crate::model::TokenId;
 use crate::model::access::{Action, Caller, Target};
-use crate::model::token::{Cold, Record, Summary};
+use crate::model::token::{Cold, HistoryEntry, Record, Summary};
 
 impl Vault {
     /// One token's summary.
@@ -24,6 +24,21 @@ impl Vault {
         let (permit, kept) = self.permit_on(caller, Action::List, id)?;
         permit.record("ok", Some(id))?;
         Ok(kept.record.summary())
+    }
+
+    /// One token's summary, and what happened to it, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it is not there or not the caller's.
+    pub fn token_with_history(
+        &self,
+        caller: &Caller,
+        id: TokenId,
+    ) -> Result<(Summary, Vec<HistoryEntry>)> {
+        let (permit, kept) = self.permit_on(caller, Action::List, id)?;
+        let cold = open_cold(permit.keys(), &kept.place, &kept.sealed)?;
+        permit.record("ok, with its history", Some(id))?;
+        Ok((kept.record.summary(), cold.history))
     }
 
     /// One token in plain text.

@@ -6,11 +6,41 @@
 use std::sync::TryLockError;
 
 use super::Vault;
-use super::audit::{Page, Verified};
+use super::audit::{Entry, Page, Verified};
 use super::ledger::Ledger;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target};
+
+/// Which entries. An absent field stands for any.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Of callers whose name begins with this.
+    pub caller: Option<String>,
+    /// Of this action.
+    pub action: Option<String>,
+    /// On this app.
+    pub app: Option<String>,
+    /// Of this user.
+    pub user: Option<String>,
+    /// Refused, or allowed.
+    pub is_refused: Option<bool>,
+}
+
+impl AuditFilter {
+    fn fits(&self, entry: &Entry) -> bool {
+        let is = |wanted: &Option<String>, own: &Option<String>| wanted.is_none() || wanted == own;
+        let action = self.action.as_ref();
+        let caller = self.caller.as_ref();
+        is(&self.app, &entry.app)
+            && is(&self.user, &entry.user)
+            && action.is_none_or(|action| *action == entry.action)
+            && caller.is_none_or(|caller| entry.caller.starts_with(caller.as_str()))
+            && self
+                .is_refused
+                .is_none_or(|refused| refused != entry.allowed)
+    }
+}
 
 impl Vault {
     /// Reads a page of the trail, newest first.
@@ -26,6 +56,45 @@ impl Vault {
             .page(cursor, limit.clamp(1, limits::PAGE_MAX))?;
         permit.record("ok", None)?;
         Ok(page)
+    }
+
+    /// Looks for entries, newest first: at most `limit` that fit, among so many
+    /// ([`limits::CONSOLE_AUDIT_SCAN_MAX`]). The place to go on from comes back, where there is
+    /// more to look through.
+    ///
+    /// # Errors
+    /// As [`Self::audit`].
+    pub fn audit_search(
+        &self,
+        caller: &Caller,
+        filter: &AuditFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page> {
+        let permit = self
+            .gate()
+            .permit(caller, Action::Audit, &Target::vault())?;
+        let mut found = Page {
+            entries: Vec::new(),
+            cursor: cursor.map(str::to_owned),
+        };
+        let mut left = limits::CONSOLE_AUDIT_SCAN_MAX;
+        loop {
+            // No more than may still fit, so that the place to go on from is exact.
+            let wanted = (limit - found.entries.len())
+                .min(left)
+                .min(limits::PAGE_MAX);
+            let page = permit.audit().page(found.cursor.as_deref(), wanted)?;
+            left -= page.entries.len().min(left);
+            let fitting = page.entries.into_iter().filter(|entry| filter.fits(entry));
+            found.entries.extend(fitting);
+            found.cursor = page.cursor;
+            if found.cursor.is_none() || found.entries.len() >= limit || left == 0 {
+                break;
+            }
+        }
+        permit.record(&format!("ok, {} entries", found.entries.len()), None)?;
+        Ok(found)
     }
 
     /// Reads the whole trail and checks its chain. Takes time in proportion to its length.

@@ -62,6 +62,7 @@ mod connect_pages;
 mod connect_proof;
 mod connect_provider;
 mod connect_state;
+mod console;
 mod descope;
 mod edges;
 mod forced;

@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::cli::args::{pair, span};
 use crate::cli::failure::Failure;
+use crate::http::wire::apps::INPUTS;
 use crate::limits;
 
 /// What an app can be told. Everything is optional: the server says what is missing.
@@ -138,52 +139,6 @@ pub enum Auth {
     Post,
     /// A public client, without a secret.
     None,
-}
-
-/// The fields of an answer that may go in again.
-const INPUTS: [&str; 30] = [
-    "id",
-    "name",
-    "kind",
-    "template",
-    "server_url",
-    "registration",
-    "resource",
-    "client_id",
-    "issuer",
-    "authorization_url",
-    "token_url",
-    "refresh_url",
-    "revocation_url",
-    "scopes",
-    "scope_separator",
-    "authorization_params",
-    "token_params",
-    "pkce",
-    "client_auth",
-    "callback",
-    "default_lifetime_s",
-    "dialect",
-    "variables",
-    "values",
-    "fields",
-    "api",
-    "return_urls",
-    "description",
-    "logo",
-    "client_secret",
-];
-
-/// The part of an answer that is a body again.
-pub fn inputs_of(answer: &Value) -> Value {
-    let mut body = Map::new();
-    for name in INPUTS {
-        match &answer[name] {
-            Value::Null => {}
-            value => _ = body.insert(name.to_owned(), value.clone()),
-        }
-    }
-    Value::Object(body)
 }
 
 /// Empties a setting.
@@ -330,17 +285,6 @@ pub fn apply(body: &mut Value, given: &SettingArgs) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_only_comes_out_does_not_go_in_again() {
-        let answer = json!({
-            "id": "a", "name": "A", "kind": "oauth", "issuer": null, "scopes": ["x"],
-            "has_client_secret": true, "redirect_uri": "https://v/callback/a",
-            "created_at": "2026-01-01T00:00:00Z",
-        });
-        let expected = json!({"id": "a", "name": "A", "kind": "oauth", "scopes": ["x"]});
-        assert_eq!(inputs_of(&answer), expected);
-    }
 
     #[test]
     fn a_cleared_setting_is_left_out_and_a_cleared_secret_is_empty() {

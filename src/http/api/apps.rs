@@ -13,9 +13,11 @@ use crate::http::wire::templates::{TemplateShape, TemplateWhole};
 use crate::http::wire::tokens::revocations;
 use crate::http::wire::{json, ok, read, read_or_default};
 use crate::model::AppId;
+use crate::model::access::Caller;
 use crate::vault::{SecretChange, ShownApp};
 
-fn shape<'a>(app: &App, shown: &'a ShownApp) -> AppShape<'a> {
+/// An app as it is shown.
+pub(in crate::http) fn shape<'a>(app: &App, shown: &'a ShownApp) -> AppShape<'a> {
     let redirect_uri = app.connect.redirect_uri(&shown.id, shown.callback());
     AppShape::of(shown, redirect_uri, app.connect.is_outdated(shown))
 }
@@ -56,28 +58,44 @@ pub(super) fn show(app: &App, call: &Call) -> Result<Answer> {
 
 pub(super) async fn add(app: &App, call: &Call) -> Result<Answer> {
     let request = read::<AppRequest>(&call.body)?;
+    let stored = make(app, call.caller()?, request).await?;
+    Ok(json(http::StatusCode::CREATED, &shape(app, &stored)))
+}
+
+/// Makes the app that a request says.
+pub(in crate::http) async fn make(
+    app: &App,
+    caller: &Caller,
+    request: AppRequest,
+) -> Result<ShownApp> {
     let template = app.connect.template_named(request.template())?;
     let (mut new, secret) = request.into_new(template.as_deref(), app.vault.clock().now())?;
-    let settling = app.connect.settle(call.caller()?, (&mut new, secret), true);
+    let settling = app.connect.settle(caller, (&mut new, secret), true);
     let mut ready = Box::pin(settling).await?;
     let secret = match ready.take_secret() {
         SecretChange::Set(secret) => Some(secret),
         SecretChange::Keep | SecretChange::Remove => None,
     };
-    let stored = app.vault.add_app(call.caller()?, new, secret)?.await?;
-    Ok(json(http::StatusCode::CREATED, &shape(app, &stored)))
+    app.vault.add_app(caller, new, secret)?.await
 }
 
 pub(super) async fn change(app: &App, call: &Call) -> Result<Answer> {
     let request = read::<AppRequest>(&call.body)?;
-    let (mut new, secret) = request.into_changed(id(call)?, app.vault.clock().now())?;
-    let settling = app
-        .connect
-        .settle(call.caller()?, (&mut new, secret), false);
+    let stored = make_over(app, call.caller()?, (id(call)?, request)).await?;
+    Ok(ok(&shape(app, &stored)))
+}
+
+/// Makes an app what a request says, whole.
+pub(in crate::http) async fn make_over(
+    app: &App,
+    caller: &Caller,
+    (id, request): (AppId, AppRequest),
+) -> Result<ShownApp> {
+    let (mut new, secret) = request.into_changed(id, app.vault.clock().now())?;
+    let settling = app.connect.settle(caller, (&mut new, secret), false);
     let mut ready = Box::pin(settling).await?;
     let secret = ready.take_secret();
-    let stored = app.vault.change_app(call.caller()?, new, secret)?.await?;
-    Ok(ok(&shape(app, &stored)))
+    app.vault.change_app(caller, new, secret)?.await
 }
 
 pub(super) async fn update(app: &App, call: &Call) -> Result<Answer> {

@@ -47,19 +47,35 @@ pub(super) fn status(app: &App, call: &Call) -> Result<Answer> {
 }
 
 pub(super) async fn unlock(app: &App, call: &Call) -> Result<Answer> {
+    unlock_with(app, call, || {
+        let typed = read::<UnlockRequest>(&call.body)?.passphrase;
+        typed.ok_or_else(|| Error::invalid("`passphrase` is missing"))
+    })
+    .await?;
+    Ok(ok(&serde_json::json!({ "locked": false })))
+}
+
+/// Unlocks the vault with what was typed, which is not looked at before it is this one's turn.
+///
+/// # Errors
+/// [`Error::Denied`] from another machine; [`Error::UnlockFailed`]; what is wrong with the vault.
+pub(in crate::http) async fn unlock_with(
+    app: &App,
+    call: &Call,
+    typed: impl FnOnce() -> Result<Secret<String>>,
+) -> Result<()> {
     if !from_here(app, call) {
         // Nobody is known yet, and no trail is open: there is nothing to put it on record with.
         return Err(Error::Denied);
     }
-    let typed = read::<UnlockRequest>(&call.body)?.passphrase;
-    let typed = typed.ok_or_else(|| Error::invalid("`passphrase` is missing"))?;
+    let typed = typed()?;
     let peer = call.peer.clone();
     let source = blocking(move || Ok(who::source(&peer))).await?;
     let turn = app.vault.turn_to_unlock(source).await?;
     let (vault, from) = (app.vault.clone(), call.peer.address.clone());
     blocking(move || vault.unlock_in_turn(turn, &Unlocker::from_typed(typed), &from)).await?;
     app.refresher.notice();
-    Ok(ok(&serde_json::json!({ "locked": false })))
+    Ok(())
 }
 
 pub(super) async fn lock(app: &App, call: &Call) -> Result<Answer> {
@@ -86,7 +102,9 @@ pub(super) fn compact(app: &App, call: &Call) -> Result<Answer> {
 
 pub(super) fn keys(app: &App, call: &Call) -> Result<Answer> {
     let keys = app.vault.keys(call.caller()?)?;
-    let shapes: Vec<KeyShape<'_>> = keys.iter().map(|key| KeyShape::of(key, None)).collect();
+    let uses = app.vault.last_uses(call.caller()?)?;
+    let shape = |key| KeyShape::of(key, uses.get(&key.id).copied());
+    let shapes: Vec<KeyShape<'_>> = keys.iter().map(|key| shape(key)).collect();
     Ok(ok(&serde_json::json!({ "keys": shapes })))
 }
 
@@ -95,10 +113,10 @@ pub(super) async fn add_key(app: &App, call: &Call) -> Result<Answer> {
     let caller = call.caller()?;
     let Some(rule) = jwt else {
         let (key, text) = app.vault.add_key(caller, new).await?;
-        return Ok(ok(&KeyShape::of(&key, Some(&text))));
+        return Ok(ok(&KeyShape::of_new(&key, Some(&text))));
     };
     let key = app.vault.add_issuer(caller, new, rule).await?;
-    Ok(ok(&KeyShape::of(&key, None)))
+    Ok(ok(&KeyShape::of_new(&key, None)))
 }
 
 pub(super) async fn remove_key(app: &App, call: &Call) -> Result<Answer> {
@@ -125,7 +143,7 @@ pub(super) async fn verify_audit(app: &App, call: &Call) -> Result<Answer> {
 
 /// Whether what opens the vault, and where a backup goes, is taken from this request: from this
 /// machine alone, unless told otherwise.
-fn from_here(app: &App, call: &Call) -> bool {
+pub(in crate::http) fn from_here(app: &App, call: &Call) -> bool {
     call.peer.loopback_or_unix || app.remote_unlock
 }
 
@@ -138,7 +156,7 @@ pub(super) fn only_from_here(app: &App, call: &Call, action: Action) -> Result<(
 }
 
 /// Runs what takes long apart from who is served.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(in crate::http) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(work)

@@ -3,12 +3,14 @@
 //! It promises: a client secret goes in and never comes out.
 //! It never: fills in what a request left out but by a stated default, or by the template it names.
 
+mod again;
 mod check;
 mod request;
 mod shape;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::again::{INPUTS, inputs_of};
 pub use self::check::{CheckRequest, CheckShape, UpdateRequest, UpdateShape};
 pub use self::request::AppRequest;
 pub use self::shape::AppShape;

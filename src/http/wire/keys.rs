@@ -74,12 +74,28 @@ pub struct KeyShape<'a> {
     /// The text of a key just made.
     #[serde(rename = "key", skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
+    /// Since the server was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<Timestamp>,
 }
 
 impl<'a> KeyShape<'a> {
-    /// The shape of a key; with its text where it was just made.
-    pub fn of(key: &'a AccessKey, text: Option<&'a Secret<String>>) -> Self {
+    /// The shape of a key.
+    pub fn of(key: &'a AccessKey, last_used_at: Option<Timestamp>) -> Self {
+        Self {
+            key,
+            text: None,
+            last_used_at,
+        }
+    }
+
+    /// The shape of a key that was just made, with its text, where it has one.
+    pub fn of_new(key: &'a AccessKey, text: Option<&'a Secret<String>>) -> Self {
         let text = text.map(|text| text.expose().as_str());
-        Self { key, text }
+        Self {
+            key,
+            text,
+            last_used_at: None,
+        }
     }
 }

@@ -5,7 +5,8 @@
 //! commit whose outcome is unknown it is what the store holds that counts.
 //! It never: holds the writer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use super::KeptKey;
@@ -14,6 +15,24 @@ use crate::error::{Error, Result};
 use crate::model::access::AccessKey;
 use crate::seal::{Keyring, Purpose};
 use crate::secret::Secret;
+
+/// When a key was last used, to the second, since the process began.
+#[derive(Default)]
+pub(super) struct LastUse(AtomicU64);
+
+impl LastUse {
+    fn note(&self, now: Timestamp) {
+        // A key that is used all the time would have every processor write to the same place.
+        if now.unix_ms() >= self.0.load(Ordering::Relaxed) + 1000 {
+            self.0.store(now.unix_ms(), Ordering::Relaxed);
+        }
+    }
+
+    fn get(&self) -> Option<Timestamp> {
+        let at = self.0.load(Ordering::Relaxed);
+        (at > 0).then(|| Timestamp::from_unix_ms(at))
+    }
+}
 
 /// The access keys of an unlocked vault, so that a request costs no read of the store. It travels
 /// with queued writes, and holds nothing but the keys: the writer's thread must never be the last
@@ -64,6 +83,21 @@ impl KnownKeys {
         keys.map(|kept| Arc::clone(&kept.key)).collect()
     }
 
+    /// A key was used.
+    pub(super) fn used(&self, id: &str, now: Timestamp) {
+        let known = self.0.read().expect("no holder panics");
+        if let Some(kept) = known.keys.get(id) {
+            kept.use_.note(now);
+        }
+    }
+
+    /// When each of them that was used since the process began was used last.
+    pub(in crate::vault) fn last_uses(&self) -> BTreeMap<String, Timestamp> {
+        let known = self.0.read().expect("no holder panics");
+        let used = |(id, kept): (&String, &Arc<KeptKey>)| Some((id.clone(), kept.use_.get()?));
+        known.keys.iter().filter_map(used).collect()
+    }
+
     /// A key's record is durable.
     pub(in crate::vault) fn came(&self, kept: KeptKey) {
         let mut known = self.0.write().expect("no holder panics");
@@ -107,6 +141,11 @@ impl KnownKeys {
     pub(super) fn read_anew(&self, keys: HashMap<String, Arc<KeptKey>>) {
         let mut known = self.0.write().expect("no holder panics");
         known.going.retain(|id| keys.contains_key(id));
+        for (id, kept) in &keys {
+            if let Some(at) = known.keys.get(id).and_then(|before| before.use_.get()) {
+                kept.use_.note(at);
+            }
+        }
         known.keys = keys;
     }
 }
@@ -130,6 +169,7 @@ pub(super) fn known_key(
     let hash = hash_key_secret(keys, id, secret);
     let expected = kept.as_ref().map_or([0; 32], |kept| kept.hash);
     let equal = Secret::new(expected).equals(&hash);
-    kept.filter(|kept| equal && !kept.key.has_ended(now))
-        .map(|kept| Arc::clone(&kept.key))
+    let kept = kept.filter(|kept| equal && !kept.key.has_ended(now))?;
+    kept.use_.note(now);
+    Some(Arc::clone(&kept.key))
 }

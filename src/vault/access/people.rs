@@ -43,6 +43,10 @@ impl Vault {
         let Some((key, rule)) = kept.as_ref().and_then(|key| Some((key, key.jwt.as_ref()?))) else {
             return Err(self.turn_away("its access key was removed", &from));
         };
+        self.gate()
+            .opened_to(None)?
+            .access_keys
+            .used(&key.id, self.clock().now());
         Ok(Caller {
             who: Who::Person {
                 key: Arc::new(rule.narrow(key, &person, until)),

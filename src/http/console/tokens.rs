@@ -1,0 +1,184 @@
+//! The screens of tokens: the table, one token, and what is done to it.
+//!
+//! It promises: what is shown in plain text was asked for twice, the second time with the access
+//! key, is on record with the reason given, and leaves the page by itself.
+//! It never: puts a credential into an address, or into a page but that one.
+
+use super::form::Form;
+use super::views::tokens as views;
+use super::{Visit, leave_after, ok};
+use crate::connect::{Wish, WishedApp};
+use crate::error::{Error, Result};
+use crate::http::answer::Answer;
+use crate::http::routes::console::Screen;
+use crate::limits;
+use crate::model::access::Caller;
+use crate::model::link::Hints;
+use crate::model::{AppId, Owner, TenantId, TokenId, UserId};
+use crate::refresh::Landing;
+use crate::vault::Filter;
+
+/// What a table is narrowed to, as it was typed.
+pub(super) struct Search<'a> {
+    pub(super) app: Option<&'a str>,
+    pub(super) user: Option<&'a str>,
+    pub(super) tenant: Option<&'a str>,
+    pub(super) state: Option<&'a str>,
+}
+
+impl<'a> Search<'a> {
+    fn of(visit: &'a Visit<'_>) -> Result<Self> {
+        let call = visit.call;
+        call.takes(&["app", "user", "tenant", "state", "cursor", "told"])?;
+        let typed = |name| call.optional(name).map(str::trim);
+        Ok(Self {
+            app: typed("app"),
+            user: typed("user"),
+            tenant: typed("tenant"),
+            state: typed("state"),
+        })
+    }
+
+    fn filter(&self) -> Result<Filter> {
+        let active = match self.state {
+            None => None,
+            Some("active") => Some(true),
+            Some("reconnect_required") => Some(false),
+            Some(_) => return Err(Error::invalid("there is no such state")),
+        };
+        Ok(Filter {
+            app: self.app.map(AppId::parse).transpose()?,
+            tenant: self.tenant.map(TenantId::parse).transpose()?,
+            user: self.user.map(UserId::parse).transpose()?,
+            active,
+            ..Filter::default()
+        })
+    }
+}
+
+pub(super) fn list(visit: &Visit<'_>) -> Result<Answer> {
+    let search = Search::of(visit)?;
+    let cursor = visit.call.optional("cursor");
+    let page = visit.app.vault.list(
+        &visit.at.caller,
+        &search.filter()?,
+        limits::CONSOLE_PAGE,
+        cursor,
+    )?;
+    let content = views::table(&search, &page, cursor.is_some(), visit.now());
+    Ok(ok(&visit.frame(Screen::Tokens), "Tokens", content))
+}
+
+pub(super) fn show(visit: &Visit<'_>) -> Result<Answer> {
+    let id = token_id(visit)?;
+    let (token, history) = visit.app.vault.token_with_history(&visit.at.caller, id)?;
+    let content = views::token(&visit.at, &token, &history, visit.now());
+    Ok(ok(
+        &visit.frame(Screen::Token),
+        views::title(&token),
+        content,
+    ))
+}
+
+pub(super) async fn refresh(visit: &Visit<'_>) -> Result<Answer> {
+    let id = token_id(visit)?;
+    let refresher = &visit.app.refresher;
+    let (landing, _) = refresher.refresh_now(&visit.at.caller, id).await?;
+    let told = match landing {
+        Landing::Renewed | Landing::Unstored => "refreshed",
+        Landing::Dead(_) | Landing::Hopeless => "reconnect",
+        Landing::Later(..) => "later",
+        Landing::Failed(error) => return Err(error),
+    };
+    visit.on(&format!("/console/tokens/{id}?told={told}"))
+}
+
+pub(super) fn ask_reveal(visit: &Visit<'_>) -> Result<Answer> {
+    let token = visit.app.vault.token(&visit.at.caller, token_id(visit)?)?;
+    let content = views::ask_reveal(&visit.at, &token, false);
+    Ok(ok(
+        &visit.frame(Screen::AskReveal),
+        "Show in plain text?",
+        content,
+    ))
+}
+
+pub(super) fn reveal(visit: &Visit<'_>) -> Result<Answer> {
+    let id = token_id(visit)?;
+    let form = Form::of(visit.call)?;
+    let key = form.secret("key")?;
+    match visit.app.vault.holds_key(&visit.at.caller, &key) {
+        Ok(()) => {}
+        Err(error @ Error::UnlockFailed) => {
+            let token = visit.app.vault.token(&visit.at.caller, id)?;
+            let content = views::ask_reveal(&visit.at, &token, true);
+            let frame = visit.frame(Screen::AskReveal);
+            let status = crate::http::wire::status_of(&error);
+            return Ok(frame.answer(status, "Show in plain text?", content));
+        }
+        Err(error) => return Err(error),
+    }
+    let caller = with_reason(visit, form.text("reason"))?;
+    let (record, cold) = visit.app.vault.reveal(&caller, id)?;
+    let content = views::revealed(&record, &cold);
+    let mut answer = ok(&visit.frame(Screen::Reveal), "In plain text", content);
+    let place = format!("/console/tokens/{id}");
+    leave_after(&mut answer, limits::CONSOLE_REVEAL.as_secs(), &place);
+    Ok(answer)
+}
+
+fn with_reason(visit: &Visit<'_>, reason: Option<&str>) -> Result<Caller> {
+    if let Some(reason) = reason {
+        crate::model::check_text("reason", reason)?;
+    }
+    Ok(Caller {
+        reason: reason.map(str::to_owned),
+        ..visit.at.caller.clone()
+    })
+}
+
+pub(super) fn ask_delete(visit: &Visit<'_>) -> Result<Answer> {
+    let token = visit.app.vault.token(&visit.at.caller, token_id(visit)?)?;
+    let content = views::ask_delete(&visit.at, &token);
+    Ok(ok(
+        &visit.frame(Screen::AskDelete),
+        "Delete this token?",
+        content,
+    ))
+}
+
+pub(super) async fn delete(visit: &Visit<'_>) -> Result<Answer> {
+    let refresher = &visit.app.refresher;
+    let outcome = refresher.remove(&visit.at.caller, token_id(visit)?).await?;
+    visit.on(&format!("/console/tokens?told={}", outcome.as_str()))
+}
+
+pub(super) async fn reconnect(visit: &Visit<'_>) -> Result<Answer> {
+    let token = visit.app.vault.token(&visit.at.caller, token_id(visit)?)?;
+    let wish = Wish {
+        apps: vec![WishedApp {
+            app: token.app.clone(),
+            scopes: Some(token.requested_scopes.clone()).filter(|scopes| !scopes.is_empty()),
+            account: token.account.clone(),
+            hints: Hints::default(),
+            variables: Default::default(),
+        }],
+        owner: Owner::new(token.tenant.clone(), token.user.clone())?,
+        return_url: None,
+        proof: None,
+        browser: false,
+        opener_origin: None,
+        life: Some(limits::LINK_LIFE_MAX),
+    };
+    let started = visit.app.connect.start(&visit.at.caller, wish).await?;
+    let content = views::link(&token, &started, visit.now());
+    Ok(ok(
+        &visit.frame(Screen::Reconnect),
+        "A link to send",
+        content,
+    ))
+}
+
+fn token_id(visit: &Visit<'_>) -> Result<TokenId> {
+    TokenId::parse(visit.call.capture(0)).ok_or(Error::NotFound("token"))
+}
