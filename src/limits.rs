@@ -7,6 +7,7 @@ mod bearer;
 mod catalogue;
 mod cli;
 mod connect;
+mod metadata;
 mod order;
 mod remote;
 mod sandbox;
@@ -37,6 +38,11 @@ pub use self::cli::{
 pub use self::connect::{
     CODE_TRIES_MAX, LINK_LIFE_DEFAULT, LINK_LIFE_MAX, LINK_MEMORY, LINK_WAIT_MAX, LINK_WAITERS_MAX,
     PREFLIGHT_HEADERS_MAX, PREFLIGHT_LIFE, STATE_LIFE,
+};
+pub use self::metadata::{
+    METADATA_FRESH_DEFAULT, METADATA_FRESH_MAX, METADATA_FRESH_MIN, METADATA_READ_MAX,
+    METADATA_READS_MAX, METADATA_REASON_CHARS_MAX, METADATA_RETRY_FIRST, METADATA_RETRY_MAX,
+    METADATA_WAIT_MAX,
 };
 pub use self::remote::{
     CHALLENGE_PARAMS_MAX, CLIENT_DOUBT, CLIENT_REFUSED_FOR, CLIENT_RENEWED_EVERY,
