@@ -54,7 +54,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller};
-use crate::model::app::{App, AppKind, Callback, Endpoints};
+use crate::model::app::{App, AppKind, Callback, Endpoints, MetadataRead};
 use crate::model::link::{Link, LinkApp, LinkAppState, LinkStatus, Proof};
 use crate::model::url::WebUrl;
 use crate::model::{AppId, LinkId, Owner};
@@ -366,6 +366,7 @@ impl Connect {
             oauth.discovered = Endpoints::default();
             oauth.iss_advertised = false;
             oauth.issuer_text = None;
+            oauth.metadata = None;
             return Ok(());
         };
         let found = self.0.provider.discover(issuer).await?;
@@ -377,6 +378,8 @@ impl Connect {
         oauth.discovered = found.endpoints;
         oauth.iss_advertised = found.iss_advertised;
         oauth.issuer_text = Some(found.issuer);
+        let now = self.vault().clock().now();
+        oauth.metadata = Some(MetadataRead::new(now, found.kept_for));
         Ok(())
     }
 

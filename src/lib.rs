@@ -12,7 +12,7 @@
 //!       http        words in, words out: routes, wire shapes, pages
 //!       bearer      a JWT becomes a caller
 //!       connect     a person connects an app       refresh   a token stays fresh
-//!       remote      from an MCP server's URL to an app
+//!       remote      from an MCP server's URL to an app; issuers read again
 //!       provider    the OAuth client, and the one way out
 //!       vault       the only meeting place of policy, seal, store and audit
 //!       store       redb: bytes by address         seal      the crypto room

@@ -26,9 +26,11 @@ pub mod egress;
 mod hold;
 mod identity;
 mod key_document;
+mod lifetime;
 pub mod metadata;
 mod oddities;
 pub mod proxy;
+pub mod readings;
 pub mod registration;
 pub mod remote;
 mod revocation;
@@ -68,6 +70,7 @@ struct Inner {
     egress: Egress,
     seats: Seats,
     turns: registration::Turns,
+    readings: readings::Readings,
     clock: Clock,
     /// How many want no further refresh to be sent.
     holds: watch::Sender<usize>,
@@ -103,6 +106,7 @@ impl Provider {
             egress: Egress::new(settings)?,
             seats: Seats::new(clock.clone(), settings.timeout, settings.calls_max),
             turns: registration::Turns::default(),
+            readings: readings::Readings::default(),
             clock,
             holds: watch::Sender::new(0),
         })))
@@ -164,6 +168,18 @@ impl Provider {
     ) -> std::result::Result<Answer, Failure> {
         let seat = self.0.seats.take(host).await?;
         self.send_seated(seat, host, request, body_max).await
+    }
+
+    /// Sends one request, within the host's seats; where it is in trouble, or busy, that is of this
+    /// request alone: what is only looked up keeps nobody's refresh waiting.
+    async fn send_aside(
+        &self,
+        host: &str,
+        request: Request,
+        body_max: usize,
+    ) -> std::result::Result<Answer, Failure> {
+        let _seat = self.0.seats.take(host).await?;
+        self.0.egress.send(request, body_max).await
     }
 
     async fn send_seated(

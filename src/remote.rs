@@ -7,6 +7,9 @@
 //!   refused later: registered anew, once in hours (`renew`)
 //! ```
 //!
+//! What an app's issuer says of itself, a remote server's or not, is read again when its life is
+//! over (`reread`).
+//!
 //! It promises:
 //! * what fails is told by name: which step, which URL, what was said there;
 //! * a client is of one issuer: where that changes a new one is registered, and neither the old
@@ -16,18 +19,20 @@
 //! It never: takes a server without PKCE S256, or an operator's client id for one of its own.
 
 mod renew;
+mod reread;
 
 pub use self::renew::{Asks, fresh_client, refused_to_another, renew_client};
+pub use self::reread::{Said, fresh_metadata, take_over};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller};
-use crate::model::app::{App, AppKind, ClientAuth, OAuth};
+use crate::model::app::{App, AppKind, ClientAuth, MetadataRead, OAuth};
 use crate::model::remote::{Client, Found, OFFLINE_ACCESS, Registration};
 use crate::model::url::WebUrl;
 use crate::provider::Provider;
-use crate::provider::metadata::{Discovered, is_same_issuer};
+use crate::provider::metadata::{Discovered, is_same_issuer, shorter};
 use crate::provider::registration::{NewClient, Turn, auth_to_ask, in_words};
 use crate::provider::remote::RemoteServer;
 use crate::vault::{SecretChange, Vault};
@@ -115,19 +120,18 @@ impl Setup<'_> {
         let wanted = (oauth.issuer.as_ref(), in_use);
         let issuer = choose_issuer(wanted, &server, &remote.server_url)?;
         let found = self.metadata(&issuer).await?;
+        let kept_for = shorter(found.kept_for, server.kept_for);
         remote.found = Some(Found {
             since: self.since(&issuer),
             scopes: server.scopes,
-            offline_access: found
-                .scopes_supported
-                .iter()
-                .any(|scope| scope == OFFLINE_ACCESS),
+            offline_access: offers_offline_access(&found),
             resource: server.resource,
             issuer,
         });
         oauth.discovered = found.endpoints.clone();
         oauth.iss_advertised = found.iss_advertised;
         oauth.issuer_text = Some(found.issuer.clone());
+        oauth.metadata = Some(MetadataRead::new(self.now, kept_for));
         oauth.remote = Some(remote);
         self.client(oauth, &found, secret).await
     }
@@ -281,6 +285,12 @@ impl Setup<'_> {
             None => SecretChange::Remove,
         })
     }
+}
+
+/// Whether refresh tokens are granted by a scope of their own, which is listed.
+fn offers_offline_access(found: &Discovered) -> bool {
+    let mut listed = found.scopes_supported.iter();
+    listed.any(|scope| scope == OFFLINE_ACCESS)
 }
 
 fn is_registered(oauth: &OAuth) -> bool {

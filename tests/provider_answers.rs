@@ -20,7 +20,7 @@ fn answer(status: u16, content_type: &str, body: &[u8]) -> Answer {
         status,
         content_type: content_type.into(),
         retry_after: String::new(),
-        cache_control: String::new(),
+        kept_for: None,
         www_authenticate: String::new(),
         body: Ok(Secret::new(body.to_vec())),
     }

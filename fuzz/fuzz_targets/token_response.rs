@@ -28,7 +28,7 @@ fuzz_target!(|data: &[u8]| {
         status,
         content_type: TYPES[usize::from(head[1]) % TYPES.len()].into(),
         retry_after: String::from_utf8_lossy(&body[..body.len().min(16)]).into_owned(),
-        cache_control: String::new(),
+        kept_for: None,
         www_authenticate: String::new(),
         body: match head[2] {
             0 => Err(Unread::Broken),

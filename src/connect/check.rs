@@ -21,6 +21,7 @@ use crate::model::blanks::{AskedOf, Blanks};
 use crate::model::url::WebUrl;
 use crate::provider::check::Verdict;
 use crate::provider::classify::FORBIDDEN;
+use crate::remote::Said;
 use crate::vault::AppSecrets;
 
 /// How bad a finding is.
@@ -221,18 +222,40 @@ impl Connect {
     }
 
     async fn check_metadata(&self, oauth: &OAuth) -> Vec<Finding> {
-        let Some(issuer) = &oauth.issuer else {
+        let Some(issuer) = oauth.issuer_in_use() else {
             return Vec::new();
         };
+        let mut findings = vec![metadata::last_read(oauth)];
+        let server = match &oauth.remote {
+            Some(remote) => Some(self.0.provider.remote_server(&remote.server_url).await),
+            None => None,
+        };
+        if let Some(Err(error)) = &server {
+            findings.push(finding(
+                Level::Error,
+                "server_url",
+                format!("the MCP server does not say what protects it: {error}"),
+                "compare `server_url` with the service's documentation",
+            ));
+        }
+        let server = server.and_then(Result::ok);
         match self.0.provider.discover(issuer).await {
-            Ok(found) => metadata::findings(oauth, issuer, &found),
-            Err(error) => vec![finding(
+            Ok(found) => {
+                let server = server.as_ref();
+                let said = Said {
+                    found: &found,
+                    server,
+                };
+                findings.extend(metadata::findings(oauth, issuer, &said));
+            }
+            Err(error) => findings.push(finding(
                 Level::Error,
                 "issuer",
                 format!("the metadata of {issuer} cannot be had: {error}"),
                 "compare `issuer` with the provider's documentation, or give the endpoints by hand",
-            )],
+            )),
         }
+        findings
     }
 
     async fn check_api(&self, app: &App) -> Vec<Finding> {

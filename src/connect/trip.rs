@@ -57,6 +57,7 @@ impl Connect {
         };
         let settings = self.vault().app_settings(&caller, Action::Store, app)?;
         let flows = (self.vault(), &self.0.provider);
+        let settings = Box::pin(remote::fresh_metadata(flows, settings, false)).await;
         let settings = remote::fresh_client(flows, settings).await;
         let variables = match typed.variables(&settings, &entry) {
             Ok(variables) => variables,

@@ -5,6 +5,7 @@
 
 mod endpoints;
 mod in_use;
+mod metadata;
 mod rules;
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::endpoints::{Endpoints, OpenEndpoints};
+pub use self::metadata::MetadataRead;
 use super::api::{Api, CredentialField};
 use super::blanks::{AskedOf, Known, Variable, is_default};
 use super::dialect::Dialect;
@@ -162,6 +164,9 @@ pub struct OAuth {
     /// The remote MCP server it was made of, if it was.
     #[serde(default)]
     pub remote: Option<Box<Remote>>,
+    /// When the issuer's metadata was read; nothing where it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<MetadataRead>,
 }
 
 impl OAuth {
@@ -186,6 +191,7 @@ impl OAuth {
             dialect: Dialect::default(),
             resource: ResourceChoice::default(),
             remote: None,
+            metadata: None,
         }
     }
 

@@ -237,6 +237,7 @@ impl OAuth {
         self.discovered = before.discovered.clone();
         self.iss_advertised = before.iss_advertised;
         self.issuer_text = before.issuer_text.clone();
+        self.metadata = before.metadata.clone();
         self.remote = Some(Box::new(Remote {
             client: remote.client.clone().filter(|_| is_same),
             ..(**remote).clone()

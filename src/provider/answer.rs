@@ -8,6 +8,8 @@
 
 mod manner;
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 pub use self::manner::Manner;
@@ -28,8 +30,8 @@ pub struct Answer {
     pub content_type: String,
     /// The `Retry-After` field; empty where there is none.
     pub retry_after: String,
-    /// The `Cache-Control` field; empty where there is none.
-    pub cache_control: String,
+    /// How long it may be kept, where its fields say so (RFC 9111).
+    pub kept_for: Option<Duration>,
     /// The `WWW-Authenticate` fields, one a line; empty where there is none.
     pub www_authenticate: String,
     /// The body, or why it cannot be read.
@@ -54,7 +56,7 @@ impl Answer {
             status: self.status,
             content_type: self.content_type.clone(),
             retry_after: self.retry_after.clone(),
-            cache_control: self.cache_control.clone(),
+            kept_for: self.kept_for,
             www_authenticate: self.www_authenticate.clone(),
             body,
         }
@@ -423,7 +425,7 @@ mod tests {
             status: 400,
             content_type: String::new(),
             retry_after: String::new(),
-            cache_control: String::new(),
+            kept_for: None,
             www_authenticate: String::new(),
             body: Ok(Secret::new(b"no: abcd, abcdabcd, abc".to_vec())),
         };

@@ -1,12 +1,13 @@
 //! Asks an issuer for its metadata, wherever it may be kept.
 //!
 //! It promises: each place is asked once, within the bounds of the way out; where no document
-//! serves, the error says what each place answered.
+//! serves, the error says what each place answered; a place in trouble keeps nobody's refresh
+//! waiting.
 //! It never: takes an endpoint that the rules of the way out would refuse later.
 
 use super::Provider;
 use super::answer::{Answer, Unread};
-use super::classify::{FORBIDDEN, Failure, FailureKind};
+use super::classify::{FORBIDDEN, Failure, FailureKind, read_retry_after};
 use super::metadata::{self, Discovered};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -72,7 +73,11 @@ impl Provider {
                 }
             }
         }
-        metadata::merge(documents).ok_or_else(|| no_document(&answers))
+        let is_missing =
+            |(_, failure): &(WebUrl, Failure)| failure.kind == FailureKind::ClientRefused;
+        let mut found = metadata::merge(documents).ok_or_else(|| no_document(&answers))?;
+        found.is_whole = answers.iter().all(is_missing);
+        Ok(found)
     }
 
     /// Asks for a public JSON document.
@@ -85,7 +90,7 @@ impl Provider {
             .header(http::header::ACCEPT, "application/json")
             .body(Vec::new())
             .map_err(|_| Failure::ours(FailureKind::ClientRefused, "metadata", "not a URL"))?;
-        self.send(&place.authority(), request, body_max).await
+        self.send_aside(&place.authority(), request, body_max).await
     }
 
     async fn document(
@@ -96,7 +101,11 @@ impl Provider {
         let unusable = |what: String| Failure::ours(FailureKind::ClientRefused, "metadata", what);
         let answer = self.get(place, limits::METADATA_BYTES_MAX).await?;
         match (answer.status, &answer.body) {
-            (200, Ok(body)) => metadata::read(issuer, body.expose()).map_err(unusable),
+            (200, Ok(body)) => {
+                let read = metadata::read(issuer, body.expose()).map_err(unusable)?;
+                let kept_for = answer.kept_for;
+                Ok(Discovered { kept_for, ..read })
+            }
             (200, Err(Unread::TooLong)) => Err(unusable("the document is too long".into())),
             (200, Err(Unread::Broken)) => Err(Failure::ours(
                 FailureKind::AnswerLost,
@@ -105,7 +114,9 @@ impl Provider {
             )),
             (status, _) => {
                 let kind = match status {
-                    429 | 500.. => FailureKind::Transient { retry_after: None },
+                    429 | 500.. => FailureKind::Transient {
+                        retry_after: read_retry_after(&answer.retry_after, self.0.clock.now()),
+                    },
                     _ => FailureKind::ClientRefused,
                 };
                 Err(Failure::ours(kind, "metadata", format!("status {status}")))
@@ -134,14 +145,21 @@ fn no_document(answers: &[(WebUrl, Failure)]) -> Error {
         .collect();
     let what = format!("no metadata of the issuer: {}", said.join("; "));
     let is_refused = |(_, failure): &(WebUrl, Failure)| failure.kind == FailureKind::ClientRefused;
-    if answers.iter().any(is_refused) {
+    // A place in trouble may have had one.
+    if answers.iter().all(is_refused) {
         return Error::ProviderRefused {
             code: "no_metadata".into(),
             description: what,
         };
     }
+    let waits = answers
+        .iter()
+        .filter_map(|(_, failure)| match failure.kind {
+            FailureKind::Transient { retry_after } => retry_after,
+            _ => None,
+        });
     Error::ProviderUnavailable {
         what,
-        retry_after: None,
+        retry_after: waits.max(),
     }
 }

@@ -22,6 +22,7 @@ use url::{Host, Url};
 use super::addresses::{AllowedHosts, Route, is_public, read_host};
 use super::answer::{Answer, Unread};
 use super::classify::{FORBIDDEN, Failure, FailureKind, filter_text};
+use super::lifetime;
 use super::proxy::ProxySettings;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -275,7 +276,11 @@ fn head(response: &reqwest::Response) -> Answer {
         status: response.status().as_u16(),
         content_type: field(http::header::CONTENT_TYPE),
         retry_after: lines(http::header::RETRY_AFTER),
-        cache_control: field(http::header::CACHE_CONTROL),
+        kept_for: lifetime::kept_for(
+            &lines(http::header::CACHE_CONTROL),
+            &field(http::header::EXPIRES),
+            &field(http::header::DATE),
+        ),
         www_authenticate: lines(http::header::WWW_AUTHENTICATE),
         body: Err(Unread::Broken),
     }

@@ -35,7 +35,7 @@ impl Provider {
         match (answer.status, answer.body) {
             (200, Ok(body)) => Ok(KeyDocument {
                 body: body.expose().clone(),
-                max_age: max_age(&answer.cache_control),
+                max_age: answer.kept_for,
             }),
             (200, Err(Unread::TooLong)) => Err(failed(
                 FailureKind::ClientRefused,
@@ -52,42 +52,6 @@ impl Provider {
                 };
                 Err(failed(kind, format!("status {status}")).into())
             }
-        }
-    }
-}
-
-/// The life that a `Cache-Control` field gives (RFC 9111 5.2.2). The first word on it counts.
-fn max_age(field: &str) -> Option<Duration> {
-    field.split(',').find_map(|directive| {
-        let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
-        match name.trim().to_ascii_lowercase().as_str() {
-            "no-store" | "no-cache" => Some(Duration::ZERO),
-            "max-age" => {
-                let seconds = value.trim().trim_matches('"').parse();
-                seconds.ok().map(Duration::from_secs)
-            }
-            _ => None,
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_life_of_a_document_is_what_its_issuer_says_first() {
-        for (field, seconds) in [
-            ("max-age=300", Some(300)),
-            ("public, MAX-AGE = \"60\" , must-revalidate", Some(60)),
-            ("no-store, max-age=5", Some(0)),
-            ("No-Cache=\"x\"", Some(0)),
-            ("max-age=-1", None),
-            ("max-age=99999999999999999999999", None),
-            ("s-maxage=7", None),
-            ("", None),
-        ] {
-            assert_eq!(max_age(field), seconds.map(Duration::from_secs), "{field}");
         }
     }
 }

@@ -4,6 +4,8 @@
 //! that nobody can speak for another; what one document lacks the next one fills in.
 //! It never: fetches (that is `discovery`), or replaces what an operator set by hand.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -32,6 +34,10 @@ pub struct Discovered {
     /// How clients may prove themselves, in its words (`client_secret_basic`, …). Empty stands for
     /// `client_secret_basic` (RFC 8414 2).
     pub token_endpoint_auth_methods: Vec<String>,
+    /// How long it may be kept, where the issuer says so.
+    pub kept_for: Option<Duration>,
+    /// Every place was asked, and none was in trouble: nothing it says elsewhere is missing.
+    pub is_whole: bool,
 }
 
 /// True where both name one issuer: the same URL, but for a slash at the end.
@@ -120,11 +126,14 @@ pub fn read(issuer: &WebUrl, body: &[u8]) -> std::result::Result<Discovered, Str
             .map(|methods| methods.iter().any(|method| method == "S256")),
         scopes_supported: list("scopes_supported"),
         token_endpoint_auth_methods: list("token_endpoint_auth_methods_supported"),
+        kept_for: None,
+        is_whole: true,
     })
 }
 
 /// Joins documents of one issuer: the first to say a thing counts. Two exceptions lean to the safe
-/// side: `iss` is expected if any says so, and S256 is missing only if none lists it.
+/// side: `iss` is expected if any says so, and S256 is missing only if none lists it. They may be
+/// kept as long as the one that may be kept least.
 pub fn merge(documents: Vec<Discovered>) -> Option<Discovered> {
     documents.into_iter().reduce(|first, next| {
         let filled = |ours: Vec<String>, theirs| if ours.is_empty() { theirs } else { ours };
@@ -144,8 +153,15 @@ pub fn merge(documents: Vec<Discovered>) -> Option<Discovered> {
                 first.token_endpoint_auth_methods,
                 next.token_endpoint_auth_methods,
             ),
+            kept_for: shorter(first.kept_for, next.kept_for),
+            is_whole: first.is_whole && next.is_whole,
         }
     })
+}
+
+/// The shorter of two lives, as far as they are known.
+pub fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }
 
 #[cfg(test)]

@@ -289,7 +289,7 @@ mod tests {
             status,
             content_type: "application/json".into(),
             retry_after: String::new(),
-            cache_control: String::new(),
+            kept_for: None,
             www_authenticate: String::new(),
             body: Ok(Secret::new(body.as_bytes().to_vec())),
         }

@@ -8,12 +8,14 @@
 
 mod challenge;
 
+use std::time::Duration;
+
 use http::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::{Map, Value, json};
 
 use self::challenge::Challenge;
 use super::answer::{Answer, Unread};
-use super::classify::{FORBIDDEN, Failure, FailureKind, filter_text};
+use super::classify::{FORBIDDEN, Failure, FailureKind, filter_text, read_retry_after};
 use super::{Provider, Request};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -30,6 +32,8 @@ pub struct RemoteServer {
     pub issuers: Vec<WebUrl>,
     /// The scopes it wants: those of its challenge, else those of its metadata, else none.
     pub scopes: Scopes,
+    /// How long that may be kept, where it says so.
+    pub kept_for: Option<Duration>,
 }
 
 /// Why a place has no metadata that can be used.
@@ -85,6 +89,7 @@ impl Provider {
             resource: None,
             issuers: vec![origin(server_url)?],
             scopes: own_scopes.unwrap_or_default(),
+            kept_for: None,
         })
     }
 
@@ -92,7 +97,9 @@ impl Provider {
     async fn challenge(&self, server_url: &WebUrl) -> Result<(u16, Challenge)> {
         let request = hello(server_url)?;
         let most = limits::METADATA_BYTES_MAX;
-        let sent = self.send(&server_url.authority(), request, most).await;
+        let sent = self
+            .send_aside(&server_url.authority(), request, most)
+            .await;
         let answer = sent.map_err(|failure| Failure {
             description: format!("the MCP server: {}", failure.description),
             ..failure
@@ -101,7 +108,7 @@ impl Provider {
             401 => Ok((401, Challenge::read(&answer.www_authenticate))),
             429 | 500.. => Err(Error::ProviderUnavailable {
                 what: format!("the MCP server answers with status {}", answer.status),
-                retry_after: None,
+                retry_after: read_retry_after(&answer.retry_after, self.0.clock.now()),
             }),
             // Some let anybody in as far as this, and some want another first word. What their
             // metadata says counts, where they have any.
@@ -120,7 +127,9 @@ impl Provider {
             _ => Unfit::Absent(failure),
         })?;
         let fields = object(&answer).map_err(Unfit::Absent)?;
-        read(server_url, place, &fields).map_err(Unfit::Final)
+        let mut found = read(server_url, place, &fields).map_err(Unfit::Final)?;
+        found.kept_for = answer.kept_for;
+        Ok(found)
     }
 }
 
@@ -233,6 +242,7 @@ fn read(asked: &WebUrl, place: &WebUrl, fields: &Map<String, Value>) -> Result<R
         issuers,
         // What is no scope costs no more than itself.
         scopes: usable(texts(fields, "scopes_supported")),
+        kept_for: None,
     })
 }
 

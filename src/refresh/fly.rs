@@ -88,6 +88,10 @@ impl Refresher {
             // R8: a disk that could not take the last result is not trusted with another.
             return Landing::Failed(error);
         }
+        if trip.need != Need::Interrupted {
+            // An interrupted one is within a provider's grace, which may be seconds.
+            Box::pin(self.look_where(trip.id)).await;
+        }
         let id = trip.id;
         let had_intent = self.vault().has_intent(&Caller::scheduler(), id);
         let ask = RefreshAsk {
@@ -122,6 +126,16 @@ impl Refresher {
                 }
                 Landing::Failed(error)
             }
+        }
+    }
+
+    /// Reads again where the app of a token is to be asked, where it is time to: before the intent,
+    /// so that nothing is spent yet. What stands in the way of that stands in the way of nothing.
+    async fn look_where(&self, id: TokenId) {
+        let found = self.vault().app_to_refresh(&Caller::scheduler(), id);
+        if let Ok((app, is_failing)) = found {
+            let flows = (self.vault(), self.provider());
+            remote::fresh_metadata(flows, app, is_failing).await;
         }
     }
 

@@ -401,6 +401,7 @@ fn open_settings(keys: &Keyring, place: &[u8], sealed: &Sealed) -> Result<App> {
 }
 
 mod clients;
+mod metadata;
 mod moves;
 
 pub use self::clients::RenewedClient;

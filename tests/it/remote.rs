@@ -6,12 +6,16 @@
 //! | where metadata is, and what is refused of it | `finding` |
 //! | client ids: given, by document, registered; kept, and of one issuer | `clients` |
 //! | a client that was forgotten | `forgotten` |
+//! | what an issuer says of itself, read again; of any app, a remote server's or not | `reread` |
+//! | what of it is not taken over | `withheld` |
 
 mod clients;
 mod double;
 mod finding;
 mod forgotten;
+mod reread;
 mod whole;
+mod withheld;
 
 use serde_json::{Value, json};
 use strongroom::clock::Clock;
@@ -23,6 +27,8 @@ struct Vaulted {
     clock: Clock,
     inside: Inside,
     api: Api,
+    directory: std::path::PathBuf,
+    admin: String,
     _home: tempfile::TempDir,
 }
 
@@ -44,6 +50,8 @@ impl Vaulted {
             clock,
             inside,
             api,
+            directory: home.directory,
+            admin: home.admin,
             _home: home.home,
         }
     }

@@ -323,7 +323,8 @@ async fn unlocked(directory: &Path, clock: &Clock, admin: &str, setup: &Setup) -
     (inside, api)
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a directory as it lies on the disk.
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

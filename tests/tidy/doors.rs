@@ -272,6 +272,7 @@ pub const DOORS: &[Door] = &[
             "http.rs",
             "http/serve.rs",
             "bearer/shelf.rs",
+            "provider/readings.rs",
             "refresh*",
             "connect*",
             "sandbox*",

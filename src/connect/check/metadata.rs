@@ -7,11 +7,45 @@ use super::{Finding, Level, finding, ok};
 use crate::model::app::{ClientAuth, OAuth};
 use crate::model::url::WebUrl;
 use crate::provider::metadata::Discovered;
+use crate::provider::remote::RemoteServer;
+use crate::remote::{Said, take_over};
+
+/// What an operator does about metadata that is not taken over by itself.
+const TAKE_IT: &str = "where the provider announces it: `strongroom app set APP`, with \
+    `--client-secret-file` where the secret then goes to another host";
+
+/// When an issuer's metadata was read, and whether what it said then is in use.
+pub(super) fn last_read(oauth: &OAuth) -> Finding {
+    let Some(read) = &oauth.metadata else {
+        let what = "its metadata was not read yet; it is when a token is refreshed or somebody \
+            connects";
+        return ok("issuer", what);
+    };
+    let (at, until) = (read.at, read.until);
+    match &read.withheld {
+        None => ok(
+            "issuer",
+            format!("its metadata was read at {at}, and is read again from {until} on"),
+        ),
+        Some(why) => warning(
+            "issuer",
+            format!("what its metadata said at {at} was not taken over: {why}"),
+            TAKE_IT,
+        ),
+    }
+}
 
 /// What an issuer's metadata tells of an app.
-pub(super) fn findings(oauth: &OAuth, issuer: &WebUrl, found: &Discovered) -> Vec<Finding> {
+pub(super) fn findings(oauth: &OAuth, issuer: &WebUrl, said: &Said<'_>) -> Vec<Finding> {
+    let found = said.found;
     let mut findings = vec![ok("issuer", format!("the metadata of {issuer} is there"))];
-    findings.extend(endpoints(oauth, found));
+    let taken = take_over(oauth, said);
+    if let Err(why) = &taken {
+        let what = format!("what its metadata says now is not taken over by itself: {why}");
+        findings.push(warning("issuer", what, TAKE_IT));
+    }
+    findings.extend(endpoints(oauth, found, taken.is_ok()));
+    findings.extend(resource(oauth, said.server));
     findings.push(pkce(oauth.pkce, found.pkce_s256));
     findings.extend(client_auth(oauth, found));
     findings.extend(scopes(oauth, found));
@@ -22,7 +56,21 @@ fn warning(about: &str, found: String, hint: &str) -> Finding {
     finding(Level::Warning, about, found, hint)
 }
 
-fn endpoints(oauth: &OAuth, found: &Discovered) -> Vec<Finding> {
+/// Tokens are for the resource that they were obtained for.
+fn resource(oauth: &OAuth, server: Option<&RemoteServer>) -> Option<Finding> {
+    let kept = &oauth.remote.as_ref()?.found.as_ref()?.resource;
+    let now = &server?.resource;
+    (kept != now).then(|| {
+        let what = "the MCP server names another resource than when the app was made or changed";
+        warning("resource", what.into(), "`strongroom app set APP` takes it")
+    })
+}
+
+fn endpoints(oauth: &OAuth, found: &Discovered, is_taken: bool) -> Vec<Finding> {
+    let hint = match is_taken {
+        true => "it is taken over when it is read again; `strongroom app set APP` does so now",
+        false => "it is not taken over by itself: see `issuer`",
+    };
     let (by_hand, kept, now) = (&oauth.by_hand, &oauth.discovered, &found.endpoints);
     let all = [
         (
@@ -55,7 +103,7 @@ fn endpoints(oauth: &OAuth, found: &Discovered) -> Vec<Finding> {
         (None, now) if kept != now => Some(warning(
             about,
             "the metadata says something else than when it was read".into(),
-            "`strongroom app set APP` reads it anew",
+            hint,
         )),
         _ => None,
     };
@@ -133,13 +181,18 @@ mod tests {
             "token_endpoint_auth_methods_supported": ["client_secret_post"]}"#;
         let found = metadata::read(&issuer, document).unwrap();
         let mut oauth = OAuth {
+            issuer: Some(issuer.clone()),
             discovered: found.endpoints.clone(),
             client_auth: ClientAuth::Post,
             scopes: Scopes::parse(["openid"]).unwrap(),
             ..OAuth::of("c")
         };
         let said = |oauth: &OAuth| -> Vec<(Level, String)> {
-            let findings = findings(oauth, &issuer, &found);
+            let all = Said {
+                found: &found,
+                server: None,
+            };
+            let findings = findings(oauth, &issuer, &all);
             let said = findings.into_iter().map(|one| (one.level, one.about));
             said.collect()
         };

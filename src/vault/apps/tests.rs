@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::clock::{Clock, Timestamp};
-use crate::model::app::AppKind;
+use crate::model::app::{AppKind, MetadataRead, OAuth};
+use crate::model::url::WebUrl;
 use crate::model::{Address, Owner, Scopes, TenantId};
 use crate::vault::ledger::Ledger;
 use crate::vault::{NewCredential, NewToken};
@@ -88,4 +89,59 @@ fn v2_an_app_that_is_being_removed_takes_no_new_token_and_goes_in_bounded_steps(
     assert_eq!(left.tokens.len(), 2);
     // Exactly a step's worth needs no second step.
     assert_eq!(step(&vault, "other", 1), Ok((1, false)));
+}
+
+/// An app of an issuer whose metadata was read at this moment.
+fn read_at(at: Option<Timestamp>) -> App {
+    let oauth = OAuth {
+        metadata: at.map(|at| MetadataRead::new(at, None)),
+        ..OAuth::of("c")
+    };
+    App {
+        kind: AppKind::OAuth(Box::new(oauth)),
+        ..app("calendar")
+    }
+}
+
+/// Goal: what was read of an issuer takes the place of the very app that it was judged by, with its
+/// secret, and of no other. Method: the same step twice; an app that is gone.
+#[test]
+fn metadata_is_stored_only_over_the_app_that_it_was_judged_by() {
+    let (vault, _) = Vault::in_memory(Clock::test(NOW)).unwrap();
+    let me = Caller::local();
+    let url = |text: &str| WebUrl::parse("url", text).unwrap();
+    let with_endpoints = |mut app: App| {
+        if let AppKind::OAuth(oauth) = &mut app.kind {
+            oauth.discovered.authorization_url = Some(url("https://a.example/a"));
+            oauth.discovered.token_url = Some(url("https://a.example/t"));
+        }
+        app
+    };
+    let (seen, next) = (
+        with_endpoints(read_at(None)),
+        with_endpoints(read_at(Some(NOW))),
+    );
+    let secret = Secret::new("secret of a client".to_owned());
+    let added = vault.add_app(&me, seen.clone(), Some(secret)).unwrap();
+    added.wait().unwrap();
+    let keep = || {
+        let kept = vault.keep_metadata(&seen, next.clone(), "metadata read");
+        kept.unwrap().wait()
+    };
+    assert_eq!(keep(), Ok(next.clone()));
+    assert!(matches!(keep(), Err(Error::Conflict(_))));
+    let shown = vault.app(&me, &next.id).unwrap();
+    assert!(shown.has_client_secret && shown.app == next);
+    vault.remove_app(&me, &next.id).unwrap().wait().unwrap();
+    assert!(matches!(keep(), Err(Error::NotFound(_))));
+}
+
+/// Goal: an app of before its metadata had a moment is read, and is written as it was. Method: its
+/// record in words.
+#[test]
+fn an_app_whose_metadata_has_no_moment_is_read_and_written_as_it_was() {
+    let old = read_at(None);
+    let written = serde_json::to_string(&old).unwrap();
+    assert!(!written.contains("\"metadata\""), "{written}");
+    assert_eq!(serde_json::from_str::<App>(&written).unwrap(), old);
 }

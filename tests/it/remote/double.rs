@@ -29,6 +29,14 @@ pub struct How {
     pub scopes: Option<Vec<&'static str>>,
     /// Laid over the authorization server's metadata; `null` takes out.
     pub metadata: Value,
+    /// The status it comes with; with another than 200 there is none.
+    pub metadata_status: u16,
+    /// Header fields that come with it, each with its line's end.
+    pub metadata_fields: &'static str,
+    /// What the other document says, where there is one.
+    pub openid: Option<Value>,
+    /// The first one is held back until this says so.
+    pub metadata_held: Option<watch::Receiver<bool>>,
     /// Status and fields of the answer to a registration, laid over a good one.
     pub registration: (u16, Value),
     /// The authentication method of those it registers.
@@ -52,6 +60,10 @@ impl Default for How {
             says_issuer: None,
             scopes: Some(vec!["notes.read"]),
             metadata: json!({}),
+            metadata_status: 200,
+            metadata_fields: "",
+            openid: None,
+            metadata_held: None,
             registration: (201, json!({})),
             method: "none",
             binds_tokens: true,
@@ -210,9 +222,13 @@ fn answer(how: &How, state: &mut State, seen: &Seen) -> Reply {
             None => reply(404, "", ""),
         },
         "/.well-known/oauth-authorization-server" => metadata(how, &url),
+        "/.well-known/openid-configuration" => match &how.openid {
+            Some(document) => body(200, document),
+            None => reply(404, "", ""),
+        },
         "/register" => register(how, state, seen),
         "/authorize" => authorize(how, state, seen, &url),
-        "/token" => match (token(how, state, seen), &how.held) {
+        path if path.starts_with("/token") => match (token(how, state, seen), &how.held) {
             (Reply::Bytes(bytes), Some(held)) => Reply::When(held.clone(), bytes),
             (reply, _) => reply,
         },
@@ -235,7 +251,15 @@ fn metadata(how: &How, url: &str) -> Reply {
     for (name, value) in how.metadata.as_object().unwrap() {
         document[name] = value.clone();
     }
-    body(200, &document)
+    let fields = format!("Content-Type: application/json\r\n{}", how.metadata_fields);
+    let reply = match how.metadata_status {
+        200 => reply(200, &fields, &document.to_string()),
+        status => reply(status, how.metadata_fields, ""),
+    };
+    match (reply, &how.metadata_held) {
+        (Reply::Bytes(bytes), Some(held)) => Reply::When(held.clone(), bytes),
+        (reply, _) => reply,
+    }
 }
 
 fn register(how: &How, state: &mut State, seen: &Seen) -> Reply {
@@ -261,7 +285,9 @@ fn register(how: &How, state: &mut State, seen: &Seen) -> Reply {
 
 fn authorize(how: &How, state: &mut State, seen: &Seen, url: &str) -> Reply {
     state.count += 1;
-    let mut back = reqwest::Url::parse(seen.field("redirect_uri")).unwrap();
+    let Ok(mut back) = reqwest::Url::parse(seen.field("redirect_uri")) else {
+        return reply(400, "", "");
+    };
     back.query_pairs_mut()
         .append_pair(
             "code",

@@ -337,6 +337,7 @@ impl AppFields {
             token_params: by_name("tokenUrlParams", self.token_url_params.take())?,
             pkce: self.pkce.unwrap_or(rest.pkce),
             remote: None,
+            metadata: None,
             ..rest
         };
         if let Some(before) = before {

@@ -87,6 +87,12 @@ struct EndpointsShape<'a> {
     authorization_url: Option<&'a WebUrl>,
     token_url: Option<&'a WebUrl>,
     revocation_url: Option<&'a WebUrl>,
+    /// When the issuer's metadata was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata_read_at: Option<Timestamp>,
+    /// Why what it said then is not in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata_withheld: Option<&'a str>,
 }
 
 impl<'a> OAuthShape<'a> {
@@ -97,6 +103,7 @@ impl<'a> OAuthShape<'a> {
             by_hand.as_ref().map(WebUrl::as_str).or(blanks)
         };
         let by_hand = &oauth.by_hand;
+        let metadata = oauth.metadata.as_ref();
         Self {
             client_id: &oauth.client_id,
             has_client_secret,
@@ -115,6 +122,8 @@ impl<'a> OAuthShape<'a> {
                 authorization_url: oauth.authorization_url(),
                 token_url: oauth.token_url(),
                 revocation_url: oauth.revocation_url(),
+                metadata_read_at: metadata.map(|read| read.at),
+                metadata_withheld: metadata.and_then(|read| read.withheld.as_deref()),
             },
             redirect_uri,
             scopes: &oauth.scopes,
