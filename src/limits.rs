@@ -101,6 +101,8 @@ pub const PAGE_MAX: usize = 1000;
 pub const PAGE_DEFAULT: usize = 100;
 /// Records a filtered list looks at before it hands out a cursor, so that one call stays short.
 pub const LIST_SCAN_MAX: usize = 10_000;
+/// Tokens that wait for their owner, counted in one call at most.
+pub const WAITING_COUNT_MAX: usize = 1000;
 
 // ---- sealing and slots ------------------------------------------------------------------------
 
@@ -237,6 +239,17 @@ pub const ROTATION_LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Longest wait for them, after which the old terms are wiped all the same. A request ends within
 /// 90 s; a check of a large vault may read for minutes.
 pub const ROTATION_READERS_MAX: Duration = Duration::from_secs(600);
+
+// ---- filling of indexes that came later --------------------------------------------------------
+
+/// Tokens entered in one transaction: a write that waits behind it waits a few milliseconds.
+pub const FILL_BATCH_MAX: usize = 512;
+/// Bytes of records looked at in one transaction, the one that passes it included.
+pub const FILL_BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// First pause of a filling whose disk is in trouble; doubled for each further one.
+pub const FILL_PAUSE_FIRST: Duration = Duration::from_millis(250);
+/// Longest pause of a filling between two tries.
+pub const FILL_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 // ---- the anchor ------------------------------------------------------------------------------
 
