@@ -12,6 +12,7 @@ mod metadata;
 mod order;
 mod remote;
 mod sandbox;
+mod seal;
 
 use std::time::Duration;
 
@@ -60,6 +61,12 @@ pub use self::sandbox::{
     SANDBOX_DRIP_EVERY_MAX, SANDBOX_GRANTS_MAX, SANDBOX_HANG_MAX, SANDBOX_HUGE_BYTES_MAX,
     SANDBOX_ID_TOKEN_LIFE, SANDBOX_REQUEST_LIFE, SANDBOX_REQUESTS_SEEN_MAX, SANDBOX_SESSION_LIFE,
     SANDBOX_TOKENS_MAX, SANDBOX_TROUBLES_MAX, SANDBOX_VISITS_MAX,
+};
+pub use self::seal::{
+    CIPHER_STACK_BYTES, HEADER_BYTES_MAX, HEADER_TRIES_MAX, KDF_LANES_MAX, KDF_MEMORY_KIB_DEFAULT,
+    KDF_MEMORY_KIB_MAX, KDF_MEMORY_KIB_MIN, KDF_PASSES_MAX, KDF_PASSES_MIN,
+    KDF_WORK_KIB_PASSES_MAX, KEY_FILE_BYTES_MAX, KEY_FILE_BYTES_MIN, KEY_SLOTS_MAX, KEY_TERMS_MAX,
+    PASSPHRASE_BYTES_MAX, PASSPHRASE_CHARS_MIN, PASSPHRASE_SCORE_MIN, RECORD_BYTES_MAX,
 };
 
 // ---- words ----------------------------------------------------------------------------------
@@ -115,47 +122,8 @@ pub const PAGE_MAX: usize = 1000;
 pub const PAGE_DEFAULT: usize = 100;
 /// Records a filtered list looks at before it hands out a cursor, so that one call stays short.
 pub const LIST_SCAN_MAX: usize = 10_000;
-
-// ---- sealing and slots ------------------------------------------------------------------------
-
-/// Argon2id memory of a new passphrase slot, in KiB (256 MiB: 0.5 to 1.2 s on a small machine).
-pub const KDF_MEMORY_KIB_DEFAULT: u32 = 256 * 1024;
-/// Least Argon2id memory of any slot, in KiB (RFC 9106's second recommendation).
-pub const KDF_MEMORY_KIB_MIN: u32 = 64 * 1024;
-/// Most Argon2id memory a header may ask for, in KiB: checked before any memory is taken.
-pub const KDF_MEMORY_KIB_MAX: u32 = 4 * 1024 * 1024;
-/// Passes of a new passphrase slot, and the fewest of any slot.
-pub const KDF_PASSES_MIN: u32 = 3;
-/// Most passes a header may ask for.
-pub const KDF_PASSES_MAX: u32 = 64;
-/// Most lanes a header may ask for. New slots use one: more bring nothing on two cores.
-pub const KDF_LANES_MAX: u32 = 16;
-/// Most work a header may ask for, in KiB times passes: about a minute on a small machine.
-pub const KDF_WORK_KIB_PASSES_MAX: u64 = 16 * 1024 * 1024;
-/// Most key slots. Each wrong passphrase costs one derivation per passphrase slot.
-pub const KEY_SLOTS_MAX: usize = 8;
-/// Most key terms at one time (two while records are being resealed, a few after a crash).
-pub const KEY_TERMS_MAX: usize = 8;
-/// Longest vault header, in bytes.
-pub const HEADER_BYTES_MAX: usize = 64 * 1024;
-/// Shortest passphrase, in characters. The strength estimate below does the real work.
-pub const PASSPHRASE_CHARS_MIN: usize = 10;
-/// Longest passphrase, in bytes.
-pub const PASSPHRASE_BYTES_MAX: usize = 4096;
-/// Least strength of a passphrase, zxcvbn's scale from 0 to 4.
-pub const PASSPHRASE_SCORE_MIN: u8 = 3;
-/// Shortest key file, in bytes: less is not 256 bits of chance.
-pub const KEY_FILE_BYTES_MIN: usize = 32;
-/// Longest key file, in bytes.
-pub const KEY_FILE_BYTES_MAX: usize = 1024 * 1024;
-/// Stack that is wiped after a cipher, in bytes. It keeps key, stream and plain text of a few
-/// blocks there; this is some more. Wiping it costs less than a tenth of opening a record.
-pub const CIPHER_STACK_BYTES: usize = 8 * 1024;
-/// Tries to store a header that was prepared from one a rotation has changed meanwhile: it changes
-/// the header twice in all.
-pub const HEADER_TRIES_MAX: u32 = 3;
-/// Longest sealed record, in bytes: three credentials of the longest kind and room for words.
-pub const RECORD_BYTES_MAX: usize = 512 * 1024;
+/// Tokens that wait for their owner, counted in one call at most.
+pub const WAITING_COUNT_MAX: usize = 1000;
 
 // ---- store ------------------------------------------------------------------------------------
 
@@ -251,6 +219,17 @@ pub const ROTATION_LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Longest wait for them, after which the old terms are wiped all the same. A request ends within
 /// 90 s; a check of a large vault may read for minutes.
 pub const ROTATION_READERS_MAX: Duration = Duration::from_secs(600);
+
+// ---- filling of indexes that came later --------------------------------------------------------
+
+/// Tokens entered in one transaction: a write that waits behind it waits a few milliseconds.
+pub const FILL_BATCH_MAX: usize = 512;
+/// Bytes of records looked at in one transaction, the one that passes it included.
+pub const FILL_BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// First pause of a filling whose disk is in trouble; doubled for each further one.
+pub const FILL_PAUSE_FIRST: Duration = Duration::from_millis(250);
+/// Longest pause of a filling between two tries.
+pub const FILL_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 // ---- the anchor ------------------------------------------------------------------------------
 

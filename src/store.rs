@@ -13,9 +13,12 @@
 //! ids          token id:16                                     token key:64
 //! due          time in ms:8 (big-endian), token key:64         empty: when a token falls due
 //! link_owners  tenant:16 user:16 app:16                        link id:16, the newest
+//! users        user:16 tenant:16 app:16 account+scopes:16      empty: tokens of tenants' users
+//! waiting      token key:64                                    empty: tokens that are not active
 //! ```
 //! Every 16-byte part is an HMAC under the index key (the ids are random besides), so keys say
-//! nothing; order is kept where ranges need it.
+//! nothing; order is kept where ranges need it. `users` and `waiting` came later: a file of an
+//! earlier version has neither until they are filled.
 //!
 //! It promises:
 //! * D1 A commit that returned is on the disk: two phases, quick repair, fsync.
@@ -46,6 +49,7 @@ mod overlay;
 pub mod raw;
 mod readers;
 mod seat;
+mod tables;
 mod view;
 
 use std::path::Path;
@@ -57,6 +61,7 @@ pub use self::behind::{Checked, Watch};
 pub use self::compact::clear_partial;
 pub use self::copy::{Progress, copy_file, is_free, publish};
 pub use self::medium::{Body, FileSystem, Medium, file_system, sync_parent_of};
+pub use self::tables::{Index, Records};
 pub use self::view::{Read, Scan, View, Write};
 
 use self::disk::Disk;
@@ -68,92 +73,6 @@ use crate::limits;
 
 type Bytes = &'static [u8];
 type Definition = TableDefinition<'static, Bytes, Bytes>;
-
-/// Tables whose values are sealed.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Records {
-    /// Tokens.
-    Tokens,
-    /// Apps.
-    Apps,
-    /// Access keys.
-    Keys,
-    /// Connect links.
-    Links,
-    /// Refreshes that have begun.
-    Intents,
-    /// The ledger and the host.
-    Meta,
-}
-
-impl Records {
-    /// Every table.
-    pub const ALL: [Self; 6] = [
-        Self::Tokens,
-        Self::Apps,
-        Self::Keys,
-        Self::Links,
-        Self::Intents,
-        Self::Meta,
-    ];
-
-    /// Every table the ledger counts.
-    pub const COUNTED: [Self; 5] = [
-        Self::Tokens,
-        Self::Apps,
-        Self::Keys,
-        Self::Links,
-        Self::Intents,
-    ];
-
-    /// The name, which sealed records are bound to.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tokens => "tokens",
-            Self::Apps => "apps",
-            Self::Keys => "keys",
-            Self::Links => "links",
-            Self::Intents => "intents",
-            Self::Meta => "meta",
-        }
-    }
-
-    fn definition(self) -> Definition {
-        TableDefinition::new(self.name())
-    }
-}
-
-/// Tables whose values are addresses, or nothing.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Index {
-    /// Tokens by owner.
-    Owners,
-    /// Tokens by id.
-    Ids,
-    /// Tokens by the time they fall due.
-    Due,
-    /// The newest link of an owner and app.
-    LinkOwners,
-}
-
-impl Index {
-    /// Every index; the ledger counts them too.
-    pub const ALL: [Self; 4] = [Self::Owners, Self::Ids, Self::Due, Self::LinkOwners];
-
-    /// The name, which the ledger binds entries to.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Owners => "owners",
-            Self::Ids => "ids",
-            Self::Due => "due",
-            Self::LinkOwners => "link_owners",
-        }
-    }
-
-    fn definition(self) -> Definition {
-        TableDefinition::new(self.name())
-    }
-}
 
 const HEADER_NAME: &str = "header";
 const HEADER: Definition = TableDefinition::new(HEADER_NAME);

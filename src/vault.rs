@@ -6,7 +6,7 @@
 //!
 //! It promises, beside what its rooms promise (V1 to V9 in `ledger`, `writer`, `access`, `renew`;
 //! V13 in `links`, V14 in `rotation`, V15 in `anchor`, V16 in `backup`, V17 in `restore`, V18 in
-//! `compact`, V19 in `behind`, V20 in `access/sessions`; A1 to A3 in `audit`):
+//! `compact`, V19 in `behind`, V20 in `filling`, V21 in `access/sessions`; A1 to A3 in `audit`):
 //! * V10 A locked vault holds no key, and answers "locked" to everything but unlocking.
 //! * V11 Unlock tries go one at a time, each wrong one makes the next of its source wait longer,
 //!   and none locks the owner out for ever (`line`).
@@ -26,6 +26,7 @@ mod compact;
 mod create;
 mod due;
 mod fetch;
+mod filling;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
 mod host;
@@ -76,7 +77,7 @@ pub use self::kept::{Doomed, NewCredential, NewToken, Upload};
 pub use self::keys::NewKey;
 pub use self::line::{Source, Turn};
 pub use self::links::{Before, Landing, MadeLink, NewLink, NoWay, Returned, Vouched, Way};
-pub use self::lists::{Filter, TokenPage};
+pub use self::lists::{Filter, TokenPage, Waiting};
 pub use self::overview::Overview;
 pub use self::receipt::Receipt;
 pub use self::renew::{Begin, Finish, Need, RefreshAsk, RefreshJob};
@@ -94,6 +95,7 @@ use self::audit::Directory;
 use self::backup::Desk;
 use self::behind::Behind;
 use self::due::Spoilt;
+use self::filling::Filler;
 use self::line::Line;
 use self::rotation::Rotator;
 use self::time::Doubt;
@@ -173,6 +175,7 @@ struct Inner {
     compactions: Arc<compact::Desk>,
     behind: Behind,
     rotator: Rotator,
+    filler: Filler,
     /// Taken for the length of a verification of the trail.
     verifying: Mutex<()>,
     /// The operator's word for what does not fit the anchor, not used yet.
@@ -201,6 +204,7 @@ impl Vault {
             compactions: Arc::default(),
             behind: Behind::default(),
             rotator: Rotator::default(),
+            filler: Filler::default(),
             verifying: Mutex::default(),
             locked_because: Mutex::default(),
             doubt: Mutex::default(),

@@ -119,6 +119,12 @@ fn show(place: &Path, report: &Report, args: &CheckArgs) -> Result<(), Failure> 
     for (table, entries) in &report.entries {
         text.push_str(&format!("{table:12} {entries}\n"));
     }
+    if !report.not_filled.is_empty() {
+        let names = report.not_filled.join(", ");
+        text.push_str(&format!(
+            "not filled   {names}: made by an earlier version; the server fills them\n"
+        ));
+    }
     match report.audit_entries {
         Some(entries) => text.push_str(&format!("audit trail  {entries}\n")),
         None if args.file.is_some() => text.push_str("audit trail  none: a backup holds none\n"),

@@ -1,7 +1,7 @@
 //! The operator's console: screens in a browser, for who holds an access key.
 //!
 //! ```text
-//!   cookie -> session (V20) -> caller -> POST? form token -> screen -> vault or flow -> page
+//!   cookie -> session (V21) -> caller -> POST? form token -> screen -> vault or flow -> page
 //! ```
 //!
 //! It promises: a screen does what the access key behind the session may do through the API, by the

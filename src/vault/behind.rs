@@ -62,7 +62,7 @@ impl Board {
     pub(super) fn new(ledger: &Ledger, clock: &Clock) -> Arc<Self> {
         Arc::new(Self {
             watch: Arc::default(),
-            entries: ledger.count.max(1),
+            entries: ledger.count().max(1),
             epoch: ledger.epoch,
             counted: AtomicU64::new(0),
             started_at: clock.now(),
@@ -290,6 +290,7 @@ impl Vault {
         drop(permit);
         self.settle_in()?;
         self.gate().let_write();
+        self.resume_filling()?;
         self.resume_rotation()
     }
 
@@ -324,6 +325,7 @@ impl Vault {
         }
         *self.locked_because() = Some(error.code());
         self.0.rotator.stop();
+        self.0.filler.stop();
         self.gate().shut();
     }
 }

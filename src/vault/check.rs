@@ -25,7 +25,7 @@ use serde::Serialize;
 use super::audit::{Directory, Head, verify_directory};
 use super::create::unfinished;
 use super::index::{Indexer, PART, TokenKey};
-use super::ledger::{self, Ledger};
+use super::ledger::{self, Filled, Ledger};
 use super::unlock::{AUDIT, FILE};
 use super::{Vault, apps, keys, links};
 use crate::error::{Error, Result};
@@ -64,6 +64,10 @@ pub struct Report {
     pub epoch: Option<u64>,
     /// Entries of each table.
     pub entries: BTreeMap<&'static str, u64>,
+    /// Indexes that are not whole yet, in a vault made without them. Nothing is wrong with that: an
+    /// unlock goes on to fill them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_filled: Vec<&'static str>,
     /// Entries of the audit trail; nothing for a backup, which holds none.
     pub audit_entries: Option<u64>,
     /// What is wrong.
@@ -266,14 +270,21 @@ fn unreadable(scanned: Result<()>, part: &'static str, report: &mut Report) -> R
 /// What `progress` answers. Damage is in the report.
 pub(super) fn examine(keys: &Keyring, view: &Read, progress: &mut Progress<'_>) -> Result<Report> {
     let entries = view.entries()?;
+    let ledger = Ledger::read(keys, view);
+    let filled = ledger.map_or(Filled::Not, |ledger| ledger.filled().clone());
     let mut exam = Exam {
         keys,
         view,
         progress,
         report: Report {
             opened: true,
+            not_filled: match filled {
+                Filled::Whole => Vec::new(),
+                _ => Index::LATER.map(Index::name).to_vec(),
+            },
             ..Report::default()
         },
+        filled,
         done: 0,
         // Each is looked at, and added up.
         total: entries.saturating_mul(2),
@@ -304,6 +315,8 @@ struct Exam<'a, 'p> {
     report: Report,
     done: u64,
     total: u64,
+    /// How far the indexes that came later are filled.
+    filled: Filled,
     /// The apps that can be read, by their part of a key.
     apps: HashMap<[u8; PART], AppId>,
     /// Tokens that are damaged or gone, and what is wrong with them, until somebody knows whose.

@@ -93,6 +93,11 @@ impl Indexer<'_> {
         self.tenant(Some(tenant))
     }
 
+    /// The prefix in `users` of all tokens of a user within whatever tenant.
+    pub(super) fn user_prefix(&self, user: &UserId) -> [u8; PART] {
+        self.user(Some(user))
+    }
+
     /// The key in `link_owners` of an owner and app.
     pub(super) fn link_owner(&self, app: &AppId, owner: &Owner) -> Vec<u8> {
         [self.owner(owner).as_slice(), &self.app(app)].concat()
@@ -124,6 +129,34 @@ pub(super) fn from_owners_key(key: &[u8]) -> Option<TokenKey> {
     out[PART..3 * PART].copy_from_slice(&key[..2 * PART]);
     out[3 * PART..].copy_from_slice(&key[3 * PART..]);
     Some(out)
+}
+
+/// The key in `users` of a token of a user within a tenant: the same parts, the user first. Other
+/// owners' tokens have none: those of a user alone are one range of `owners`, which saves every
+/// write of one a row.
+pub(super) fn users_key(key: &TokenKey, owner: &Owner) -> Option<TokenKey> {
+    matches!(owner, Owner::TenantUser(..)).then(|| turned(key))
+}
+
+/// The token key of a key in `users`.
+pub(super) fn from_users_key(key: &[u8]) -> Option<TokenKey> {
+    let key: &TokenKey = key.try_into().ok()?;
+    Some(turned(key))
+}
+
+/// App, tenant and user in the order of user, tenant and app; and back.
+fn turned(key: &TokenKey) -> TokenKey {
+    let mut out = *key;
+    out[..PART].copy_from_slice(&key[2 * PART..3 * PART]);
+    out[2 * PART..3 * PART].copy_from_slice(&key[..PART]);
+    out
+}
+
+/// The tenant's part of a token key.
+pub(super) fn tenant_part(key: &TokenKey) -> &[u8; PART] {
+    key[PART..]
+        .first_chunk()
+        .expect("a token key has four parts")
 }
 
 /// The key in `due` of a token that falls due at `at`.

@@ -7,7 +7,7 @@
 mod incoming;
 
 pub use self::incoming::{NewCredential, NewToken, Upload};
-use super::index::{self, TokenKey, due_key, id_key, owners_key};
+use super::index::{self, TokenKey, due_key, id_key, owners_key, users_key};
 use super::records::{ColdRow, HotRow, decode, encode};
 use super::writer::Tx;
 use crate::clock::Timestamp;
@@ -216,8 +216,11 @@ pub(super) fn put_due(
         place,
         &[&hot, &encode(&ColdRow::new(cold))],
     )?;
-    for (index, key, value) in entries(place, record.id, due) {
+    for (index, key, value) in entries(place, record, due) {
         tx.put_entry(index, &key, &value);
+    }
+    if record.state == TokenState::Active {
+        tx.remove_entry(Index::Waiting, place);
     }
     Ok(version)
 }
@@ -225,15 +228,28 @@ pub(super) fn put_due(
 /// The index entries of a token: index, key and value.
 pub(super) fn entries(
     place: &TokenKey,
-    id: TokenId,
+    record: &Record,
     due: Option<Timestamp>,
 ) -> Vec<(Index, Vec<u8>, Vec<u8>)> {
     let mut entries = vec![
         (Index::Owners, owners_key(place).to_vec(), Vec::new()),
-        (Index::Ids, id_key(id).to_vec(), place.to_vec()),
+        (Index::Ids, id_key(record.id).to_vec(), place.to_vec()),
     ];
     entries.extend(due.map(|due| (Index::Due, due_key(due, place), Vec::new())));
+    let later = later_entries(place, record);
+    entries.extend(later.map(|(index, key)| (index, key.to_vec(), Vec::new())));
     entries
+}
+
+/// Those of them in the indexes that came later: index and key.
+pub(super) fn later_entries(
+    place: &TokenKey,
+    record: &Record,
+) -> impl Iterator<Item = (Index, TokenKey)> + use<> {
+    let user = users_key(place, &record.address.owner).map(|key| (Index::Users, key));
+    let waits = record.state != TokenState::Active;
+    let waiting = waits.then_some((Index::Waiting, *place));
+    user.into_iter().chain(waiting)
 }
 
 /// Stages the removal of a token with all its index entries.
@@ -242,11 +258,9 @@ pub(super) fn doom(tx: &mut Tx<'_>, place: &TokenKey) -> Result<Option<Doomed>> 
         return Ok(None);
     };
     let cold = open_cold(tx.keys(), place, &kept.sealed)?;
-    if let Some(due) = kept.due {
-        tx.remove_entry(Index::Due, &due_key(due, place));
+    for (index, key, _) in entries(place, &kept.record, kept.due) {
+        tx.remove_entry(index, &key);
     }
-    tx.remove_entry(Index::Owners, &owners_key(place));
-    tx.remove_entry(Index::Ids, &id_key(kept.record.id));
     tx.remove(Records::Intents, place);
     tx.remove(Records::Tokens, place);
     let summary = kept.record.summary();
@@ -316,6 +330,8 @@ pub(super) fn token_key_of(index: Index, key: &[u8]) -> Option<TokenKey> {
     match index {
         Index::Owners => index::from_owners_key(key),
         Index::Due => index::from_due_key(key).map(|(_, place)| place),
+        Index::Users => index::from_users_key(key),
+        Index::Waiting => key.try_into().ok(),
         Index::Ids | Index::LinkOwners => None,
     }
 }

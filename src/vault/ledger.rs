@@ -2,6 +2,10 @@
 //! record's place and version and each entry's place and value, changed in the transaction that
 //! changes them; and which header is the vault's.
 //!
+//! The indexes that came later are counted apart (`later`): a program of an earlier version knows
+//! neither them nor their sum, and drops the sum with its first commit. So a vault goes back to it
+//! unharmed, and comes again as one whose later indexes are to be filled anew.
+//!
 //! The hash is a sum modulo 2^256 of HMACs (MSet-Add-Hash, Clarke et al. 2003): adding and taking
 //! out cost one HMAC, and without the key no second set with the same sum can be found.
 //!
@@ -10,10 +14,15 @@
 //! an older passphrase with it; nor does what the vault notes about itself.
 //! It never: repairs.
 
+mod adding;
+mod later;
 mod sum;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::later::Filled;
+use self::later::{Later, StoredLater};
+use self::sum::Sum;
 use super::anchor::AnchorId;
 use super::audit::Head;
 use super::host::NOTES;
@@ -35,6 +44,11 @@ pub(super) enum Counted<'a> {
 }
 
 impl Counted<'_> {
+    /// True for an entry of an index that came later.
+    fn came_later(&self) -> bool {
+        matches!(self, Self::Entry(index, ..) if index.came_later())
+    }
+
     fn element(self, hash: impl Fn(&[&[u8]]) -> [u8; 32]) -> [u64; 4] {
         let hash = match self {
             Self::Record(table, key, version) => {
@@ -55,17 +69,18 @@ impl Counted<'_> {
     }
 }
 
-/// What the sealed records and index entries add up to.
+/// What the sealed records and index entries add up to. The default is that of a new vault: it
+/// counts nothing, and every index of it is whole.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Ledger {
     /// Grows by one with every commit.
     pub(super) epoch: u64,
     /// Grows with every record written; the next record's version.
     pub(super) next_version: u64,
-    /// Sealed records and index entries.
-    pub(super) count: u64,
-    /// The multiset hash, as four little-endian limbs.
-    sum: [u64; 4],
+    /// The sealed records, and the entries of the indexes that were there from the beginning.
+    first: Sum,
+    /// The entries of those that came later.
+    later: Later,
     /// The last audit entry known to be on the disk, and its hash.
     pub(super) audit_seq: u64,
     pub(super) audit_hash: [u8; 32],
@@ -94,6 +109,9 @@ struct Stored {
     anchor: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     written_at: Option<Timestamp>,
+    /// `None` where a program that does not know of them wrote last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    later: Option<StoredLater>,
 }
 
 impl Ledger {
@@ -108,43 +126,56 @@ impl Ledger {
 
     /// Counts something in.
     pub(super) fn add(&mut self, keys: &Keyring, one: Counted<'_>) {
-        self.add_element(one.element(|parts| keys.hash(Purpose::Ledger, parts)));
-        self.count += 1;
+        self.add_with(one, |parts| keys.hash(Purpose::Ledger, parts));
     }
 
     /// [`Self::add`], by who adds up a lot in one go, with the ledger's hasher.
     fn add_by(&mut self, hasher: &Hasher, one: Counted<'_>) {
-        self.add_element(one.element(|parts| hasher.hash(parts)));
-        self.count += 1;
+        self.add_with(one, |parts| hasher.hash(parts));
+    }
+
+    fn add_with(&mut self, one: Counted<'_>, hash: impl Fn(&[&[u8]]) -> [u8; 32]) {
+        let element = one.element(hash);
+        self.sum_of(&one).add(element);
     }
 
     /// Counts in what another has counted.
     fn add_all(&mut self, other: &Self) {
-        self.add_element(other.sum);
-        self.count += other.count;
-    }
-
-    fn add_element(&mut self, element: [u64; 4]) {
-        let mut carry = false;
-        for (limb, more) in self.sum.iter_mut().zip(element) {
-            let (sum, first) = limb.overflowing_add(more);
-            let (sum, second) = sum.overflowing_add(u64::from(carry));
-            *limb = sum;
-            carry = first || second;
-        }
+        self.first.add_all(&other.first);
+        self.later.sum.add_all(&other.later.sum);
     }
 
     /// Counts something out.
     pub(super) fn take(&mut self, keys: &Keyring, one: Counted<'_>) {
-        let mut borrow = false;
         let element = one.element(|parts| keys.hash(Purpose::Ledger, parts));
-        for (limb, less) in self.sum.iter_mut().zip(element) {
-            let (rest, first) = limb.overflowing_sub(less);
-            let (rest, second) = rest.overflowing_sub(u64::from(borrow));
-            *limb = rest;
-            borrow = first || second;
+        self.sum_of(&one).take(element);
+    }
+
+    fn sum_of(&mut self, one: &Counted<'_>) -> &mut Sum {
+        match one.came_later() {
+            false => &mut self.first,
+            true => &mut self.later.sum,
         }
-        self.count = self.count.wrapping_sub(1);
+    }
+
+    /// Sealed records and index entries.
+    pub(super) fn count(&self) -> u64 {
+        self.first.count + self.later.sum.count
+    }
+
+    /// True where what is written of this index is kept and counted.
+    pub(super) fn keeps(&self, index: Index) -> bool {
+        !index.came_later() || self.later.filled != Filled::Not
+    }
+
+    /// How far the indexes that came later are filled.
+    pub(super) fn filled(&self) -> &Filled {
+        &self.later.filled
+    }
+
+    /// Remembers how far they are.
+    pub(super) fn set_filled(&mut self, filled: Filled) {
+        self.later.filled = filled;
     }
 
     /// Remembers the header that is written with it.
@@ -196,7 +227,15 @@ impl Ledger {
 
     /// True where what was counted into `found` is what this ledger counts.
     pub(super) fn adds_up_to(&self, found: &Self) -> bool {
-        (found.count, found.sum) == (self.count, self.sum)
+        // What lies in an index that is not kept yet is cleared away before it is.
+        let is_kept = self.later.filled != Filled::Not;
+        self.proves(found) && (!is_kept || self.later.sum == found.later.sum)
+    }
+
+    /// [`Self::adds_up_to`], as far as it tells which records there are: from the indexes that came
+    /// later nobody learns of one.
+    pub(super) fn proves(&self, found: &Self) -> bool {
+        self.first == found.first
     }
 
     /// A version that no record has had.
@@ -209,14 +248,15 @@ impl Ledger {
         let stored = Stored {
             epoch: self.epoch,
             next_version: self.next_version,
-            count: self.count,
-            sum: self.sum,
+            count: self.first.count,
+            sum: self.first.limbs,
             audit_seq: self.audit_seq,
             audit_hash: base64url(&self.audit_hash),
             header: base64url(&self.header),
             notes: self.notes.map(|hash| base64url(&hash)),
             anchor: self.anchor.map(|id| base64url(&id)),
             written_at: self.written_at,
+            later: self.later.stored(),
         };
         let plain = serde_json::to_vec(&stored).expect("plain data");
         let context = Context {
@@ -266,8 +306,11 @@ impl Ledger {
         Ok(Self {
             epoch: stored.epoch,
             next_version: stored.next_version,
-            count: stored.count,
-            sum: stored.sum,
+            first: Sum {
+                count: stored.count,
+                limbs: stored.sum,
+            },
+            later: Later::of(stored.later).ok_or_else(damaged)?,
             audit_seq: stored.audit_seq,
             audit_hash: hash(&stored.audit_hash)?,
             header: hash(&stored.header)?,
@@ -304,14 +347,15 @@ impl Ledger {
         tick: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<()> {
         self.check_notes(view)?;
-        let found = sum::add_up(keys, view, tick)?;
+        let found = adding::add_up(keys, view, tick)?;
         if self.adds_up_to(&found) {
             return Ok(());
         }
         Err(Error::Damaged(format!(
             "the records do not add up: the ledger counts {} records and index entries, the file \
              holds {}, and at least one is missing, extra or other than the last one written",
-            self.count, found.count
+            self.count(),
+            found.count()
         )))
     }
 }

@@ -5,23 +5,27 @@
 //! It never: removes everything because a filter was empty.
 
 mod own;
+#[cfg(test)]
+mod tests;
+mod waiting;
+mod walk;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+pub use self::waiting::Waiting;
 use super::Vault;
 use super::access::Permit;
 use super::apps::{self, AppSecrets};
 use super::index::{Indexer, TokenKey};
-use super::kept::{Doomed, Kept, doom, open_hot, read, token_key_of};
+use super::kept::{Doomed, Kept, doom, read};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target};
 use crate::model::plan::{Fit, fit};
 use crate::model::token::{Summary, TokenState};
 use crate::model::{AppId, Owner, TenantId, UserId};
-use crate::secret::{base64url, from_base64url};
-use crate::store::{Index, Records, Scan, View};
+use crate::store::Scan;
 
 /// Which tokens. An absent field stands for any.
 #[derive(Clone, Debug, Default)]
@@ -52,12 +56,6 @@ pub struct TokenPage {
 /// What is told of everything that fits.
 type Visit<'v> = &'v mut dyn FnMut(&Kept) -> Scan;
 
-/// Where a list walks: a table or index, and the prefix of its keys.
-struct Walk {
-    over_owners: bool,
-    prefix: Vec<u8>,
-}
-
 impl Filter {
     fn is_empty(&self) -> bool {
         self.app.is_none() && self.tenant.is_none() && self.user.is_none() && self.owner.is_none()
@@ -80,54 +78,6 @@ impl Filter {
                 .is_none_or(|user| owner.user() == Some(user))
             && self.owner.as_ref().is_none_or(|wanted| wanted == owner)
             && (!self.of_users || owner.user().is_some())
-    }
-
-    /// The narrowest range that holds everything that fits.
-    fn walk(&self, indexer: &Indexer<'_>) -> Walk {
-        match (&self.app, &self.owner) {
-            (None, Some(owner)) => {
-                return Walk {
-                    over_owners: true,
-                    prefix: indexer.owner(owner).to_vec(),
-                };
-            }
-            (Some(app), Some(owner)) => {
-                return Walk {
-                    over_owners: false,
-                    prefix: indexer.of_owner(app, owner).to_vec(),
-                };
-            }
-            (_, None) => {}
-        }
-        match (&self.app, &self.tenant, &self.user) {
-            (Some(app), Some(tenant), Some(user)) => {
-                let owner = Owner::TenantUser(tenant.clone(), user.clone());
-                Walk {
-                    over_owners: false,
-                    prefix: indexer.of_owner(app, &owner).to_vec(),
-                }
-            }
-            (Some(app), tenant, _) => Walk {
-                over_owners: false,
-                prefix: indexer.of_app(app, tenant.as_ref()),
-            },
-            (None, Some(tenant), Some(user)) => {
-                let owner = Owner::TenantUser(tenant.clone(), user.clone());
-                Walk {
-                    over_owners: true,
-                    prefix: indexer.owner(&owner).to_vec(),
-                }
-            }
-            (None, Some(tenant), None) => Walk {
-                over_owners: true,
-                prefix: indexer.tenant_prefix(tenant).to_vec(),
-            },
-            // A user may have tokens in any tenant, so there is no narrower range.
-            (None, None, _) => Walk {
-                over_owners: false,
-                prefix: Vec::new(),
-            },
-        }
     }
 }
 
@@ -269,82 +219,7 @@ impl Vault {
     ) -> Result<Option<String>> {
         match caller.person() {
             Some(person) => self.walk_own(permit, (caller, person), action, filter, cursor, visit),
-            None => self.walk_range(permit, caller, action, filter, cursor, visit),
+            None => self.walk_ranges(permit, caller, action, filter, cursor, visit),
         }
     }
-
-    fn walk_range(
-        &self,
-        permit: &Permit,
-        caller: &Caller,
-        action: Action,
-        filter: &Filter,
-        cursor: Option<&str>,
-        visit: Visit<'_>,
-    ) -> Result<Option<String>> {
-        let keys = permit.keys();
-        let walk = filter.walk(&Indexer(keys));
-        let after = cursor
-            .map(|cursor| read_cursor(cursor, &walk.prefix))
-            .transpose()?;
-        let view = self.store().read()?;
-        let (mut scanned, mut last) = (0, None);
-        let mut step = |walked: &[u8], kept: &Kept| {
-            scanned += 1;
-            let address = &kept.record.address;
-            let target = Target::of(&address.app, &address.owner);
-            let allowed = filter.fits(kept)
-                && self.would_hand_out(caller, action, &target, &kept.record.granted);
-            let wish = if allowed { visit(kept) } else { Scan::Go };
-            if wish == Scan::Stop || scanned >= limits::LIST_SCAN_MAX {
-                last = Some(base64url(walked));
-                return Scan::Stop;
-            }
-            Scan::Go
-        };
-        if walk.over_owners {
-            view.scan_index(
-                Index::Owners,
-                &walk.prefix,
-                after.as_deref(),
-                &mut |key, _| {
-                    let damaged =
-                        || Error::Damaged("an entry of the owners table leads nowhere".into());
-                    let place = token_key_of(Index::Owners, key).ok_or_else(damaged)?;
-                    let sealed = view.record(Records::Tokens, &place)?.ok_or_else(damaged)?;
-                    let (place, record, due) = open_hot(keys, &place, &sealed)?;
-                    Ok(step(
-                        key,
-                        &Kept {
-                            place,
-                            sealed,
-                            record,
-                            due,
-                        },
-                    ))
-                },
-            )?;
-        } else {
-            let after = after.as_deref();
-            view.scan_records(Records::Tokens, &walk.prefix, after, &mut |key, sealed| {
-                let (place, record, due) = open_hot(keys, key, &sealed)?;
-                Ok(step(
-                    key,
-                    &Kept {
-                        place,
-                        sealed,
-                        record,
-                        due,
-                    },
-                ))
-            })?;
-        }
-        Ok(last)
-    }
-}
-
-fn read_cursor(cursor: &str, prefix: &[u8]) -> Result<Vec<u8>> {
-    from_base64url(cursor)
-        .filter(|key| key.len() == super::index::TOKEN_KEY && key.starts_with(prefix))
-        .ok_or_else(|| Error::invalid("`cursor` is not one that was given out for this list"))
 }

@@ -112,7 +112,7 @@ impl Vault {
         let ledger = Ledger::read(&keys, &view)?;
         let restored = Restored {
             epoch: ledger.epoch,
-            entries: ledger.count,
+            entries: ledger.count(),
             audit_seq: ledger.audit_seq,
         };
         Ok((keys, restored))

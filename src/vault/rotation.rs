@@ -29,7 +29,7 @@ use crate::seal::Header;
 
 mod worker;
 
-pub(super) use self::worker::Rotator;
+pub(super) use self::worker::{Rotator, passes_by_itself};
 
 /// A generation of the key that seals records.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]

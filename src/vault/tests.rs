@@ -3,6 +3,7 @@
 //! ```text
 //! given      what every load begins with
 //! load       mixed work on a vault, and a model of what it comes to
+//! crowd      tokens of many owners, for lists and their indexes
 //! contents   what a vault holds, read from its records, in the model's words
 //! image      one thing a power cut left: opened, unlocked, added up, compared
 //! cut        power cuts at every operation of a log, and judges of what they leave
@@ -16,6 +17,7 @@
 mod behind;
 mod birth;
 mod contents;
+pub(super) mod crowd;
 mod cut;
 mod given;
 mod image;

@@ -12,7 +12,7 @@ use super::anchor::Anchor;
 use super::audit::{Audit, Directory};
 use super::behind::{Board, Check};
 use super::create::unfinished;
-use super::ledger::Ledger;
+use super::ledger::{Filled, Ledger};
 use super::line::{Source, Turn};
 use super::{Settings, Vault, keys};
 use crate::clock::Clock;
@@ -157,6 +157,7 @@ impl Vault {
                     self.settle_anchor(&permit, moored)?;
                     drop(permit);
                     self.settle_in()?;
+                    self.resume_filling()?;
                     return self.resume_rotation();
                 };
                 self.start_check(Check {
@@ -213,6 +214,7 @@ impl Vault {
         self.0.refresh_paused.store(true, Ordering::Release);
         let view = self.store().read()?;
         let ledger = Ledger::read(&keys, &view)?;
+        self.0.filler.set_whole(*ledger.filled() == Filled::Whole);
         let (audit, fault) = Audit::open(
             Arc::clone(&keys),
             self.0.trail.clone(),
@@ -248,6 +250,7 @@ impl Vault {
         drop(permit);
         self.0.behind.stop();
         self.0.rotator.stop();
+        self.0.filler.stop();
         self.gate().shut();
         self.0.backups.join();
         Ok(())
@@ -260,6 +263,7 @@ impl Vault {
     pub fn close(&self) -> Result<()> {
         self.0.behind.stop();
         self.0.rotator.stop();
+        self.0.filler.stop();
         // The next start knows by it what time it must be at least. One that cannot be written is
         // no reason to stay.
         let closed = self

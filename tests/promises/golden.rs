@@ -18,7 +18,8 @@ use strongroom::model::url::WebUrl;
 use strongroom::model::{LinkId, TokenId};
 use strongroom::secret::Secret;
 use strongroom::vault::{
-    Ask, Begin, KdfParams, NewCredential, NewKey, NewLink, RefreshAsk, Settings, Unlocker, Vault,
+    Ask, Begin, Filter, KdfParams, NewCredential, NewKey, NewLink, RefreshAsk, Settings, Unlocker,
+    Vault, Wreck,
 };
 
 use crate::support::*;
@@ -231,6 +232,70 @@ fn d2_every_record_of_the_golden_vault_is_read() {
     assert_eq!(dead.last_refresh_error.unwrap().description, "gone");
     let (due, next) = vault.due(&me, NOW, 10).unwrap();
     assert!(due.is_empty() && next.is_some());
+}
+
+/// Goal: the indexes that came later are filled in a vault of format 1, and lists by user and by
+/// state answer alike before and after. Method: list at once, then when a check says that they are;
+/// the vault is whole at both times.
+#[test]
+fn d2_the_golden_vault_gets_the_indexes_that_came_later() {
+    let (disk, known) = (copied(), known());
+    let vault = unlocked(&disk);
+    let me = Caller::local();
+    let listed = |filter: &Filter| -> Vec<TokenId> {
+        let page = vault.list(&me, filter, 10, None).unwrap();
+        page.tokens.iter().map(|token| token.id).collect()
+    };
+    let by_user = Filter {
+        user: owner("", "user").user().cloned(),
+        ..Filter::default()
+    };
+    let by_state = Filter {
+        active: Some(false),
+        ..Filter::default()
+    };
+    let (mail, dead) = (token_id(&known, "mail"), token_id(&known, "dead"));
+    let check = || {
+        let of_user = listed(&by_user);
+        assert_eq!(of_user.len(), 2);
+        assert!(of_user.contains(&mail) && of_user.contains(&dead));
+        assert_eq!(listed(&by_state), [dead]);
+        assert_eq!(vault.waiting(&me, 10).unwrap().by_app[&app_id("mail")], 1);
+        let report = vault.check(&me, &mut |_, _| Ok(())).unwrap();
+        assert!(report.is_whole(), "{report:?}");
+        report.not_filled.is_empty()
+    };
+    let begun = std::time::Instant::now();
+    while !check() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "never filled");
+    }
+    assert!(check());
+    vault.close().unwrap();
+    let report = Vault::check_at(
+        &disk.directory,
+        Some(&recovery(&disk.recovery)),
+        &mut |_, _| Ok(()),
+    );
+    let report = report.unwrap();
+    assert!(report.is_whole() && report.not_filled.is_empty());
+    assert_eq!((report.entries["users"], report.entries["waiting"]), (1, 1));
+    // What was made before there were these indexes is salvaged and proven without them.
+    let golden = copied();
+    let into = golden.directory.with_file_name("saved");
+    let wreck = Wreck::open(&golden.directory).unwrap();
+    let told = wreck
+        .salvage(
+            &recovery(&disk.recovery),
+            &into,
+            Clock::test(NOW),
+            &|_, _, _| {},
+        )
+        .unwrap();
+    assert!(told.complete && told.proven, "{told:?}");
+    let saved = Vault::check_at(&into, Some(&recovery(&disk.recovery)), &mut |_, _| Ok(()));
+    let saved = saved.unwrap();
+    assert!(saved.is_whole() && saved.not_filled.is_empty(), "{saved:?}");
+    assert_eq!((saved.entries["users"], saved.entries["waiting"]), (1, 1));
 }
 
 /// Goal: what waits in a vault of format 1 goes on. Method: the open intent, the link, the keys,

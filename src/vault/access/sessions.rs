@@ -1,7 +1,7 @@
 //! Who is signed in at the console: sessions, each standing on an access key.
 //!
 //! It promises:
-//! * V20 A session is worth what its access key is worth at that moment, and no more. It ends with
+//! * V21 A session is worth what its access key is worth at that moment, and no more. It ends with
 //!   the key (removed, or expired), with the vault's lock, with signing out, after
 //!   [`limits::CONSOLE_IDLE`] in which no person did anything, and after [`limits::CONSOLE_LIFE`];
 //! * signing in and out are on record, a key that was refused included.
@@ -259,7 +259,7 @@ mod tests {
     /// Goal: a session is its key's, for as long as the key is any good. Method: sign in, look,
     /// remove the key, look again.
     #[tokio::test]
-    async fn v20_a_session_ends_with_its_key() {
+    async fn v21_a_session_ends_with_its_key() {
         let (vault, _) = vault();
         let (id, text) = key(&vault, &[Action::List]).await;
         let cookie = vault.sign_in(&text, "test".into()).unwrap();
@@ -273,7 +273,7 @@ mod tests {
     /// Goal: idle time is a person's, and a working day ends whatever is done. Method: a page that
     /// asks by itself for a quarter of an hour; a person who clicks for twelve hours.
     #[tokio::test]
-    async fn v20_a_session_ends_when_nobody_clicks_and_after_a_day() {
+    async fn v21_a_session_ends_when_nobody_clicks_and_after_a_day() {
         let (vault, text) = vault();
         let cookie = vault.sign_in(&text, "test".into()).unwrap();
         let minutes = limits::CONSOLE_IDLE.as_secs() / 60;
@@ -300,7 +300,7 @@ mod tests {
     /// Goal: out is out, here and everywhere; and of this key alone. Method: three sessions of one
     /// key and one of another.
     #[tokio::test]
-    async fn v20_signing_out_ends_one_session_or_all_of_a_key() {
+    async fn v21_signing_out_ends_one_session_or_all_of_a_key() {
         let (vault, admin) = vault();
         let (_, other) = key(&vault, &[Action::Audit]).await;
         let sign_in = |text: &Secret<String>| vault.sign_in(text, "test".into()).unwrap();
@@ -344,7 +344,7 @@ mod tests {
 
     /// Goal: sessions are gone with the keys, and a form's token is its session's. Method: lock.
     #[test]
-    fn v20_no_session_outlives_a_lock_and_no_form_token_fits_another() {
+    fn v21_no_session_outlives_a_lock_and_no_form_token_fits_another() {
         let (vault, admin) = vault();
         let cookies = [(); 2].map(|()| vault.sign_in(&admin, "test".into()).unwrap());
         let tokens = cookies

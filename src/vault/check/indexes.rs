@@ -13,12 +13,13 @@ use crate::store::{Index, Records, Scan, View};
 use crate::vault::index::{
     Indexer, PART, TOKEN_KEY, TokenKey, from_due_key, from_owners_key, id_key,
 };
+use crate::vault::ledger::Filled;
 use crate::vault::{kept, links};
 
 /// Bytes of a key of an index.
 pub(super) fn key_bytes(index: Index) -> usize {
     match index {
-        Index::Owners => TOKEN_KEY,
+        Index::Owners | Index::Users | Index::Waiting => TOKEN_KEY,
         Index::Ids => PART,
         Index::Due => 8 + TOKEN_KEY,
         Index::LinkOwners => 3 * PART,
@@ -44,6 +45,7 @@ impl Exam<'_, '_> {
             self.step()?;
             entries += 1;
             let fault = match index {
+                Index::Users | Index::Waiting => self.later_entry(index, key, value),
                 Index::Owners => self.owners_entry(key, value),
                 Index::Ids => self.ids_entry(key, value),
                 Index::Due => self.due_entry(key, value),
@@ -93,6 +95,33 @@ impl Exam<'_, '_> {
                 "a token stands as due at a moment that is not its own",
             )),
             Led::To(..) | Led::Closed => Ok(None),
+            Led::Nowhere => {
+                self.is_missing(place);
+                Ok(None)
+            }
+        }
+    }
+
+    fn later_entry(
+        &mut self,
+        index: Index,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<Option<&'static str>> {
+        // What an earlier version left there is cleared away before it counts.
+        if self.filled == Filled::Not {
+            return Ok(None);
+        }
+        let Some(place) = kept::token_key_of(index, key).filter(|_| value.is_empty()) else {
+            return Ok(Some("an entry has not the shape of one"));
+        };
+        match self.led(&place)? {
+            Led::To(record, _) => {
+                let mut own = kept::later_entries(&place, &record);
+                let is_own = own.any(|(of, own)| (of, &own[..]) == (index, key));
+                Ok((!is_own).then_some("a token stands among those that it is none of"))
+            }
+            Led::Closed => Ok(None),
             Led::Nowhere => {
                 self.is_missing(place);
                 Ok(None)

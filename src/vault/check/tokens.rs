@@ -42,6 +42,16 @@ impl Exam<'_, '_> {
         {
             faults.push("would never be found due for a refresh");
         }
+        if self.filled.reaches(&place) {
+            for (index, key) in kept::later_entries(&place, &record) {
+                if self.view.entry(index, &key)?.is_none() {
+                    faults.push(match index {
+                        Index::Users => "has no entry among its user's",
+                        _ => "has no entry among those that wait",
+                    });
+                }
+            }
+        }
         for fault in faults {
             let what = format!("token {} {fault}", record.id);
             self.report.problem(of_record(&record, what));

@@ -54,7 +54,7 @@ impl Vault {
                 owner: Some(owner),
                 ..filter.clone()
             };
-            let more = self.walk_range(permit, caller, action, &own, inner.take(), visit)?;
+            let more = self.walk_ranges(permit, caller, action, &own, inner.take(), visit)?;
             if let Some(more) = more {
                 return Ok(Some(format!("{place}.{more}")));
             }

@@ -296,7 +296,7 @@ impl Rotating {
 }
 
 /// True for trouble that ends without anybody doing something to this vault's records.
-fn passes_by_itself(error: &Error) -> bool {
+pub(in crate::vault) fn passes_by_itself(error: &Error) -> bool {
     matches!(
         error,
         Error::Storage(_) | Error::OutcomeUnknown(_) | Error::Busy(_) | Error::AuditUnavailable(_)

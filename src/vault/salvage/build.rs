@@ -16,7 +16,8 @@ use super::{SalvageProgress, Wreck};
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::limits;
-use crate::model::{LinkId, TokenId};
+use crate::model::LinkId;
+use crate::model::token::Record;
 use crate::seal::{Header, Keyring, Sealed};
 use crate::store::raw::{Place, Raw};
 use crate::store::{FileSystem, Index, Records, Store, file_system};
@@ -123,8 +124,9 @@ impl Builder<'_> {
                 books.put(*table, key, &sealed)?;
                 match table {
                     Records::Tokens => {
-                        let token = self.names.learn(self.keys, key, &sealed)?;
-                        for (index, key, value) in kept::entries(&token.0, token.1, token.2) {
+                        let (place, record, due) = kept::open_hot(self.keys, key, &sealed)?;
+                        self.names.learn(&place, &record);
+                        for (index, key, value) in kept::entries(&place, &record, due) {
                             books.put_entry(index, &key, &value)?;
                         }
                     }
@@ -212,14 +214,8 @@ impl Builder<'_> {
 }
 
 impl Names {
-    /// Learns the names of a token; where it lies, its id and when it falls due come back.
-    fn learn(
-        &mut self,
-        keys: &Keyring,
-        key: &[u8],
-        sealed: &Sealed,
-    ) -> Result<(TokenKey, TokenId, Option<Timestamp>)> {
-        let (place, record, due) = kept::open_hot(keys, key, sealed)?;
+    /// Learns the names of a token.
+    fn learn(&mut self, place: &TokenKey, record: &Record) {
         let address = &record.address;
         let part = |n: usize| {
             *place[n * PART..]
@@ -233,7 +229,6 @@ impl Names {
         if let Some(user) = address.owner.user() {
             self.users.insert(part(2), user.to_string());
         }
-        Ok((place, record.id, due))
     }
 
     /// Names a lost record as far as it can be.

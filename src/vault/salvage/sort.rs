@@ -228,9 +228,10 @@ impl Judge {
             }
         }
         let whole = |index: Index| tree.table(index.name()).is_some_and(|found| found.whole);
+        let mut indexes = from_the_beginning();
         judge.hurt = judge.whole.len() < Records::COUNTED.len()
             || judge.whole.values().any(|all| !all)
-            || !Index::ALL.into_iter().all(whole);
+            || !indexes.all(whole);
         judge
     }
 
@@ -251,12 +252,17 @@ fn adds_up(raw: &Raw, keys: &Keyring, ledger: &Ledger, tree: &Tree) -> Option<bo
             found.add(keys, Counted::Record(table, key, sealed.version()));
         }
     }
-    for index in Index::ALL {
+    for index in from_the_beginning() {
         for (key, place) in &tree.table(index.name())?.pairs {
             found.add(keys, Counted::Entry(index, key, &raw.read(*place)));
         }
     }
-    Some(ledger.adds_up_to(&found))
+    Some(ledger.proves(&found))
+}
+
+/// The indexes that every vault has. What came later tells of no record that the others do not.
+fn from_the_beginning() -> impl Iterator<Item = Index> {
+    Index::ALL.into_iter().filter(|index| !index.came_later())
 }
 
 fn ledger_of(raw: &Raw, keys: &Keyring, tree: &Tree) -> Option<Ledger> {

@@ -1,11 +1,12 @@
 //! What a vault holds, in plain words, read straight from its records.
 //!
-//! It promises: two vaults with the same contents answer alike; every value is compared whole.
+//! It promises: two vaults with the same contents answer alike; every value is compared whole; the
+//! indexes that came later are held against the records.
 //! It never: trusts an index: records are walked, and an intent without its token shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::kept::{open_cold, open_hot};
+use super::super::kept::{later_entries, open_cold, open_hot};
 use super::super::keys as access_keys;
 use super::super::records::{Intent, decode};
 use super::super::*;
@@ -13,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::model::app::App;
 use crate::model::{Owner, TokenId};
 use crate::seal::{Header, Keyring};
-use crate::store::{Read, Records, Scan, View};
+use crate::store::{Index, Read, Records, Scan, View};
 
 /// What there is, by kind and name.
 pub(super) type Contents = BTreeMap<String, String>;
@@ -125,9 +126,12 @@ pub(super) fn inventory_of(keys: &Keyring, store: &Store) -> Result<Inventory> {
 /// Reads tokens and intents.
 fn read_tokens(keys: &Keyring, view: &Read, all: &mut Inventory) -> Result<()> {
     let mut places = BTreeMap::new();
+    let mut entries = BTreeSet::new();
     view.scan_records(Records::Tokens, b"", None, &mut |key, sealed| {
         let (place, record, _) = open_hot(keys, key, &sealed)?;
         let cold = open_cold(keys, &place, &sealed)?;
+        let later = later_entries(&place, &record);
+        entries.extend(later.map(|(index, key)| (index.name(), key.to_vec())));
         let user = match &record.address.owner {
             Owner::User(user) => user.to_string(),
             _ => "-".into(),
@@ -144,6 +148,18 @@ fn read_tokens(keys: &Keyring, view: &Read, all: &mut Inventory) -> Result<()> {
         places.insert(key.to_vec(), name);
         Ok(Scan::Go)
     })?;
+    let mut found = BTreeSet::new();
+    for index in Index::LATER {
+        view.scan_index(index, b"", None, &mut |key, _| {
+            found.insert((index.name(), key.to_vec()));
+            Ok(Scan::Go)
+        })?;
+    }
+    if found != entries {
+        return Err(Error::Damaged(
+            "an index is not what the records say".into(),
+        ));
+    }
     view.scan_records(Records::Intents, b"", None, &mut |key, sealed| {
         let intent: Intent = decode(&keys.open("intents", key, &sealed, 0)?)?;
         let name = places

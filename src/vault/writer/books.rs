@@ -1,7 +1,7 @@
 //! Changes as they reach the transaction, and the ledger with them.
 //!
 //! It promises: a record or an index entry that comes, goes or changes is counted in the same
-//! transaction.
+//! transaction; of an index that is not kept yet nothing is written.
 //! It never: commits.
 
 use super::super::ledger::{Counted, Ledger};
@@ -52,6 +52,9 @@ impl Books<'_> {
         key: &[u8],
         value: &[u8],
     ) -> Result<()> {
+        if !self.ledger.keeps(index) {
+            return Ok(());
+        }
         let old = self.write.entry(index, key)?;
         // A token that is stored again keeps most of its entries.
         if old.as_deref() == Some(value) {
@@ -66,6 +69,9 @@ impl Books<'_> {
     }
 
     pub(super) fn remove_entry(&mut self, index: Index, key: &[u8]) -> Result<()> {
+        if !self.ledger.keeps(index) {
+            return Ok(());
+        }
         let Some(old) = self.write.entry(index, key)? else {
             return Ok(());
         };

@@ -5,7 +5,7 @@
 //! It never: shows an operation its own changes, or commits.
 
 use super::super::anchor::AnchorId;
-use super::super::ledger::Ledger;
+use super::super::ledger::{Filled, Ledger};
 use super::books::Books;
 use crate::error::Result;
 use crate::seal::{Context, Header, Keyring, Sealed};
@@ -19,6 +19,9 @@ pub(super) enum Change {
     RemoveEntry(Index, Vec<u8>),
     Header(Vec<u8>),
     Anchor(Option<AnchorId>),
+    /// Of an index that is not kept.
+    Clear(Index, Vec<u8>),
+    Filled(Filled),
 }
 
 /// What an operation works on: it reads, then stages changes.
@@ -88,6 +91,22 @@ impl Tx<'_> {
         self.staged.push(Change::Anchor(anchor));
     }
 
+    /// How far the indexes that came later are filled.
+    pub(in crate::vault) fn filled(&self) -> &Filled {
+        self.ledger.filled()
+    }
+
+    /// Stages how far they are. The first word that they are kept counts from nothing: whoever
+    /// gives it has cleared them.
+    pub(in crate::vault) fn set_filled(&mut self, filled: Filled) {
+        self.staged.push(Change::Filled(filled));
+    }
+
+    /// Stages the removal of what lies in an index that is not kept.
+    pub(in crate::vault) fn clear_entry(&mut self, index: Index, key: &[u8]) {
+        self.staged.push(Change::Clear(index, key.to_vec()));
+    }
+
     /// How many records of `table` have keys that begin with `prefix`, counted up to `most`.
     pub(in crate::vault) fn count(
         &self,
@@ -121,6 +140,8 @@ impl Tx<'_> {
                     books.write.put_header(&bytes)?;
                 }
                 Change::Anchor(anchor) => books.ledger.anchor = anchor,
+                Change::Clear(index, key) => books.write.remove_entry(index, &key)?,
+                Change::Filled(filled) => books.ledger.set_filled(filled),
             }
         }
         Ok(())

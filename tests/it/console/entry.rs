@@ -1,4 +1,4 @@
-//! The way in and out of the console, and who is kept out (T21, T22, V20).
+//! The way in and out of the console, and who is kept out (T21, T22, V21).
 
 use std::time::Duration;
 
