@@ -15,13 +15,15 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::api;
+use crate::http::app::App;
 use crate::http::look::part;
 use crate::http::routes::console::Screen;
 use crate::limits;
 use crate::model::AppId;
+use crate::model::access::Caller;
 use crate::model::token::Summary;
 use crate::refresh::{Stretch, Trouble};
-use crate::vault::{Backup, Filter, Overview, Status};
+use crate::vault::{Backup, Filter, Overview, Status, Waiting};
 
 /// All that the screen tells.
 pub(super) struct Health {
@@ -32,10 +34,9 @@ pub(super) struct Health {
     pub(super) backup: Option<Backup>,
     /// Apps in trouble; `None` for who may not see apps.
     pub(super) troubles: Option<BTreeMap<AppId, Trouble>>,
-    /// Tokens that wait for their owners, the first few; `None` for who may not list.
-    pub(super) waiting: Option<Vec<Summary>>,
-    /// There are more that wait.
-    pub(super) has_more_waiting: bool,
+    /// Tokens that wait for their owners: how many, and the first few; `None` for who may not
+    /// list.
+    pub(super) waiting: Option<(Waiting, Vec<Summary>)>,
 }
 
 pub(super) async fn show(visit: &Visit<'_>) -> Result<Answer> {
@@ -52,14 +53,6 @@ pub(super) async fn now(visit: &Visit<'_>) -> Result<Answer> {
 async fn whole(visit: &Visit<'_>) -> Result<Health> {
     let (app, caller, now) = (visit.app.clone(), visit.at.caller.clone(), visit.now());
     api::blocking(move || {
-        let waiting = Filter {
-            active: Some(false),
-            ..Filter::default()
-        };
-        let waiting = app
-            .vault
-            .list(&caller, &waiting, limits::CONSOLE_WAITING, None);
-        let waiting = unless_denied(waiting)?;
         Ok(Health {
             now,
             status: app.vault.status(),
@@ -67,11 +60,22 @@ async fn whole(visit: &Visit<'_>) -> Result<Health> {
             day: app.refresher.day(&caller)?,
             backup: app.vault.latest_backup(&caller)?,
             troubles: unless_denied(app.refresher.troubles(&caller))?,
-            has_more_waiting: waiting.as_ref().is_some_and(|page| page.cursor.is_some()),
-            waiting: waiting.map(|page| page.tokens),
+            waiting: unless_denied(waiting(&app, &caller))?,
         })
     })
     .await
+}
+
+fn waiting(app: &App, caller: &Caller) -> Result<(Waiting, Vec<Summary>)> {
+    let waiting = Filter {
+        active: Some(false),
+        ..Filter::default()
+    };
+    let count = app.vault.waiting(caller, limits::WAITING_COUNT_MAX)?;
+    let page = app
+        .vault
+        .list(caller, &waiting, limits::CONSOLE_WAITING, None)?;
+    Ok((count, page.tokens))
 }
 
 fn unless_denied<T>(outcome: Result<T>) -> Result<Option<T>> {

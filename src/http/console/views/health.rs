@@ -150,12 +150,24 @@ fn about_the_vault(health: &Health) -> Vec<Markup> {
 }
 
 fn waiting(health: &Health) -> Option<Markup> {
-    let tokens = health
-        .waiting
-        .as_ref()
-        .filter(|tokens| !tokens.is_empty())?;
+    let (count, tokens) = health.waiting.as_ref()?;
+    if count.tokens == 0 {
+        return None;
+    }
+    let is_one = count.tokens == 1 && !count.more;
+    let by_app = count.by_app.iter().take(limits::CONSOLE_WAITING);
     Some(html! {
-        h3 { span.badge.warn { "tokens" } " wait for their owners to connect again" }
+        h3 {
+            span.badge.warn { "tokens" } " " (number(count.tokens as u64))
+            @if count.more { " or more" }
+            @if is_one { " waits for its owner" } @else { " wait for their owners" }
+            " to connect again"
+        }
+        p.soft {
+            @for (at, (app, count)) in by_app.enumerate() {
+                @if at > 0 { ", " } (app) " " (number(*count as u64))
+            }
+        }
         ul {
             @for token in tokens {
                 li {
@@ -166,7 +178,7 @@ fn waiting(health: &Health) -> Option<Markup> {
                 }
             }
         }
-        @if health.has_more_waiting {
+        @if count.tokens > tokens.len() {
             p { a href="/console/tokens?state=reconnect_required" { "All of them" } }
         }
     })
