@@ -8,6 +8,7 @@
 //! | the same with scripts off, and by keyboard alone | `pages.mjs` |
 //! | no token or key in history, referrer, page or header | `pages.mjs` |
 //! | a pop-up tells the page that opened it, and no other | `pages.mjs` |
+//! | the operator's console: each screen, by the same measure, and what it keeps to itself | `console.mjs` |
 //! | a step of a sign-in, with npm `oidc-provider` as the sign-in server | `sign_in.mjs` |
 //!
 //! Needs Node with the packages of `tests/interop/package.json`, and a Chromium, as the suite
@@ -75,6 +76,18 @@ const SIGN_IN: [&str; 3] = [
     "who declines is signed in without it",
     "who is somebody else gets nowhere",
 ];
+/// What `console.mjs` checks, in its order.
+const CONSOLE: [&str; 9] = [
+    "signing in",
+    "health is kept fresh without reloading",
+    "a token is found and refreshed",
+    "a token is shown, handed on and deleted",
+    "apps are made, checked, changed, tried and deleted",
+    "keys, and the trail",
+    "nothing is left behind",
+    "with scripts off",
+    "out, locked and in again",
+];
 /// An operator's logo.
 const LOGO: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'>\
                     <rect width='32' height='32' rx='8' fill='#0f6e5c'/>\
@@ -88,6 +101,14 @@ async fn every_page_works_and_looks_right() {
     run(test, "pages.mjs", &["axe-core"], &PAGES).await;
 }
 
+/// Goal: an operator sees what needs a hand and mends it, on every screen there is. Method: a real
+/// browser walks every screen of a vault in which something is wrong; each is judged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_screen_of_the_console_works_and_looks_right() {
+    let test = "every_screen_of_the_console_works_and_looks_right";
+    run(test, "console.mjs", &["axe-core"], &CONSOLE).await;
+}
+
 /// Goal: any sign-in can send its user through a connect link as a step of it. Method: a sign-in
 /// server of npm `oidc-provider` whose interaction goes by way of a link, proven by its own word.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,8 +118,8 @@ async fn a_sign_in_goes_by_way_of_a_connect_link() {
 }
 
 /// A script with a Strongroom of its own; then what it says it checked is held to `expected`.
-async fn run(test: &str, script: &str, needed: &[&str], expected: &[&str]) {
-    let found = interpreters::web(&format!("tests/interop_pages/{script}"), needed);
+async fn run(test: &str, name: &str, needed: &[&str], expected: &[&str]) {
+    let found = interpreters::web(&format!("tests/interop_pages/{name}"), needed);
     let (found, given) = match found {
         Ok((command, given)) => (Ok(command), given),
         Err(missing) => (Err(missing), Value::Null),
@@ -110,7 +131,10 @@ async fn run(test: &str, script: &str, needed: &[&str], expected: &[&str]) {
     let said = script.next().await.expect("it says where its pages are");
     let origin = said["origin"].as_str().expect("an origin").to_owned();
     let scene = Scene::for_pages(&origin).await;
-    script.tell(&furnish(&scene, &origin).await);
+    script.tell(&match name {
+        "console.mjs" => run_down(&scene).await,
+        _ => furnish(&scene, &origin).await,
+    });
     let mut checked = Vec::new();
     while let Some(said) = script.next().await {
         if let Some(what) = said["checked"].as_str() {
@@ -185,4 +209,40 @@ fn written_out(svg: &str) -> String {
     use base64::Engine;
     let data = base64::engine::general_purpose::STANDARD.encode(svg);
     format!("data:image/svg+xml;base64,{data}")
+}
+
+/// A vault in which something is wrong, for an operator. What the script has to know comes back.
+async fn run_down(scene: &Scene) -> Value {
+    let keyed = json!({ "id": "keyed", "kind": "api_key", "name": "Keyed" });
+    let down = json!({
+        "id": "down", "kind": "oauth", "name": "Down", "client_id": "x", "client_auth": "none",
+        "authorization_url": "http://127.0.0.1:1/a", "token_url": "http://127.0.0.1:1/t",
+    });
+    for app in [keyed, down] {
+        let (status, said) = scene.admin.post("/v1/apps", app).await;
+        assert_eq!(status, 201, "{said}");
+    }
+    scene.admin.seed(&scene.outside, "ada").await;
+    let key = json!({ "app": "keyed", "user": "grace", "tenant": "navy", "api_key": "k-1234567" });
+    let (status, said) = scene.admin.put("/v1/tokens", key).await;
+    assert_eq!(status, 200, "{said}");
+    // One whose grant is gone, and one whose service does not answer.
+    for (app, user) in [("demo", "joan"), ("down", "joan")] {
+        let token = json!({ "app": app, "user": user, "access_token": "old",
+            "refresh_token": "rt_nobody_knows", "expires_at": "2026-01-01T00:00:00Z" });
+        let (status, said) = scene.admin.put("/v1/tokens", token).await;
+        assert_eq!(status, 200, "{said}");
+        let id = said["id"].as_str().expect("an id");
+        scene
+            .admin
+            .post(&format!("/v1/tokens/{id}/refresh"), json!({}))
+            .await;
+    }
+    json!({
+        "url": scene.inside.url,
+        "key": scene.admin.key,
+        "passphrase": support::PASSPHRASE,
+        "sandbox": scene.outside.issuer,
+        "pictures": std::env::var("STRONGROOM_PICTURES").ok(),
+    })
 }

@@ -202,7 +202,7 @@ pub(in crate::http::console) fn certainty(certainty: Certainty) -> Markup {
     html! {
         @match certainty {
             Certainty::Documented => { span.badge.good { "documented" } }
-            Certainty::General => { span.badge.warn { "general knowledge: compare with the docs" } }
+            Certainty::General => { span.badge.warn { "general knowledge" } }
             Certainty::Own => { span.badge { "your own entry" } }
         }
     }
@@ -212,7 +212,7 @@ fn found(findings: &[Finding]) -> Markup {
     html! {
         section aria-labelledby="found" {
             h2 id="found" { "What the check found" }
-            ul.needs role="status" {
+            ul.needs {
                 @for finding in findings {
                     li.card {
                         h3 {

@@ -66,7 +66,7 @@ fn attention(health: &Health) -> Vec<Markup> {
             p {
                 code { (trouble.error.code) } " " (trouble.error.description) " · since "
                 (moment(trouble.since, health.now)) ", " (number(trouble.failures))
-                " refreshes failed"
+                @if trouble.failures == 1 { " refresh failed" } @else { " refreshes failed" }
             }
             p.soft {
                 @if trouble.is_client_refused {
