@@ -7,20 +7,10 @@
 //! passes; where `STRONGROOM_INTEROP=require` is set, it fails.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-#[path = "../it/browser.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "shared with the suite `it`, which uses all of it"
-)]
-mod browser;
 mod conformance;
+#[path = "../harness/foreign.rs"]
+mod foreign;
 mod live;
 mod node;
-#[path = "../it/support.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "shared with the suite `it`, which uses all of it"
-)]
-mod support;
+
+use foreign::{browser, support};

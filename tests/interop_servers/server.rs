@@ -1,21 +1,16 @@
-//! The servers' processes, what differs between them, and what their own clients ask of them.
+//! The servers, what differs between them, and what their own clients ask of them.
 //!
 //! It promises: what is missing is said aloud, and fails the test where nothing may be; a server
 //! ends when its handle is dropped, or when this process dies.
 //! It never: installs anything.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::foreign::{Process, folder_of, node_packages, or_skip, runs};
 use crate::support::{Api, client};
-
-/// Either starts in seconds; a busy machine takes longer.
-const START_MAX: Duration = Duration::from_secs(60);
 
 /// A server, and its habits.
 pub struct Kind {
@@ -63,10 +58,9 @@ pub const BETTER_AUTH: Kind = Kind {
     signs_for_a_resource: true,
 };
 
-/// A server's process.
+/// A server.
 pub struct Server {
-    child: Child,
-    stdin: Option<ChildStdin>,
+    _process: Process,
     pub kind: &'static Kind,
     pub issuer: String,
     /// What its tokens are for.
@@ -80,40 +74,15 @@ impl Server {
     /// # Panics
     /// Where something is missing and `STRONGROOM_INTEROP=require` says that nothing may be.
     pub fn start(kind: &'static Kind, test: &str, redirect_uris: &[String]) -> Option<Self> {
-        let required = std::env::var("STRONGROOM_INTEROP").is_ok_and(|value| value == "require");
-        let mut command = match (kind.command)() {
-            Ok(command) => command,
-            Err(missing) if required => panic!("STRONGROOM_INTEROP=require, but {missing}"),
-            Err(missing) => {
-                // Written past the test harness, which would swallow it.
-                _ = writeln!(std::io::stderr(), "SKIPPED {test}: {missing}");
-                return None;
-            }
-        };
-        let mut child = command
-            .arg(json!({ "redirect_uris": redirect_uris }).to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdin = child.stdin.take();
-        let stdout = child.stdout.take().unwrap();
-        let (told, ready) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            let read = BufReader::new(stdout).read_line(&mut line);
-            _ = told.send(read.map(|_| line));
-        });
-        let line = ready.recv_timeout(START_MAX).unwrap().unwrap();
-        let said: Value = serde_json::from_str(&line).unwrap();
-        let text = |name: &str| said[name].as_str().unwrap().to_owned();
+        let mut command = or_skip(test, (kind.command)())?;
+        command.arg(json!({ "redirect_uris": redirect_uris }).to_string());
+        let process = Process::start(command);
         Some(Self {
-            child,
-            stdin,
             kind,
-            issuer: text("issuer"),
-            resource: text("server_url"),
-            clients: said["clients"].clone(),
+            issuer: process.text("issuer"),
+            resource: process.text("server_url"),
+            clients: process.said["clients"].clone(),
+            _process: process,
         })
     }
 
@@ -185,14 +154,6 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.stdin.take());
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
-}
-
 async fn sent(request: reqwest::RequestBuilder, form: String) -> (u16, String) {
     let request = request
         .header("content-type", "application/x-www-form-urlencoded")
@@ -215,12 +176,7 @@ pub async fn refresh_token(api: &Api, token: &Value) -> String {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop_servers")
-}
-
-fn runs(command: &mut Command) -> bool {
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    status.is_ok_and(|status| status.success())
+    folder_of("interop_servers")
 }
 
 fn python() -> Result<Command, String> {
@@ -240,19 +196,9 @@ fn python() -> Result<Command, String> {
 }
 
 fn node() -> Result<Command, String> {
-    if !runs(Command::new("node").arg("--version")) {
-        return Err("`node` does not run here".to_owned());
-    }
-    let named = std::env::var_os("STRONGROOM_INTEROP_SERVERS_NODE_MODULES").map(PathBuf::from);
-    let packages = named.unwrap_or_else(|| folder().join("node_modules"));
-    let name = "@better-auth/oauth-provider";
-    if !packages.join(name).join("package.json").is_file() {
-        return Err(format!(
-            "`{name}` is not in {}; `npm ci --prefix tests/interop_servers` installs it",
-            packages.display()
-        ));
-    }
-    let mut command = Command::new("node");
-    command.arg(folder().join("better-auth.mjs")).arg(packages);
-    Ok(command)
+    let variable = "STRONGROOM_INTEROP_SERVERS_NODE_MODULES";
+    let names = ["@better-auth/oauth-provider"];
+    let packages = node_packages("interop_servers", variable, &names)?;
+    let program = folder().join("better-auth.mjs");
+    Ok(crate::foreign::node(program, &packages))
 }

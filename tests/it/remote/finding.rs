@@ -1,5 +1,9 @@
 //! Where a server's metadata is found, and what of it is refused.
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 
 use super::Vaulted;
@@ -214,4 +218,51 @@ async fn o4_the_operator_chooses_among_the_issuers_that_the_server_names() {
     assert!(double.seen("/register").is_empty());
     assert!(double.seen("/token").is_empty());
     vault.inside.end().await;
+}
+
+/// A private key, as an operator gives it.
+fn private_key() -> String {
+    let by = &ECDSA_P256_SHA256_FIXED_SIGNING;
+    let der = EcdsaKeyPair::generate_pkcs8(by, &SystemRandom::new()).unwrap();
+    let body = STANDARD.encode(der.as_ref());
+    format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
+}
+
+/// Whom the client's last proof was for.
+fn audience(double: &Double) -> Value {
+    let asked = double.seen("/token");
+    let assertion = asked.last().unwrap().field("client_assertion");
+    let claims = assertion.split('.').nth(1).unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(claims).unwrap();
+    serde_json::from_slice::<Value>(&claims).unwrap()["aud"].clone()
+}
+
+/// Goal: a client's proof is for the issuer letter by letter as its metadata writes it, since
+/// servers compare it so, and as it writes itself by now. Method: an issuer that writes itself with
+/// a slash, and a day later without; an app of an issuer, and one of an MCP server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proof_is_for_the_issuer_as_its_metadata_writes_it() {
+    for of_remote in [false, true] {
+        let double = Double::start(How::default()).await;
+        let bare = double.url();
+        double.change(|how| how.says_issuer = Some(format!("{bare}/")));
+        let vault = Vaulted::new().await;
+        let mut app = json!({
+            "id": "m", "kind": "oauth", "client_id": "own", "client_auth": "private_key_jwt",
+            "client_secret": private_key(),
+        });
+        match of_remote {
+            false => app["issuer"] = json!(bare),
+            true => app["server_url"] = json!(double.mcp()),
+        }
+        let (status, said) = vault.api.post("/v1/apps", app).await;
+        assert_eq!(status, 201, "{said}");
+        vault.connect("ada").await;
+        assert_eq!(audience(&double), format!("{bare}/"), "{of_remote}");
+        double.change(|how| how.says_issuer = None);
+        vault.advance(86_400);
+        assert_eq!(vault.token("ada").await["outcome"], "ok");
+        assert_eq!(audience(&double), bare, "{of_remote}");
+        vault.inside.end().await;
+    }
 }
