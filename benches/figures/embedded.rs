@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use strongroom::model::access::Caller;
 use strongroom::model::{AppId, Scopes};
 use strongroom::secret::Secret;
-use strongroom::vault::{Ask, Found, Vault};
+use strongroom::vault::{Ask, Filter, Found, Vault};
 
 use crate::Outcome;
 use crate::dataset::{ACCESS_BYTES, APP, Replica, Shelf, owner};
@@ -114,6 +114,25 @@ impl Inside {
             {
                 Found::Fresh(handed) if handed.value.expose().len() == ACCESS_BYTES => Ok(()),
                 _ => Err("a fetch that brought something else".into()),
+            }
+        })
+    }
+
+    /// Microseconds of a list of one user's tokens, in whatever tenant, over so long.
+    pub fn list_us(&self, time: Duration) -> Outcome<f64> {
+        let filters = self.asks.iter().map(|ask| Filter {
+            user: ask.owner.user().cloned(),
+            ..Filter::default()
+        });
+        let filters: Vec<Filter> = filters.collect();
+        let mut next = 0;
+        timed(time, || {
+            next = (next + 1) % filters.len();
+            let filter = black_box(&filters[next]);
+            let page = self.vault.list(&self.caller, filter, 100, None)?;
+            match (page.tokens.len(), page.cursor) {
+                (1, None) => Ok(()),
+                _ => Err("a list that brought something else".into()),
             }
         })
     }

@@ -1,9 +1,10 @@
 //! Each cost against the number of records, drawn, and said in a sentence.
 //!
-//! Measures: processor time of a fetch over HTTP at 8 connections, a fetch in process, a start from
-//! exec to the first token with the page cache warm, resident memory after fetches, and bytes of
-//! disk a record, from a thousand records to the most of this run. Does not measure: anything
-//! beside a limit; the other sections do.
+//! Measures: processor time of a fetch over HTTP at 8 connections, a fetch in process, a list of
+//! one user's tokens in process (of a set that this version made: a kept one of an earlier version
+//! has to be filled first), a start from exec to the first token with the page cache warm, resident
+//! memory after fetches, and bytes of disk a record, from a thousand records to the most of this
+//! run. Does not measure: anything beside a limit; the other sections do.
 
 use std::fs;
 use std::path::Path;
@@ -24,9 +25,10 @@ const COUNTS: [usize; 7] = [1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_00
 const COUNTS_QUICK: [usize; 2] = [100, 300];
 
 /// What is measured at each count: its name and unit.
-const COSTS: [(&str, &str); 5] = [
+const COSTS: [(&str, &str); 6] = [
     ("Fetch over HTTP", "CPU us a request, 8 connections"),
     ("Fetch in process", "us a call"),
+    ("List by user, in process", "us a call"),
     ("Start, warm", "ms from exec to the first token"),
     ("Memory under load", "MiB resident"),
     ("Disk", "bytes a record, fresh"),
@@ -79,14 +81,22 @@ fn costs(plan: &Plan, copy: &Replica) -> Outcome<[f64; COSTS.len()]> {
         start.once(plan, copy, &[])?.end()?;
     }
     let inside = Inside::open(copy)?;
-    let mut embedded = Rounds::default();
+    let (mut embedded, mut listed) = (Rounds::default(), Rounds::default());
     for _ in 0..plan.rounds {
         embedded.push(inside.fetch_us(plan.row)?);
+        listed.push(inside.list_us(plan.row)?);
     }
     inside.close()?;
     let (cpu_us, resident_mib) = fetch::cost(plan, copy)?;
     let start_ms = start.all_ms.median();
-    Ok([cpu_us, embedded.median(), start_ms, resident_mib, disk])
+    Ok([
+        cpu_us,
+        embedded.median(),
+        listed.median(),
+        start_ms,
+        resident_mib,
+        disk,
+    ])
 }
 
 /// What grows, how.

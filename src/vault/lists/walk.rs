@@ -33,6 +33,9 @@ use crate::vault::access::Permit;
 use crate::vault::index::{Indexer, PART, TOKEN_KEY, TokenKey, tenant_part};
 use crate::vault::kept::{Kept, open_hot, token_key_of};
 
+/// Told of a key: the place of the token it leads to, and the record where that is at hand.
+type Lead<'v> = dyn FnMut(&[u8], TokenKey, Option<Sealed>) -> Result<Scan> + 'v;
+
 /// Part of a table or index: the keys with this prefix.
 pub(super) struct Range {
     over: Over,
@@ -57,14 +60,8 @@ impl Range {
         }
     }
 
-    /// Visits its keys in order, from after `after`, with the place of the token each leads to, and
-    /// the record where that is at hand.
-    fn visit(
-        &self,
-        view: &Read,
-        after: Option<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], TokenKey, Option<Sealed>) -> Result<Scan>,
-    ) -> Result<()> {
+    /// Visits its keys in order, from after `after`.
+    fn visit(&self, view: &Read, after: Option<&[u8]>, visit: &mut Lead<'_>) -> Result<()> {
         let wrong = |table: &str| Error::Damaged(format!("a key of {table} has not its length"));
         match self.over {
             Over::Tokens => {
