@@ -139,7 +139,7 @@ mod tests {
     fn a_colour_is_six_digits_after_a_hash() {
         let read = |text: &str| text.parse::<Colour>().map(|colour| colour.to_string());
         assert_eq!(read("#1D4fc4").as_deref(), Ok("#1d4fc4"));
-        assert_eq!(Colour::default().contrast(WHITE) >= READABLE, true);
+        assert!(Colour::default().contrast(WHITE) >= READABLE);
         for wrong in [
             "", "#", "1d4fc4", "#1d4fc", "#1d4fc44", "#1d4fcg", "red", "#+d4fc4", "#é4fc4",
         ] {
