@@ -40,6 +40,14 @@ const settings = await told();
 const hosts = [settings.url, settings.sandbox, own.origin, foreign.origin];
 const { browser, person, judge, strangers, complaints } = await watch(given, settings, hosts);
 
+// A judge that finds nothing wrong anywhere proves nothing.
+{
+  const { context, page } = await person();
+  await page.setContent('<html lang="en"><title>Bad</title><main><h1>Bad</h1><input></main>');
+  await assert.rejects(judge(page, 'a page with an input of no name'), /label: <input/);
+  await context.close();
+}
+
 async function call(method, path, body) {
   const answer = await fetch(`${settings.url}${path}`, {
     method,
@@ -103,11 +111,6 @@ const ann = await person();
   checked('a code proves who is there');
 
   await judge(page, 'apps');
-  if (settings.pictures) {
-    await page.emulateMedia({ colorScheme: 'light' });
-    await page.setViewportSize({ width: 680, height: 900 });
-    await page.screenshot({ path: join(settings.pictures, 'connect.png') });
-  }
   await press(page, '/demo/go');
   await consent(page);
   await page.waitForSelector('text=1 of 3 connected');
@@ -298,6 +301,19 @@ const ann = await person();
   await judge(page, 'done');
   assert.equal((await state(keyed)).status, 'finished');
   checked('by keyboard');
+}
+
+// The picture of README: one connected, one that asks, one that wants a key.
+if (settings.pictures) {
+  const { page } = await person({ colorScheme: 'light', viewport: { width: 640, height: 400 } });
+  const reason = 'To plan the trip to Lisbon in May';
+  await open(page, await link('ann@example.com', ['weather', 'demo', 'notes'], { reason }));
+  await page.getByLabel('E-mail').fill('ann@example.com');
+  await page.locator('section', { hasText: 'Weather Station' }).getByLabel('Key')
+    .fill(settings.weather_key);
+  await press(page, '/weather/key');
+  await page.waitForSelector('text=The key ends in');
+  await page.screenshot({ path: join(settings.pictures, 'connect.png'), fullPage: true });
 }
 
 // ---- pop-ups ---------------------------------------------------------------------------------

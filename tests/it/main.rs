@@ -22,6 +22,7 @@
 //! | C5: opening a link changes nothing | `connect_state` |
 //! | a lock, a stop, a hang-up or another's refresh in the middle (R8) | `edges` |
 //! | pages: headers, escaping, secrets, other sites' forms (O8, T22, T36) | `connect_pages` |
+//! | how a link ends and who is told, what was there before, logos | `connect_endings` |
 //! | DESIGN 5: every route, wrong methods, keys and bodies (N3, N4, V6) | `api_shape` |
 //! | DESIGN 5: apps, tokens, lists, removal and revocation (O9) | `api_apps`, `api_tokens`, `api_removal`, `long_lists` |
 //! | own templates, and apps that are updated from them; an app is checked (issue 6) | `catalogue`, `app_check` |
