@@ -118,6 +118,7 @@ await judge(page, 'console-revealed');
 await page.click('text=Hide it now');
 await heading(page, 'demo of ada');
 await page.goBack().catch(() => {});
+await page.waitForLoadState();
 assert.ok(!(await page.content()).includes(token), 'it does not come back');
 await go(page, '/console/tokens?app=demo&user=ada');
 await page.click('tbody th a');
