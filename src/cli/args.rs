@@ -62,13 +62,15 @@ fn environment() -> String {
     format!(
         "\
 Environment:
-  STRONGROOM_URL        where the server is, instead of `--url`
-  STRONGROOM_KEY        the access key, instead of a file that holds it
-  STRONGROOM_DATA       the data directory, instead of `--data`
-  STRONGROOM_ANCHOR     the vault's anchor, instead of `--anchor`
-  STRONGROOM_CATALOGUE  the directory of own templates, instead of `--catalogue`
-  STRONGROOM_BRAND_…    NAME, LOGO, ACCENT: instead of `--brand-…` of `serve` and `dev`
-  STRONGROOM_LOG        off, error, warn, info or debug: how much is logged on standard error
+  STRONGROOM_URL           where the server is, instead of `--url`
+  STRONGROOM_KEY           the access key, instead of a file that holds it
+  STRONGROOM_DATA          the data directory, instead of `--data`
+  STRONGROOM_ANCHOR        the vault's anchor, instead of `--anchor`
+  STRONGROOM_CATALOGUE     the directory of own templates, instead of `--catalogue`
+  STRONGROOM_BRAND_NAME    instead of `--brand-name` of `serve` and `dev`
+  STRONGROOM_BRAND_LOGO    instead of `--brand-logo`
+  STRONGROOM_BRAND_ACCENT  instead of `--brand-accent`
+  STRONGROOM_LOG           off, error, warn, info or debug: how much is logged on standard error
 
 Secrets are typed at a terminal without echo, read from a file (`--…-file FILE`, `-` for standard
 input) or from standard input. They are never taken from arguments, which every process can see.

@@ -237,6 +237,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::model::access::{Grant, Role};
     use crate::vault::NewKey;
+    use crate::vault::tests::crowd::block_on;
 
     fn vault() -> (Vault, Secret<String>) {
         Vault::in_memory(Clock::test(Timestamp::from_unix_ms(1_800_000_000_000))).unwrap()
@@ -246,34 +247,34 @@ mod tests {
         vault.at_console(cookie, "test".into(), Attention::Person)
     }
 
-    async fn key(vault: &Vault, actions: &[Action]) -> (String, Secret<String>) {
+    fn key(vault: &Vault, actions: &[Action]) -> (String, Secret<String>) {
         let new = NewKey {
             name: "one".into(),
             grants: vec![Grant::everywhere(actions.iter().copied().collect())],
             ..NewKey::default()
         };
-        let (key, text) = vault.add_key(&Caller::local(), new).await.unwrap();
+        let (key, text) = block_on(vault.add_key(&Caller::local(), new)).unwrap();
         (key.id, text)
     }
 
     /// Goal: a session is its key's, for as long as the key is any good. Method: sign in, look,
     /// remove the key, look again.
-    #[tokio::test]
-    async fn v21_a_session_ends_with_its_key() {
+    #[test]
+    fn v21_a_session_ends_with_its_key() {
         let (vault, _) = vault();
-        let (id, text) = key(&vault, &[Action::List]).await;
+        let (id, text) = key(&vault, &[Action::List]);
         let cookie = vault.sign_in(&text, "test".into()).unwrap();
         let there = whose(&vault, &cookie).unwrap();
         assert_eq!(there.caller.name(), format!("key:{id}"));
         assert_eq!(&*there.caller.from, "console, test");
-        vault.remove_key(&Caller::local(), &id).await.unwrap();
+        block_on(vault.remove_key(&Caller::local(), &id)).unwrap();
         assert_eq!(whose(&vault, &cookie).err(), Some(Error::Unauthenticated));
     }
 
     /// Goal: idle time is a person's, and a working day ends whatever is done. Method: a page that
     /// asks by itself for a quarter of an hour; a person who clicks for twelve hours.
-    #[tokio::test]
-    async fn v21_a_session_ends_when_nobody_clicks_and_after_a_day() {
+    #[test]
+    fn v21_a_session_ends_when_nobody_clicks_and_after_a_day() {
         let (vault, text) = vault();
         let cookie = vault.sign_in(&text, "test".into()).unwrap();
         let minutes = limits::CONSOLE_IDLE.as_secs() / 60;
@@ -299,10 +300,10 @@ mod tests {
 
     /// Goal: out is out, here and everywhere; and of this key alone. Method: three sessions of one
     /// key and one of another.
-    #[tokio::test]
-    async fn v21_signing_out_ends_one_session_or_all_of_a_key() {
+    #[test]
+    fn v21_signing_out_ends_one_session_or_all_of_a_key() {
         let (vault, admin) = vault();
-        let (_, other) = key(&vault, &[Action::Audit]).await;
+        let (_, other) = key(&vault, &[Action::Audit]);
         let sign_in = |text: &Secret<String>| vault.sign_in(text, "test".into()).unwrap();
         let cookies = [sign_in(&admin), sign_in(&admin), sign_in(&admin)];
         let others = sign_in(&other);
@@ -317,11 +318,11 @@ mod tests {
 
     /// Goal: only a key that sees anything signs in, a wrong one is a stranger, and asking again
     /// takes the same key. Method: a reader's key, garbage, another admin's.
-    #[tokio::test]
-    async fn signing_in_takes_a_key_that_sees_something() {
+    #[test]
+    fn signing_in_takes_a_key_that_sees_something() {
         let (vault, admin) = vault();
         let reader: Vec<Action> = Role::Reader.actions().into_iter().collect();
-        let (_, reader) = key(&vault, &reader).await;
+        let (_, reader) = key(&vault, &reader);
         let refused = vault.sign_in(&reader, "test".into()).err();
         assert_eq!(refused, Some(Error::Denied));
         let garbage = Secret::new("sr_00_garbage".to_owned());
