@@ -32,8 +32,8 @@ const OF_THE_SUITE: &[&str] = &[
     // Descope's web SDK, which the suite has to run as it is, depends on it. The suite never calls
     // what it is for.
     "node_modules/@fingerprintjs/fingerprintjs-pro",
-    // Judges pages in the browser suite. The Mozilla licence asks for changes to its own files to be
-    // given on, and it is not changed.
+    // Judges pages in the browser suite. The Mozilla licence asks for changes to its own files to
+    // be given on, and it is not changed.
     "node_modules/axe-core",
 ];
 
