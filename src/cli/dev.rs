@@ -209,6 +209,8 @@ terminal:
 
        curl -s {url}/v1/tokens -H 'Authorization: Bearer {}'
 
+The same in a browser, signed in with the key above: {url}/console
+
 Ctrl-C ends it.",
         key.expose()
     );
