@@ -34,6 +34,7 @@ mod index;
 mod intents;
 mod kept;
 mod keys;
+mod labour;
 mod ledger;
 mod line;
 mod links;

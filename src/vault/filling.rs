@@ -19,12 +19,11 @@
 //! It never: holds up a lock or a close for longer than one batch, or hands anything out.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, Weak};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::{Arc, Weak};
 
 use super::index::TokenKey;
 use super::kept::{later_entries, open_hot};
+use super::labour::{Labour, Word};
 use super::ledger::Filled;
 use super::rotation::passes_by_itself;
 use super::writer::Tx;
@@ -39,12 +38,7 @@ use crate::store::{Index, Records, Scan, View};
 #[derive(Default)]
 pub(super) struct Filler {
     is_whole: AtomicBool,
-    running: Mutex<Option<Running>>,
-}
-
-struct Running {
-    word: Arc<Word>,
-    thread: JoinHandle<()>,
+    labour: Labour,
 }
 
 impl Filler {
@@ -60,39 +54,7 @@ impl Filler {
 
     /// Tells the worker to stop, and waits for the batch it is at.
     pub(super) fn stop(&self) {
-        let running = self.running.lock().expect("no holder panics").take();
-        if let Some(running) = running {
-            running.word.stop();
-            // A panic has been told by the hook; lists go on without.
-            let _ = running.thread.join();
-        }
-    }
-}
-
-/// The word to stop.
-#[derive(Default)]
-struct Word {
-    is_said: Mutex<bool>,
-    told: Condvar,
-}
-
-impl Word {
-    fn stop(&self) {
-        *self.is_said.lock().expect("no holder panics") = true;
-        self.told.notify_all();
-    }
-
-    fn is_said(&self) -> bool {
-        *self.is_said.lock().expect("no holder panics")
-    }
-
-    /// Waits, unless told to stop.
-    fn pause(&self, length: Duration) {
-        let is_said = self.is_said.lock().expect("no holder panics");
-        let waited = self
-            .told
-            .wait_timeout_while(is_said, length, |is_said| !*is_said);
-        drop(waited.expect("no holder panics"));
+        self.labour.stop();
     }
 }
 
@@ -118,7 +80,6 @@ impl Vault {
             .permit(&Caller::local(), Action::Lock, &Target::vault())?;
         permit.record("the indexes of lists are being filled", None)?;
         drop(permit);
-        self.0.filler.stop();
         let word = Arc::new(Word::default());
         let filling = Filling {
             vault: Arc::downgrade(&self.0),
@@ -126,16 +87,8 @@ impl Vault {
             looked: 0,
             damaged: 0,
         };
-        let thread = std::thread::Builder::new()
-            .name("filling".into())
-            .spawn(move || filling.run())
-            .map_err(|error| Error::Storage(format!("cannot start the filling: {error}")))?;
-        let mut running = self.0.filler.running.lock().expect("no holder panics");
-        // Of two who start at one time the later one's worker stays; the other is told to end.
-        if let Some(other) = running.replace(Running { word, thread }) {
-            other.word.stop();
-        }
-        Ok(())
+        let labour = &self.0.filler.labour;
+        labour.start("filling", word, move || filling.run())
     }
 }
 

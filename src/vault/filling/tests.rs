@@ -1,6 +1,8 @@
 //! Vaults of an earlier version: filled while they serve, in a process that dies, on a disk that
 //! fails (V20).
 
+use std::time::Duration;
+
 use super::*;
 use crate::clock::Clock;
 use crate::store::Write;

@@ -4,11 +4,11 @@
 //! ends with the batch it is at; what it cannot mend it says, and stops.
 //! It never: keeps the vault alive, or a permit while it waits.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use super::super::access::{Open, Permit};
+use super::super::labour::{Labour, Word};
 use super::super::writer::{Batch, Ending, count, tables};
 use super::super::{Inner, Vault};
 use super::{Rotation, RotationState};
@@ -17,90 +17,64 @@ use crate::limits;
 use crate::model::access::{Action, Caller, Target};
 use crate::store::Records;
 
-/// The worker of an unlocked vault, where there is one.
+/// The worker of an unlocked vault, where there is one, and what it says of itself.
 #[derive(Default)]
-pub(in crate::vault) struct Rotator(Mutex<Option<Running>>);
-
-struct Running {
-    board: Arc<Board>,
-    thread: JoinHandle<()>,
+pub(in crate::vault) struct Rotator {
+    labour: Labour,
+    board: Mutex<Option<Arc<Board>>>,
 }
 
 impl Rotator {
     /// Starts a worker, in the place of one that has ended.
     pub(super) fn start(&self, board: Arc<Board>, rotating: Rotating) -> Result<()> {
         self.stop();
-        let mut running = self.0.lock().expect("no holder panics");
-        let thread = std::thread::Builder::new()
-            .name("rotation".into())
-            .spawn(move || rotating.run())
-            .map_err(|error| Error::Storage(format!("cannot start the rotation: {error}")))?;
-        // Of two who start at one time the later one's worker stays; the other is told to end.
-        if let Some(other) = running.replace(Running { board, thread }) {
-            other.board.tell_to_stop();
-        }
+        // Held until it runs: of two who start at one time the later one's board is shown.
+        let mut shown = self.board();
+        let word = Arc::clone(&board.word);
+        self.labour
+            .start("rotation", word, move || rotating.run())?;
+        *shown = Some(board);
         Ok(())
     }
 
     /// Tells the worker to stop, and waits for the batch it is at.
     pub(in crate::vault) fn stop(&self) {
-        let running = self.0.lock().expect("no holder panics").take();
-        if let Some(running) = running {
-            running.board.tell_to_stop();
-            // A panic has been told by the hook, and by the board.
-            let _ = running.thread.join();
-        }
+        *self.board() = None;
+        self.labour.stop();
     }
 
     /// How far it is; `None` where nothing is left to do.
     pub(in crate::vault) fn status(&self) -> Option<Rotation> {
-        let running = self.0.lock().expect("no holder panics");
-        running.as_ref().and_then(|running| running.board.status())
+        self.board()
+            .as_ref()
+            .and_then(|board| board.shown().clone())
+    }
+
+    fn board(&self) -> MutexGuard<'_, Option<Arc<Board>>> {
+        self.board.lock().expect("no holder panics")
     }
 }
 
 /// What the worker says of itself, and what it is told.
 pub(super) struct Board {
-    shown: Mutex<Shown>,
-    told: Condvar,
-}
-
-struct Shown {
-    stop: bool,
-    rotation: Option<Rotation>,
+    shown: Mutex<Option<Rotation>>,
+    word: Arc<Word>,
 }
 
 impl Board {
     pub(super) fn new(rotation: Rotation) -> Self {
-        let shown = Shown {
-            stop: false,
-            rotation: Some(rotation),
-        };
         Self {
-            shown: Mutex::new(shown),
-            told: Condvar::new(),
+            shown: Mutex::new(Some(rotation)),
+            word: Arc::default(),
         }
     }
 
-    fn shown(&self) -> MutexGuard<'_, Shown> {
+    fn shown(&self) -> MutexGuard<'_, Option<Rotation>> {
         self.shown.lock().expect("no holder panics")
     }
 
-    fn status(&self) -> Option<Rotation> {
-        self.shown().rotation.clone()
-    }
-
-    fn tell_to_stop(&self) {
-        self.shown().stop = true;
-        self.told.notify_all();
-    }
-
-    fn is_to_stop(&self) -> bool {
-        self.shown().stop
-    }
-
     fn change(&self, change: impl FnOnce(&mut Rotation)) {
-        if let Some(rotation) = &mut self.shown().rotation {
+        if let Some(rotation) = &mut *self.shown() {
             change(rotation);
         }
     }
@@ -113,16 +87,7 @@ impl Board {
     }
 
     fn done(&self) {
-        self.shown().rotation = None;
-    }
-
-    /// Waits, unless told to stop.
-    fn pause(&self, length: Duration) {
-        let shown = self.shown();
-        let waited = self
-            .told
-            .wait_timeout_while(shown, length, |shown| !shown.stop);
-        drop(waited.expect("no holder panics"));
+        *self.shown() = None;
     }
 }
 
@@ -165,7 +130,7 @@ impl Rotating {
     pub(super) fn run(mut self) {
         let _tells = TellsOfAPanic(Arc::clone(&self.board));
         let mut pause = limits::ROTATION_PAUSE_FIRST;
-        while !self.board.is_to_stop() {
+        while !self.board.word.is_said() {
             let Some(inner) = self.vault.upgrade() else {
                 return;
             };
@@ -176,14 +141,14 @@ impl Rotating {
                     pause = limits::ROTATION_PAUSE_FIRST;
                     self.board.says(RotationState::Running, None);
                     if matches!(self.stage, Stage::Wait(..)) {
-                        self.board.pause(limits::ROTATION_LOOK_EVERY);
+                        self.board.word.pause(limits::ROTATION_LOOK_EVERY);
                     }
                 }
                 Err(Error::Locked | Error::ShuttingDown) => return,
                 Err(error) if passes_by_itself(&error) => {
                     tracing::warn!(%error, "the key rotation waits");
                     self.board.says(RotationState::Waiting, Some(error));
-                    self.board.pause(pause);
+                    self.board.word.pause(pause);
                     pause = (pause * 2).min(limits::ROTATION_PAUSE_MAX);
                 }
                 Err(error) => {
