@@ -46,7 +46,33 @@ pub struct WishedApp {
     pub variables: Known,
 }
 
+impl WishedApp {
+    /// An app of which nothing more is said.
+    pub fn of(app: AppId) -> Self {
+        Self {
+            app,
+            scopes: None,
+            account: None,
+            hints: Hints::default(),
+            variables: Known::default(),
+        }
+    }
+}
+
 impl Wish {
+    /// A link for these apps and this owner, of which nothing more is said.
+    pub fn of(apps: Vec<WishedApp>, owner: Owner) -> Self {
+        Self {
+            apps,
+            owner,
+            return_url: None,
+            opener_origin: None,
+            proof: None,
+            browser: false,
+            life: None,
+        }
+    }
+
     /// Refuses a place that is not listed.
     pub(super) fn check_places(&self, return_urls: &[WebUrl]) -> Result<()> {
         if let Some(url) = &self.return_url

@@ -11,6 +11,7 @@ mod tokens;
 
 pub(super) use self::apps::{make, make_over, shape};
 pub(super) use self::system::{blocking, from_here, unlock_with};
+pub(super) use self::tokens::filter;
 
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;

@@ -122,6 +122,19 @@ impl Call {
         Ok(())
     }
 
+    /// The fields of the form that the body is, in their order.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it is none.
+    pub fn form(&self) -> Result<Vec<(String, String)>> {
+        if content_type(&self.headers) != Some(ContentType::Form) {
+            return Err(Error::invalid("this takes a form"));
+        }
+        let body =
+            std::str::from_utf8(&self.body).map_err(|_| Error::invalid("the form is not text"))?;
+        parse_form(body)
+    }
+
     /// What the path names at `place`.
     pub fn capture(&self, place: usize) -> &str {
         self.captures.get(place).map_or("", String::as_str)

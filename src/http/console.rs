@@ -42,6 +42,8 @@ struct Visit<'a> {
     app: &'a App,
     call: &'a Call,
     at: AtConsole,
+    /// What was typed.
+    form: Form,
     now: Timestamp,
 }
 
@@ -58,11 +60,11 @@ pub async fn answer(app: &App, screen: Screen, call: Call) -> Answer {
 
 /// A screen behind the sign-in.
 async fn inside(app: &App, screen: Screen, call: &Call) -> Result<Answer> {
-    let visit = match visit(app, screen, call) {
+    let mut visit = match visit(app, screen, call) {
         Ok(visit) => visit,
         Err(error) => return entry::turned_away(app, screen, &error),
     };
-    let outcome = match checked(&visit) {
+    let outcome = match read_form(&mut visit) {
         Ok(()) => show(&visit, screen).await,
         Err(error) => Err(error),
     };
@@ -129,17 +131,18 @@ fn visit<'a>(app: &'a App, screen: Screen, call: &'a Call) -> Result<Visit<'a>> 
         app,
         call,
         at: app.vault.at_console(&cookie, from, attention)?,
+        form: Form::default(),
         now: app.vault.clock().now(),
     })
 }
 
 /// A form that does not carry the session's token is not ours, whatever its origin says (T22).
-fn checked(visit: &Visit<'_>) -> Result<()> {
+fn read_form(visit: &mut Visit<'_>) -> Result<()> {
     if !visit.call.is_form {
         return Ok(());
     }
-    let form = Form::of(visit.call)?;
-    let token = form.text("form_token").unwrap_or_default();
+    visit.form = Form::of(visit.call)?;
+    let token = visit.form.text("form_token").unwrap_or_default();
     match visit.at.form_token.equals(token.as_bytes()) {
         true => Ok(()),
         false => Err(Error::invalid(

@@ -39,6 +39,7 @@ pub struct Look {
     brand: Brand,
     style: String,
     style_hash: String,
+    wide_style_hash: String,
 }
 
 /// What a page shows, and what it may do.
@@ -90,6 +91,7 @@ impl Look {
         let style = format!("{}{STYLE}", brand.accent.properties());
         Self {
             style_hash: hash(&style),
+            wide_style_hash: hash(WIDE_STYLE),
             style,
             brand,
         }
@@ -164,7 +166,7 @@ impl Look {
     fn strict(&self, headers: &mut HeaderMap, script: Option<&str>, is_wide: bool) {
         let mut styles = format!("'{}'", self.style_hash);
         if is_wide {
-            styles.push_str(&format!(" '{}'", hash(WIDE_STYLE)));
+            styles.push_str(&format!(" '{}'", self.wide_style_hash));
         }
         let mut policy = format!(
             "default-src 'none'; style-src {styles}; img-src data:; base-uri 'none'; \

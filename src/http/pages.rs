@@ -17,7 +17,6 @@ use crate::connect::{Came, Next, Started, Typed, Visit};
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
-use crate::http::body::{ContentType, content_type, parse_form};
 use crate::http::cookie::Cookie;
 use crate::http::look::{Look, Page};
 use crate::http::routes::Route;
@@ -313,23 +312,14 @@ fn typed(call: &Call) -> Result<Typed> {
         return Ok(Typed::default());
     }
     let mut typed = Typed::default();
-    for (name, value) in form(call)? {
+    for (name, value) in call.form()? {
         typed.0.insert(name, Secret::new(value.trim().to_owned()));
     }
     Ok(typed)
 }
 
 fn form_secret(call: &Call, name: &str) -> Result<Secret<String>> {
-    let field = form(call)?.into_iter().find(|(field, _)| field == name);
+    let field = call.form()?.into_iter().find(|(field, _)| field == name);
     let (_, value) = field.ok_or_else(|| Error::invalid(format!("`{name}` is missing")))?;
     Ok(Secret::new(value.trim().to_owned()))
-}
-
-fn form(call: &Call) -> Result<Vec<(String, String)>> {
-    if content_type(&call.headers) != Some(ContentType::Form) {
-        return Err(Error::invalid("this takes a form"));
-    }
-    let body =
-        std::str::from_utf8(&call.body).map_err(|_| Error::invalid("the form is not text"))?;
-    parse_form(body)
 }

@@ -1,8 +1,9 @@
 //! How fetches and refreshes went over the last day, and which apps are in trouble: what an
 //! operator looks at first.
 //!
-//! It promises: counts cost a fetch one addition; memory is the same after a day as after an hour;
-//! what is known of an app's trouble ends with the first refresh that its service answers.
+//! It promises: counts cost a fetch a look at the clock and an addition; memory is the same after
+//! a day as after an hour; what is known of an app's trouble ends with the first refresh that its
+//! service answers.
 //! It never: knows whose token it was, or outlives the process.
 
 use std::collections::BTreeMap;

@@ -5,33 +5,21 @@
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 
-import { watch } from './watch.mjs';
+import { caller, checked, say, told } from './talk.mjs';
+import { press, watch } from './watch.mjs';
 
 const given = JSON.parse(process.argv[2]);
-const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-const checked = (what) => say({ checked: what });
 
 say({ origin: 'http://127.0.0.1:1' });
-const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const told = async () => JSON.parse((await input.next()).value);
 const settings = await told();
 const hosts = [settings.url, settings.sandbox];
 const { browser, person, judge, strangers, complaints } = await watch(given, settings, hosts);
 
-const press = (page, action) => page.click(`form[action$="${action}"] button[type="submit"]`);
 const heading = (page, text) => page.waitForSelector(`h1:text-is("${text}")`);
 const go = (page, path) => page.goto(`${settings.url}${path}`);
 
-async function call(method, path, body) {
-  const answer = await fetch(`${settings.url}${path}`, {
-    method,
-    headers: { authorization: `Bearer ${settings.key}`, 'content-type': 'application/json' },
-    body: body && JSON.stringify(body),
-  });
-  return answer.json();
-}
+const call = caller(settings);
 
 async function signIn(page, key) {
   await go(page, '/console');

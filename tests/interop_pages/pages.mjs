@@ -6,13 +6,11 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 
-import { watch } from './watch.mjs';
+import { caller, checked, say, told } from './talk.mjs';
+import { press, watch } from './watch.mjs';
 
 const given = JSON.parse(process.argv[2]);
-const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-const checked = (what) => say({ checked: what });
 
 // The asking application: pages of another origin, one of which opens a pop-up.
 const OPENER = `<!doctype html><title>App</title><button>Connect</button><script>
@@ -34,8 +32,6 @@ async function site() {
 const own = await site();
 const foreign = await site();
 say({ origin: own.origin });
-const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const told = async () => JSON.parse((await input.next()).value);
 const settings = await told();
 const hosts = [settings.url, settings.sandbox, own.origin, foreign.origin];
 const { browser, person, judge, strangers, complaints } = await watch(given, settings, hosts);
@@ -48,14 +44,7 @@ const { browser, person, judge, strangers, complaints } = await watch(given, set
   await context.close();
 }
 
-async function call(method, path, body) {
-  const answer = await fetch(`${settings.url}${path}`, {
-    method,
-    headers: { authorization: `Bearer ${settings.key}`, 'content-type': 'application/json' },
-    body: body && JSON.stringify(body),
-  });
-  return answer.json();
-}
+const call = caller(settings);
 
 const link = (user, apps, more = {}) =>
   call('POST', '/v1/connect', { user, apps: apps.map((app) => ({ app })), verify: 'none', ...more });
@@ -67,7 +56,6 @@ async function open(page, { url }) {
   await page.waitForURL(/\/connect\//);
 }
 
-const press = (page, action) => page.click(`form[action$="${action}"] button[type="submit"]`);
 
 // Signs in at the sandbox where it asks, and answers its question.
 async function consent(page, decision = 'allow', scopes) {

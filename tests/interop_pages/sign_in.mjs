@@ -8,8 +8,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
+
+import { caller, checked, say, told } from './talk.mjs';
 
 console.info = () => {};
 console.warn = () => {};
@@ -18,24 +19,14 @@ const require = createRequire(join(packages, 'beside.js'));
 const { chromium } = require('playwright-core');
 const { Provider } = await import(pathToFileURL(require.resolve('oidc-provider')).href);
 
-const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-const checked = (what) => say({ checked: what });
 
 const server = createServer();
 await new Promise((done) => server.listen(0, '127.0.0.1', done));
 const origin = `http://127.0.0.1:${server.address().port}`;
 say({ origin });
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const settings = JSON.parse((await lines.next()).value);
+const settings = await told();
 
-async function strongroom(method, path, body) {
-  const answer = await fetch(`${settings.url}${path}`, {
-    method,
-    headers: { authorization: `Bearer ${settings.key}`, 'content-type': 'application/json' },
-    body: body && JSON.stringify(body),
-  });
-  return answer.json();
-}
+const strongroom = caller(settings);
 
 // ---- the sign-in server ----------------------------------------------------------------------
 

@@ -5,6 +5,10 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
+// Submits the form whose action ends so.
+export const press = (page, action) =>
+  page.click(`form[action$="${action}"] button[type="submit"]`);
+
 // `hosts`: those that a page may ask; what asks another is in `strangers` afterwards.
 export async function watch({ node_modules: packages, chromium: executablePath }, settings, hosts) {
   const require = createRequire(join(packages, 'beside.js'));

@@ -14,7 +14,6 @@ use crate::http::wire::tokens::{
     revealed, revocations, unavailable,
 };
 use crate::http::wire::{links, ok, read, read_or_default};
-use crate::model::link::Hints;
 use crate::model::{AppId, TenantId, UserId};
 use crate::refresh::{Outcome, TokenAsk};
 use crate::vault::{Filter, TokenPage};
@@ -56,20 +55,15 @@ pub(super) async fn token(app: &App, call: Call) -> Result<Answer> {
 fn wish(connect: ConnectWish, wanted: &TokenAsk) -> Result<Wish> {
     let ask = &wanted.ask;
     let app = WishedApp {
-        app: ask.app.clone(),
         scopes: ask.scopes.clone(),
         account: ask.account.clone(),
-        hints: Hints::default(),
-        variables: Default::default(),
+        ..WishedApp::of(ask.app.clone())
     };
     Ok(Wish {
-        apps: vec![app],
-        owner: ask.owner.clone(),
         return_url: links::return_url(connect.return_url)?,
         opener_origin: connect.opener_origin.filter(|origin| !origin.is_empty()),
         proof: connect.verify,
-        browser: false,
-        life: None,
+        ..Wish::of(vec![app], ask.owner.clone())
     })
 }
 
@@ -84,8 +78,9 @@ pub(super) async fn store(app: &App, call: &Call) -> Result<Answer> {
     Ok(ok(&SummaryShape::of(&summary)))
 }
 
-fn filter(call: &Call) -> Result<Filter> {
-    let active = match call.optional("state") {
+/// What a list is narrowed to, by what is said of each of these.
+pub(in crate::http) fn filter<'a>(said: impl Fn(&str) -> Option<&'a str>) -> Result<Filter> {
+    let active = match said("state") {
         None => None,
         Some("active") => Some(true),
         Some("reconnect_required") => Some(false),
@@ -96,9 +91,9 @@ fn filter(call: &Call) -> Result<Filter> {
         }
     };
     Ok(Filter {
-        app: call.optional("app").map(AppId::parse).transpose()?,
-        tenant: call.optional("tenant").map(TenantId::parse).transpose()?,
-        user: call.optional("user").map(UserId::parse).transpose()?,
+        app: said("app").map(AppId::parse).transpose()?,
+        tenant: said("tenant").map(TenantId::parse).transpose()?,
+        user: said("user").map(UserId::parse).transpose()?,
         active,
         ..Filter::default()
     })
@@ -108,7 +103,7 @@ pub(super) fn list(app: &App, call: &Call) -> Result<Answer> {
     call.takes(&["app", "user", "tenant", "state", "limit", "cursor"])?;
     let TokenPage { tokens, cursor } = app.vault.list(
         call.caller()?,
-        &filter(call)?,
+        &filter(|name| call.optional(name))?,
         limit(call)?,
         call.optional("cursor"),
     )?;
@@ -122,7 +117,7 @@ pub(super) async fn remove_fitting(app: &App, call: &Call) -> Result<Answer> {
     call.takes(&["app", "user", "tenant", "state"])?;
     let tally = app
         .refresher
-        .remove_fitting(call.caller()?, &filter(call)?)
+        .remove_fitting(call.caller()?, &filter(|name| call.optional(name))?)
         .await?;
     Ok(ok(&serde_json::json!({
         "deleted": tally.deleted,

@@ -3,7 +3,6 @@
 //! It promises: what deleting an app takes with it is said before.
 //! It never: shows a client secret.
 
-use super::form::Form;
 use super::views::apps as views;
 use super::{Visit, ok};
 use crate::connect::{UpdateWish, Wish, WishedApp};
@@ -11,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::routes::console::Screen;
 use crate::limits;
-use crate::model::link::Hints;
 use crate::model::template::Choice;
 use crate::model::{AppId, Owner, TenantId, UserId};
 use crate::secret::Secret;
@@ -68,24 +66,11 @@ pub(super) async fn check(visit: &Visit<'_>) -> Result<Answer> {
 
 /// A connection of the operator's own, to see that it works.
 pub(super) async fn connect_me(visit: &Visit<'_>) -> Result<Answer> {
-    let form = Form::of(visit.call)?;
+    let form = &visit.form;
     let user = form.text("user").map(UserId::parse).transpose()?;
     let tenant = form.text("tenant").map(TenantId::parse).transpose()?;
-    let wish = Wish {
-        apps: vec![WishedApp {
-            app: app_id(visit)?,
-            scopes: None,
-            account: None,
-            hints: Hints::default(),
-            variables: Default::default(),
-        }],
-        owner: Owner::new(tenant, user)?,
-        return_url: None,
-        proof: None,
-        browser: false,
-        opener_origin: None,
-        life: Some(limits::LINK_LIFE_DEFAULT),
-    };
+    let apps = vec![WishedApp::of(app_id(visit)?)];
+    let wish = Wish::of(apps, Owner::new(tenant, user)?);
     let started = visit.app.connect.start(&visit.at.caller, wish).await?;
     let content = views::connecting(&app_id(visit)?, &started, visit.now());
     Ok(ok(
@@ -113,7 +98,7 @@ async fn update_with(visit: &Visit<'_>, wish: UpdateWish) -> Result<crate::conne
 }
 
 pub(super) async fn update(visit: &Visit<'_>) -> Result<Answer> {
-    let form = Form::of(visit.call)?;
+    let form = &visit.form;
     let taken = form.beginning("take.");
     let secret = form.text("client_secret");
     let wish = UpdateWish {

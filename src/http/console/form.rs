@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::http::app::Call;
-use crate::http::body::{ContentType, content_type, parse_form};
 use crate::secret::Secret;
 
-/// A form's fields, by name.
+/// A form's fields, by name. Of a request without a form there are none.
+#[derive(Default)]
 pub(super) struct Form(BTreeMap<String, Secret<String>>);
 
 impl Form {
@@ -19,13 +19,8 @@ impl Form {
     /// # Errors
     /// [`Error::Invalid`] where it is none, or a field came twice.
     pub(super) fn of(call: &Call) -> Result<Self> {
-        if content_type(&call.headers) != Some(ContentType::Form) {
-            return Err(Error::invalid("this takes a form"));
-        }
-        let body =
-            std::str::from_utf8(&call.body).map_err(|_| Error::invalid("the form is not text"))?;
         let mut fields = BTreeMap::new();
-        for (name, value) in parse_form(body)? {
+        for (name, value) in call.form()? {
             if fields.insert(name, Secret::new(value)).is_some() {
                 return Err(Error::invalid("a field of the form came twice"));
             }

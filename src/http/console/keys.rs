@@ -6,6 +6,8 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::form::Form;
 use super::views::keys as views;
@@ -17,16 +19,8 @@ use crate::http::wire;
 use crate::limits;
 use crate::model::Scopes;
 use crate::model::access::{Action, Grant, Match, Role};
-use crate::model::link::Proof;
 use crate::model::url::WebUrl;
 use crate::vault::NewKey;
-
-/// The ways of proof that a key may be given, by their words on the wire.
-const PROOFS: [(&str, Proof); 3] = [
-    ("vouch", Proof::Vouch),
-    ("code", Proof::Code),
-    ("none", Proof::None),
-];
 
 pub(super) fn list(visit: &Visit<'_>) -> Result<Answer> {
     let content = listed(visit)?;
@@ -47,8 +41,8 @@ pub(super) fn ask_new(visit: &Visit<'_>) -> Result<Answer> {
 }
 
 pub(super) async fn make(visit: &Visit<'_>) -> Result<Answer> {
-    let form = Form::of(visit.call)?;
-    let made = match wanted(visit, &form) {
+    let form = &visit.form;
+    let made = match wanted(visit, form) {
         Ok(new) => visit.app.vault.add_key(&visit.at.caller, new).await,
         Err(error) => Err(error),
     };
@@ -64,7 +58,7 @@ pub(super) async fn make(visit: &Visit<'_>) -> Result<Answer> {
         // What was typed stands in the form again.
         Err(error @ (Error::Invalid(_) | Error::Denied)) => {
             let said = wire::message_of(&error);
-            let content = views::new(&visit.at, Some((&form, &said)));
+            let content = views::new(&visit.at, Some((form, &said)));
             let frame = visit.frame(Screen::NewKey);
             Ok(frame.answer(wire::status_of(&error), "New access key", content))
         }
@@ -76,7 +70,7 @@ pub(super) async fn make(visit: &Visit<'_>) -> Result<Answer> {
 fn wanted(visit: &Visit<'_>, form: &Form) -> Result<NewKey> {
     let role = match form.text("role") {
         None | Some("none") => None,
-        Some(word) => Some(role(word)?),
+        Some(word) => Some(read::<Role>("role", word)?),
     };
     let actions: std::collections::BTreeSet<Action> = Action::ALL
         .into_iter()
@@ -112,22 +106,16 @@ fn wanted(visit: &Visit<'_>, form: &Form) -> Result<NewKey> {
         verify_url: verify_url
             .map(|url| WebUrl::parse("verify_url", url))
             .transpose()?,
-        connect_verify: PROOFS
-            .into_iter()
-            .filter(|(word, _)| form.text(&format!("proof.{word}")).is_some())
-            .map(|(_, proof)| proof)
-            .collect(),
+        connect_verify: form
+            .beginning("proof.")
+            .map(|(word, _)| read("way of proof", word))
+            .collect::<Result<_>>()?,
     })
 }
 
-fn role(word: &str) -> Result<Role> {
-    match word {
-        "admin" => Ok(Role::Admin),
-        "operator" => Ok(Role::Operator),
-        "server" => Ok(Role::Server),
-        "reader" => Ok(Role::Reader),
-        _ => Err(Error::invalid("there is no such role")),
-    }
+/// A word as the wire has it.
+fn read<T: DeserializeOwned>(what: &str, word: &str) -> Result<T> {
+    serde_json::from_value(json!(word)).map_err(|_| Error::invalid(format!("no such {what}")))
 }
 
 /// What the key is confined to; nothing where nothing was named.

@@ -75,8 +75,8 @@ fn asked(visit: &Visit<'_>, typed: Option<(&Form, &str)>) -> Result<maud::Markup
 }
 
 pub(super) async fn make(visit: &Visit<'_>) -> Result<Answer> {
-    let form = Form::of(visit.call)?;
-    let made = match new_of(visit, &form).and_then(request) {
+    let form = &visit.form;
+    let made = match new_of(visit, form).and_then(request) {
         Ok(request) => Box::pin(api::make(visit.app, &visit.at.caller, request)).await,
         Err(error) => Err(error),
     };
@@ -84,7 +84,7 @@ pub(super) async fn make(visit: &Visit<'_>) -> Result<Answer> {
         Ok(app) => visit.on(&format!("/console/apps/{}?told=app-made", app.id)),
         Err(error) if is_typed_wrong(&error) => {
             let said = wire::message_of(&error);
-            let content = asked(visit, Some((&form, &said)))?;
+            let content = asked(visit, Some((form, &said)))?;
             let frame = visit.frame(Screen::AskApp);
             Ok(frame.answer(wire::status_of(&error), "New app", content))
         }
@@ -167,9 +167,9 @@ fn as_it_is(visit: &Visit<'_>, app: &crate::vault::ShownApp) -> Result<Value> {
 }
 
 pub(super) async fn change(visit: &Visit<'_>) -> Result<Answer> {
-    let (app, form) = (the_app(visit)?, Form::of(visit.call)?);
+    let (app, form) = (the_app(visit)?, &visit.form);
     let before = as_it_is(visit, &app)?;
-    let changed = match changed_of(&form, before.clone()).and_then(request) {
+    let changed = match changed_of(form, before.clone()).and_then(request) {
         Ok(request) => {
             let whole = (app.id.clone(), request);
             Box::pin(api::make_over(visit.app, &visit.at.caller, whole)).await
@@ -183,7 +183,7 @@ pub(super) async fn change(visit: &Visit<'_>) -> Result<Answer> {
         )),
         Err(error) if is_typed_wrong(&error) => {
             let said = wire::message_of(&error);
-            let content = views::edit(&visit.at, &app, &before, Some((&form, &said)));
+            let content = views::edit(&visit.at, &app, &before, Some((form, &said)));
             let frame = visit.frame(Screen::EditApp);
             let title = format!("Change {}", app.name);
             Ok(frame.answer(wire::status_of(&error), title, content))

@@ -4,19 +4,17 @@
 //! key, is on record with the reason given, and leaves the page by itself.
 //! It never: puts a credential into an address, or into a page but that one.
 
-use super::form::Form;
 use super::views::tokens as views;
 use super::{Visit, leave_after, ok};
 use crate::connect::{Wish, WishedApp};
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;
+use crate::http::api;
 use crate::http::routes::console::Screen;
 use crate::limits;
 use crate::model::access::Caller;
-use crate::model::link::Hints;
-use crate::model::{AppId, Owner, TenantId, TokenId, UserId};
+use crate::model::{Owner, TokenId};
 use crate::refresh::Landing;
-use crate::vault::Filter;
 
 /// What a table is narrowed to, as it was typed.
 pub(super) struct Search<'a> {
@@ -38,33 +36,14 @@ impl<'a> Search<'a> {
             state: typed("state"),
         })
     }
-
-    fn filter(&self) -> Result<Filter> {
-        let active = match self.state {
-            None => None,
-            Some("active") => Some(true),
-            Some("reconnect_required") => Some(false),
-            Some(_) => return Err(Error::invalid("there is no such state")),
-        };
-        Ok(Filter {
-            app: self.app.map(AppId::parse).transpose()?,
-            tenant: self.tenant.map(TenantId::parse).transpose()?,
-            user: self.user.map(UserId::parse).transpose()?,
-            active,
-            ..Filter::default()
-        })
-    }
 }
 
 pub(super) fn list(visit: &Visit<'_>) -> Result<Answer> {
     let search = Search::of(visit)?;
     let cursor = visit.call.optional("cursor");
-    let page = visit.app.vault.list(
-        &visit.at.caller,
-        &search.filter()?,
-        limits::CONSOLE_PAGE,
-        cursor,
-    )?;
+    let filter = api::filter(|name| visit.call.optional(name).map(str::trim))?;
+    let (vault, caller) = (&visit.app.vault, &visit.at.caller);
+    let page = vault.list(caller, &filter, limits::CONSOLE_PAGE, cursor)?;
     let content = views::table(&search, &page, cursor.is_some(), visit.now());
     Ok(ok(&visit.frame(Screen::Tokens), "Tokens", content))
 }
@@ -105,7 +84,7 @@ pub(super) fn ask_reveal(visit: &Visit<'_>) -> Result<Answer> {
 
 pub(super) fn reveal(visit: &Visit<'_>) -> Result<Answer> {
     let id = token_id(visit)?;
-    let form = Form::of(visit.call)?;
+    let form = &visit.form;
     let key = form.secret("key")?;
     match visit.app.vault.holds_key(&visit.at.caller, &key) {
         Ok(()) => {}
@@ -155,20 +134,15 @@ pub(super) async fn delete(visit: &Visit<'_>) -> Result<Answer> {
 
 pub(super) async fn reconnect(visit: &Visit<'_>) -> Result<Answer> {
     let token = visit.app.vault.token(&visit.at.caller, token_id(visit)?)?;
+    let again = WishedApp {
+        scopes: Some(token.requested_scopes.clone()).filter(|scopes| !scopes.is_empty()),
+        account: token.account.clone(),
+        ..WishedApp::of(token.app.clone())
+    };
+    let owner = Owner::new(token.tenant.clone(), token.user.clone())?;
     let wish = Wish {
-        apps: vec![WishedApp {
-            app: token.app.clone(),
-            scopes: Some(token.requested_scopes.clone()).filter(|scopes| !scopes.is_empty()),
-            account: token.account.clone(),
-            hints: Hints::default(),
-            variables: Default::default(),
-        }],
-        owner: Owner::new(token.tenant.clone(), token.user.clone())?,
-        return_url: None,
-        proof: None,
-        browser: false,
-        opener_origin: None,
         life: Some(limits::LINK_LIFE_MAX),
+        ..Wish::of(vec![again], owner)
     };
     let started = visit.app.connect.start(&visit.at.caller, wish).await?;
     let content = views::link(&token, &started, visit.now());

@@ -97,13 +97,9 @@ impl ConnectRequest {
         };
         refuse_other_resources(&said(options.resources), app)?;
         Ok(Wish {
-            apps: vec![wished],
-            owner: self.owner(caller)?,
             return_url: asked.transpose()?.or(app.return_urls.first().cloned()),
-            opener_origin: None,
-            proof: None,
             browser,
-            life: None,
+            ..Wish::of(vec![wished], self.owner(caller)?)
         })
     }
 
