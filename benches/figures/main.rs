@@ -16,6 +16,7 @@
 
 mod answers;
 mod client;
+mod console;
 mod dataset;
 mod embedded;
 mod fetch;
@@ -78,6 +79,7 @@ fn figures(arguments: &Arguments) -> Outcome<()> {
             Section::Start => start::run(&plan, &mut data)?,
             Section::Size => size::run(&plan, &mut data)?,
             Section::Refresh => refresh::run(&plan, &mut data)?,
+            Section::Console => console::run(&plan, &mut data)?,
             Section::Scale => scale::run(&plan, &mut data)?,
         }
     }

@@ -57,6 +57,8 @@ pub enum Section {
     Size,
     /// Refreshing what falls due, and what fetches suffer meanwhile.
     Refresh,
+    /// The operator's console: screens and memory against the record count.
+    Console,
     /// Costs against the record count, drawn.
     Scale,
 }
@@ -71,6 +73,7 @@ impl Section {
             Self::Start => "start: exec to first answer, unlock to first token",
             Self::Size => "size: binary, memory, disk",
             Self::Refresh => "refresh: what falls due, what fetches suffer, what idling costs",
+            Self::Console => "console: its screens and its memory against the record count",
             Self::Scale => "scale: costs against the record count",
         }
     }

@@ -20,7 +20,7 @@ use crate::seeded::Seeded;
 use crate::store::faulty::{Lies, Trouble};
 
 /// Steps of the gate's load; about as many commits.
-const STEPS: u64 = 60;
+const STEPS: u64 = 100;
 /// Tries to work again after the disk does. The first one may meet what the trouble left.
 const TRIES: usize = 3;
 
