@@ -135,7 +135,9 @@ fn nothing(search: &Search<'_>, page: &TokenPage, is_further: bool) -> Markup {
         div.card {
             @if page.cursor.is_some() {
                 p { "Nothing here fits, as far as this was looked through. Go on to look further." }
-            } @else if is_further || is_narrowed(search) {
+            } @else if is_further {
+                p { "That was all: nothing comes after the page before." }
+            } @else if is_narrowed(search) {
                 p { "Nothing fits. Ids are compared whole, as they were stored." }
             } @else {
                 p { "No token is stored yet." }
