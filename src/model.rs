@@ -157,11 +157,30 @@ fn owner_text(what: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Refuses free text that is too long or holds control characters other than line breaks.
+/// True for a character that is not seen and commands what is: a control character, or one that
+/// turns the direction of what stands behind it, so that a name reads as another (UAX #9,
+/// CVE-2021-42574). Marks and joiners, which scripts need, are none.
+pub fn is_command(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Refuses text for people that is too long, or holds a character that [`is_command`] other than a
+/// line break.
 ///
 /// # Errors
 /// [`Error::Invalid`] naming `what`.
 pub fn check_text(what: &str, text: &str) -> Result<()> {
+    check_plain(what, text)?;
+    match text.chars().any(|c| is_command(c) && c != '\n') {
+        true => Err(Error::invalid(format!(
+            "`{what}` has no characters that turn the direction of writing"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Refuses text for programs that is too long or holds control characters other than line breaks.
+fn check_plain(what: &str, text: &str) -> Result<()> {
     if text.len() > limits::TEXT_BYTES_MAX {
         return Err(Error::invalid(format!(
             "`{what}` has at most {} bytes",
@@ -275,6 +294,23 @@ mod tests {
         ];
         assert!(owners.iter().collect::<BTreeSet<_>>().len() == 3);
         assert!(Owner::new(None, None).is_err());
+    }
+
+    #[test]
+    fn text_that_turns_round_what_stands_behind_it_is_refused() {
+        for command in ['\u{202e}', '\u{2067}', '\u{2069}', '\0'] {
+            assert!(check_text("name", &format!("Cal{command}endar")).is_err());
+        }
+        for good in [
+            "יומן",
+            "تقويم",
+            "\u{200f}יומן",
+            "👩\u{200d}💻",
+            "two\nlines",
+            "",
+        ] {
+            check_text("name", good).unwrap();
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::process::ExitCode;
 
 use crate::error::Error;
+use crate::model::is_command;
 
 /// Exit codes. `strongroom --help` lists them; scripts rely on them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -147,11 +148,12 @@ impl Exit {
     }
 }
 
-/// Text without the control characters that would speak to a terminal; line breaks stay.
+/// Text without the characters that would speak to a terminal or turn what it shows; line breaks
+/// stay.
 pub fn printable(text: &str) -> String {
     text.chars()
         .map(|c| {
-            if c.is_control() && c != '\n' {
+            if is_command(c) && c != '\n' {
                 '\u{fffd}'
             } else {
                 c

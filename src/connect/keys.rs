@@ -149,7 +149,7 @@ impl Connect {
     ) -> Result<Next> {
         let (caller, link, entry) = match self.open_for(app, id, cookie, from)? {
             Ok(found) => found,
-            Err(no_way) => return Ok(Next::Nowhere(no_way)),
+            Err(no_way) => return Ok(Next::instead(id, no_way)),
         };
         let settings = self.vault().app_settings(&caller, Action::Store, app)?;
         let outcome = match self.checked_key(&settings, &entry, typed).await {

@@ -51,6 +51,17 @@ pub enum Next {
     Nowhere(NoWay),
 }
 
+impl Next {
+    /// Where a browser goes whose step came to nothing. A link that is over says how it ended on its
+    /// own page, which also tells whoever opened it as a pop-up.
+    pub(super) fn instead(id: LinkId, no_way: NoWay) -> Self {
+        match no_way {
+            NoWay::Over(_) => Self::Page(id),
+            NoWay::Unknown | NoWay::OtherBrowser => Self::Nowhere(no_way),
+        }
+    }
+}
+
 type Outcome<T> = Result<std::result::Result<T, NoWay>>;
 
 impl Connect {
@@ -129,7 +140,7 @@ impl Connect {
     ) -> Result<Next> {
         let (caller, link) = match self.open(id, cookie, from)? {
             Ok(found) => found,
-            Err(no_way) => return Ok(Next::Nowhere(no_way)),
+            Err(no_way) => return Ok(Next::instead(id, no_way)),
         };
         if link.proof != Proof::Vouch || link.proven {
             return Ok(Next::Page(id));
@@ -156,7 +167,7 @@ impl Connect {
     ) -> Result<Next> {
         let (caller, link) = match self.open(id, cookie, from)? {
             Ok(found) => found,
-            Err(no_way) => return Ok(Next::Nowhere(no_way)),
+            Err(no_way) => return Ok(Next::instead(id, no_way)),
         };
         if !link.proven {
             self.vault().come_vouched(&caller, &link, back)?.await?;
@@ -182,7 +193,7 @@ impl Connect {
                 self.changed();
                 Ok(Next::Page(id))
             }
-            Err(no_way) => Ok(Next::Nowhere(no_way)),
+            Err(no_way) => Ok(Next::instead(id, no_way)),
         }
     }
 
@@ -199,7 +210,7 @@ impl Connect {
     ) -> Result<Next> {
         let (caller, link, entry) = match self.open_for(app, id, cookie, from)? {
             Ok(found) => found,
-            Err(no_way) => return Ok(Next::Nowhere(no_way)),
+            Err(no_way) => return Ok(Next::instead(id, no_way)),
         };
         // What is connected is not declined any more.
         if !matches!(entry.state, LinkAppState::Connected { .. }) {
@@ -227,9 +238,7 @@ impl Connect {
                 self.changed();
                 Ok(Next::Page(id))
             }
-            // Its page says how it ended.
-            Err(NoWay::Over(_)) => Ok(Next::Page(id)),
-            Err(no_way) => Ok(Next::Nowhere(no_way)),
+            Err(no_way) => Ok(Next::instead(id, no_way)),
         }
     }
 

@@ -53,7 +53,7 @@ impl Connect {
     ) -> Result<Next> {
         let (caller, link, entry) = match self.open_for(app, id, cookie, from)? {
             Ok(found) => found,
-            Err(no_way) => return Ok(Next::Nowhere(no_way)),
+            Err(no_way) => return Ok(Next::instead(id, no_way)),
         };
         let settings = self.vault().app_settings(&caller, Action::Store, app)?;
         let flows = (self.vault(), &self.0.provider);
@@ -125,7 +125,10 @@ impl Connect {
         let taken = self.vault().take_trip(state, cookies, landing, from);
         let returned = match taken.await? {
             Ok(returned) => returned,
-            Err(no_way) => return Ok(Next::Nowhere(no_way)),
+            Err(no_way) => {
+                let link = Vault::link_of(state);
+                return Ok(link.map_or(Next::Nowhere(no_way), |id| Next::instead(id, no_way)));
+            }
         };
         let outcome = self.redeem(came, &returned).await?;
         let Returned {

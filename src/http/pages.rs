@@ -68,7 +68,10 @@ fn look(app: &App, call: &Call) -> Result<Answer> {
             // Bound, and to this browser: whatever else is in the jar says nothing.
             Ok(visit) if visit.link.browser_hash.is_some() => to_page(app, visit.link.id),
             Ok(visit) => {
-                let page = views::invitation(&visit, ticket.expose());
+                let page = match ending(&visit).is_some() {
+                    true => endings::over_for_anybody(&visit),
+                    false => views::invitation(&visit, ticket.expose()),
+                };
                 app.look.answer(StatusCode::OK, &page)
             }
             Err(no_way) => nowhere(app, no_way),
@@ -83,6 +86,10 @@ async fn enter(app: &App, call: &Call) -> Result<Answer> {
         .connect
         .enter(&ticket, cookie.as_ref(), &call.peer.address)
         .await?;
+    if let Next::Nowhere(NoWay::Over(_)) = next {
+        // What opens it now says how it ended.
+        return look(app, call);
+    }
     let mut answer = follow(app, next);
     if let Some(bound) = bound {
         let named = link_cookie(app, bound.link);

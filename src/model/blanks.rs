@@ -10,7 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::url::WebUrl;
-use super::{Name, check_text};
+use super::{Name, check_plain, check_text};
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -34,7 +34,7 @@ impl Blanks {
     /// [`Error::Invalid`] for a brace without its other, or a name that is none.
     pub fn parse(text: impl Into<String>) -> Result<Self> {
         let text = text.into();
-        check_text("text with blanks", &text)?;
+        check_plain("text with blanks", &text)?;
         let (mut fixed, mut names) = (Vec::new(), Vec::new());
         let mut rest = text.as_str();
         while let Some((before, after)) = rest.split_once('{') {

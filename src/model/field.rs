@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::model::is_command;
 
 /// A path to a field.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -104,7 +105,7 @@ impl FieldPath {
             Value::Null | Value::Array(_) | Value::Object(_) => return None,
         };
         let fits = (1..=limits::METADATA_VALUE_BYTES_MAX).contains(&text.len())
-            && !text.chars().any(char::is_control);
+            && !text.chars().any(is_command);
         fits.then_some(text)
     }
 }

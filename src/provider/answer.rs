@@ -17,9 +17,9 @@ pub(super) use self::manner::kept;
 use super::classify::{self, Failure, FailureKind, Refusal};
 use crate::clock::Timestamp;
 use crate::limits;
-use crate::model::Scopes;
 use crate::model::dialect::Unit;
 use crate::model::token::Grant;
+use crate::model::{Scopes, is_command};
 use crate::secret::{Secret, from_base64url};
 
 /// An answer, read from the wire as far as its bound.
@@ -410,8 +410,8 @@ fn named_by(id_token: &Secret<String>) -> Option<(String, Option<String>)> {
 
 /// A name of an account, if it is one that can be kept.
 pub(super) fn account_text(text: &str) -> Option<String> {
-    let fits = (1..=limits::OWNER_ID_BYTES_MAX).contains(&text.len())
-        && !text.chars().any(char::is_control);
+    let fits =
+        (1..=limits::OWNER_ID_BYTES_MAX).contains(&text.len()) && !text.chars().any(is_command);
     fits.then(|| text.to_owned())
 }
 

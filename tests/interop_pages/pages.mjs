@@ -150,7 +150,10 @@ const ann = await person();
 
 {
   const { page } = await person();
-  await open(page, await link('ann', all));
+  const coded = await link('ann', all, { verify: 'code' });
+  await open(page, coded);
+  await page.fill('input[name="code"]', coded.code);
+  await page.click('form[action$="/code"] button');
   await page.waitForSelector('text=Connected already as');
   await judge(page, 'connected-before');
   checked('what is connected already');

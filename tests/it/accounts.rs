@@ -83,6 +83,31 @@ async fn a_switched_account_is_noticed() {
     scene.end().await;
 }
 
+/// Goal: by a link that asks for no proof, nobody learns what the owner's accounts are called.
+/// Method: connect as one person; then, by such links, look at the page and connect as another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_proof_no_account_of_before_is_named() {
+    let scene = Scene::new().await;
+    ask_the_sandbox(&scene).await;
+    let api = scene.asker(&["code", "none"]).await;
+    connect_as(&scene, &api, "ada", "engine").await;
+    let link = scene.link(&api, json!({ "verify": "none" })).await;
+    let mut browser = Browser::new();
+    let page = scene.enter(&mut browser, &link).await;
+    assert!(page.text.contains("Connected already."), "{}", page.text);
+    assert!(!page.text.contains("ada"), "{}", page.text);
+    let go = scene.page(&link, "/demo/go");
+    let login = browser.follow("POST", &go, Some(&[])).await;
+    let page = browser.consent(&login, "grace", "cobol").await;
+    let told = "another account was connected.";
+    assert!(page.text.contains(told), "{}", page.text);
+    assert!(!page.text.contains("ada"), "{}", page.text);
+    // The asker, who has a key, learns it as ever.
+    let state = scene.state(&api, &link).await["apps"][0].clone();
+    assert_eq!(state["switched_from"], "ada", "{state}");
+    scene.end().await;
+}
+
 /// Goal: a service that does not say whose account it is costs nobody a connection. Method: a
 /// verification call that leads nowhere.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,7 @@
 //! How a link ends, who is told, and what a page says of what was there before.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::scene::{Link, Scene};
@@ -214,6 +216,50 @@ async fn the_last_page_of_a_pop_up_tells_its_opener() {
         "{policy}"
     );
     scene.end().await;
+}
+
+/// Goal: a pop-up that is pressed too late tells its opener too, wherever its person had come to.
+/// Method: a link that lapses on its first page, before a browser is bound; one that lapses before
+/// the proof; one whose person is at the provider meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pop_up_that_comes_too_late_tells_its_opener() {
+    let scene = Scene::new().await;
+    let api = scene.asker(&["code"]).await;
+    let more = json!({ "opener_origin": "https://agent.example", "expires_in_s": 60 });
+    let links = [
+        scene.link(&api, more.clone()).await,
+        scene.link(&api, with(&more, "user", "u2")).await,
+        scene.link(&api, with(&more, "user", "u3")).await,
+    ];
+    let mut browsers = [Browser::new(), Browser::new(), Browser::new()];
+    browsers[0].open(&links[0].url).await;
+    let second = scene.enter(&mut browsers[1], &links[1]).await;
+    scene.prove(&mut browsers[2], &links[2]).await;
+    let back = scene
+        .come_back_url(&mut browsers[2], &links[2], "demo")
+        .await;
+    scene.clock.advance(Duration::from_secs(60));
+    let pages = [
+        browsers[0].follow("POST", &links[0].url, Some(&[])).await,
+        browsers[1]
+            .submit(&second, "/code", &[("code", &links[1].code)])
+            .await,
+        browsers[2].open(&back).await,
+    ];
+    for (page, link) in pages.iter().zip(&links) {
+        holds(page, "This link has expired");
+        holds(page, "data-origin=\"https://agent.example\"");
+        holds(page, "&quot;status&quot;:&quot;expired&quot;");
+        holds(page, &format!("&quot;id&quot;:&quot;{}&quot;", link.id));
+    }
+    assert_eq!(scene.outside.sandbox.counts().token_requests, 0);
+    scene.end().await;
+}
+
+fn with(more: &Value, name: &str, value: &str) -> Value {
+    let mut more = more.clone();
+    more[name] = value.into();
+    more
 }
 
 /// Goal: nobody has the end of a link told to an origin that its key and apps do not list.

@@ -176,7 +176,7 @@ async fn a_link_lapses_is_remembered_and_then_forgotten() {
         let page = browser
             .send("POST", &scene.page(&link, step), Some(&form))
             .await;
-        assert_eq!(page.status, 404, "{step}");
+        assert_eq!(page.status, 303, "{step}: back to its page");
     }
     assert_eq!(scene.status(&api, &link).await, "expired");
     assert_eq!(scene.outside.sandbox.counts().authorizations, 0);

@@ -89,7 +89,7 @@ const PAGES: &str = "
     303 POST /connect/{id}/keyed/key api_key=sk-live-9f8e7d6c5b4a
     303 POST /connect/{id}/demo/decline
     200 GET /connect/{id}
-    404 POST /connect/{id}/demo/go
+    303 POST /connect/{id}/demo/go
     404 GET /connect/con_zz
     404 GET /c/zz
     404 GET /callback/demo

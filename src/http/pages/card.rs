@@ -6,16 +6,16 @@
 
 use maud::{Markup, html};
 
-use super::views::{name_of, picture_of};
+use super::views::{is_open, name_of, picture_of};
 use super::words;
 use crate::connect::{AppCard, Visit};
 use crate::http::look::parts::{Tone, alert, badge};
 use crate::model::Scopes;
 use crate::model::blanks::Variable;
-use crate::model::link::LinkAppState;
+use crate::model::link::{LinkAppState, Proof};
 
-/// The card of an app.
-pub(super) fn shown(visit: &Visit, card: &AppCard) -> Markup {
+/// The card of an app; `is_next` where it is the one to go on with.
+pub(super) fn shown(visit: &Visit, card: &AppCard, is_next: bool) -> Markup {
     let app = card.app.as_ref();
     let description = app.map_or("", |app| app.description.as_str());
     let heading = format!("app-{}", card.entry.app);
@@ -29,7 +29,7 @@ pub(super) fn shown(visit: &Visit, card: &AppCard) -> Markup {
                 }
                 (standing(card))
             }
-            (body(visit, card))
+            (body(visit, card, is_next))
         }
     }
 }
@@ -45,38 +45,47 @@ pub(super) fn standing(card: &AppCard) -> Markup {
     }
 }
 
-fn body(visit: &Visit, card: &AppCard) -> Markup {
+fn body(visit: &Visit, card: &AppCard, is_next: bool) -> Markup {
     let base = format!("/connect/{}/{}", visit.link.id, card.entry.app);
+    let actions = |go: &str| actions(card, &base, go, is_next);
     html! {
         @match &card.entry.state {
             LinkAppState::Connected { missing_scopes, .. } => {
-                (connected(card))
-                @if !missing_scopes.is_empty() { (actions(card, &base, "Connect again")) }
+                (connected(visit, card))
+                @if !missing_scopes.is_empty() { (actions("Connect again")) }
             }
             LinkAppState::Declined => {
                 p { "You declined this. Nothing was stored." }
-                (actions(card, &base, "Connect after all"))
+                (actions("Connect after all"))
             }
             LinkAppState::Failed { code, message } => {
                 (failed(card, code, message))
-                (actions(card, &base, "Try again"))
+                (actions("Try again"))
             }
             LinkAppState::Waiting => {
-                (before(card))
+                (before(visit, card))
                 (asked_for(visit, &card.entry.scopes))
-                (actions(card, &base, "Connect"))
+                (actions("Connect"))
             }
         }
     }
 }
 
+/// True where the person is known to be the owner. By a link that asks for no proof anybody may
+/// come, who is not to learn what the owner's accounts are called.
+fn is_known(visit: &Visit) -> bool {
+    visit.link.proof != Proof::None
+}
+
 /// What the owner has there already.
-fn before(card: &AppCard) -> Markup {
+fn before(visit: &Visit, card: &AppCard) -> Markup {
     html! {
         @if let Some(before) = &card.before {
             p.small {
                 "Connected already"
-                @if let Some(label) = &before.label { " as " strong { (label) } }
+                @if let Some(label) = before.label.as_ref().filter(|_| is_known(visit)) {
+                    " as " strong { (label) }
+                }
                 ". Connecting again takes its place."
             }
         }
@@ -86,7 +95,7 @@ fn before(card: &AppCard) -> Markup {
 fn asked_for(visit: &Visit, scopes: &Scopes) -> Markup {
     html! {
         @if !scopes.is_empty() {
-            p.small.soft { (visit.link.asker) " wants to:" }
+            p.small.soft { bdi { (visit.link.asker) } " wants to:" }
             (listed(scopes))
         }
     }
@@ -108,7 +117,7 @@ fn listed(scopes: &Scopes) -> Markup {
 }
 
 /// Whose account it is, so that a person sees when it is the wrong one; and what is missing.
-pub(super) fn connected(card: &AppCard) -> Markup {
+pub(super) fn connected(visit: &Visit, card: &AppCard) -> Markup {
     let LinkAppState::Connected {
         missing_scopes,
         label,
@@ -129,7 +138,9 @@ pub(super) fn connected(card: &AppCard) -> Markup {
         @if let Some(before) = switched_from {
             (alert(Tone::Warn, html! {
                 strong { "This is not the account of last time" }
-                "Before, another account was connected: " strong { (before) } "."
+                "Before, another account was connected"
+                @if is_known(visit) { ": " strong { (before) } }
+                "."
             }))
         }
         @if !missing_scopes.is_empty() {
@@ -148,15 +159,15 @@ fn failed(card: &AppCard, code: &str, message: &str) -> Markup {
         div.alert.bad role="alert" id={ "wrong-" (card.entry.app) } {
             strong { (told.what) }
             (told.to_do)
-            p.small {
-                @if !message.is_empty() { (message) " " }
-                code { "(" (code) ")" }
+            p.small.soft {
+                @if message.is_empty() || message == code { "Code: " } @else { (message) " · " }
+                code { (code) }
             }
         }
     }
 }
 
-fn actions(card: &AppCard, base: &str, go: &str) -> Markup {
+fn actions(card: &AppCard, base: &str, go: &str, is_next: bool) -> Markup {
     let Some(app) = &card.app else {
         return html! {
             (alert(Tone::Bad, html! {
@@ -167,10 +178,7 @@ fn actions(card: &AppCard, base: &str, go: &str) -> Markup {
         };
     };
     let is_oauth = app.oauth().is_some();
-    let (place, press) = match is_oauth {
-        true => ("/go", go),
-        false => ("/key", "Store"),
-    };
+    let place = if is_oauth { "/go" } else { "/key" };
     let fields = html! {
         (variables(card))
         @if !is_oauth { (key_fields(card)) }
@@ -189,7 +197,7 @@ fn actions(card: &AppCard, base: &str, go: &str) -> Markup {
         div.acts {
             form class=(class) method="post" action={ (base) (place) } autocomplete="off" {
                 (fields)
-                button.main type="submit" { (press) span.unseen { " " (name_of(card)) } }
+                button.main[is_next] type="submit" { (go) span.unseen { " " (name_of(card)) } }
             }
             (not_now(card, base))
         }
@@ -197,14 +205,10 @@ fn actions(card: &AppCard, base: &str, go: &str) -> Markup {
 }
 
 fn not_now(card: &AppCard, base: &str) -> Markup {
-    let is_open = matches!(
-        card.entry.state,
-        LinkAppState::Waiting | LinkAppState::Failed { .. }
-    );
     html! {
-        @if is_open {
+        @if is_open(card) {
             form method="post" action={ (base) "/decline" } {
-                button type="submit" { "Not now" span.unseen { ": " (name_of(card)) } }
+                button.plain type="submit" { "Not now" span.unseen { ": " (name_of(card)) } }
             }
         }
     }

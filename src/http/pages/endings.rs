@@ -27,10 +27,15 @@ pub(super) fn finished(visit: &Visit) -> Page {
 
 /// The page of a link whose person said no to what was left of it.
 pub(super) fn cancelled(visit: &Visit) -> Page {
+    let is_connected = |state: &LinkAppState| matches!(state, LinkAppState::Connected { .. });
     let content = html! {
-        (outcomes(visit))
+        @if visit.apps.iter().any(|card| is_connected(&card.entry.state)) {
+            (outcomes(visit))
+        } @else {
+            p { "Nothing was connected." }
+        }
         p {
-            (visit.link.asker) " is told so. If you change your mind, ask there for a new link. "
+            bdi { (visit.link.asker) } " is told so. If you change your mind, ask there for a new link. "
             "You can close this page."
         }
     };
@@ -59,6 +64,16 @@ pub(super) fn told_to_opener(visit: &Visit, end: Page, origin: &str) -> Page {
     end.with_more(data).with_script(include_str!("popup.js"))
 }
 
+/// The page of a link that ended before a browser was bound to it: its state, and nothing of what
+/// stands on it, for whoever has its URL.
+pub(super) fn over_for_anybody(visit: &Visit) -> Page {
+    let end = no_way(NoWay::Over(visit.status));
+    match &visit.link.opener_origin {
+        Some(origin) => told_to_opener(visit, end, origin),
+        None => end,
+    }
+}
+
 /// How each app came out.
 fn outcomes(visit: &Visit) -> Markup {
     html! {
@@ -70,7 +85,7 @@ fn outcomes(visit: &Visit) -> Markup {
                     (card::standing(card))
                 }
                 @match &card.entry.state {
-                    LinkAppState::Connected { .. } => (card::connected(card)),
+                    LinkAppState::Connected { .. } => (card::connected(visit, card)),
                     LinkAppState::Declined => p { "You declined this. Nothing was stored." },
                     LinkAppState::Waiting | LinkAppState::Failed { .. } => {
                         p { "Nothing was stored." }

@@ -6,20 +6,16 @@
 
 use maud::{Markup, html};
 
-use super::{card, endings};
+use super::card;
 use crate::connect::{AppCard, Visit};
 use crate::http::look::Page;
 use crate::http::look::parts::{Tone, alert, picture};
 use crate::limits;
-use crate::model::link::{LinkAppState, LinkStatus, Proof};
-use crate::vault::NoWay;
+use crate::model::link::{LinkAppState, Proof};
 
 /// The page of a link that was just opened: who asks for what. Going on is a form, so that the
 /// preview of a chat does not use the link up.
 pub(super) fn invitation(visit: &Visit, ticket: &str) -> Page {
-    if !matches!(visit.status, LinkStatus::Issued | LinkStatus::Visited) {
-        return endings::no_way(NoWay::Over(visit.status));
-    }
     let content = html! {
         (who_asks(visit))
         ul.list.card {
@@ -133,16 +129,27 @@ fn code(visit: &Visit) -> Markup {
 
 /// The page that takes a person through the apps.
 pub(super) fn apps(visit: &Visit) -> Page {
+    let next = visit.apps.iter().position(is_open).unwrap_or_default();
     let content = html! {
         (who_asks(visit))
         (progress(visit))
-        @for card in &visit.apps { (card::shown(visit, card)) }
+        @for (at, card) in visit.apps.iter().enumerate() {
+            (card::shown(visit, card, at == next))
+        }
         div.acts.end { (cancel(visit)) }
         @if visit.apps.iter().any(is_connected) {
             p.hint { "What is connected stays connected." }
         }
     };
     Page::new(title_of(visit), content)
+}
+
+/// True where there is something left to press for.
+pub(super) fn is_open(card: &AppCard) -> bool {
+    matches!(
+        card.entry.state,
+        LinkAppState::Waiting | LinkAppState::Failed { .. }
+    )
 }
 
 fn is_connected(card: &AppCard) -> bool {

@@ -264,7 +264,8 @@ async fn an_api_key_is_typed_on_a_link_and_a_withdrawn_link_is_over() {
     prove(&mut browser, &mut link).await;
     assert_eq!(api.delete(&format!("/v1/connect/{}", link.id)).await.0, 200);
     let go = scene.page(&link, "/demo/go");
-    assert_eq!(browser.send("POST", &go, Some(&[])).await.status, 404);
+    let page = browser.follow("POST", &go, Some(&[])).await;
+    assert!(page.text.contains("taken back"), "{}", page.text);
     assert_eq!(scene.outside.sandbox.counts().authorizations, 0);
     scene.end().await;
 }
