@@ -174,12 +174,14 @@ impl App {
         let tongue = Tongue::of(&found, head.uri.path());
         let (route, captures) = match found {
             Lookup::Found(row, captures) => (row, captures),
-            Lookup::WrongMethod(allowed) => return before_body(tongue.wrong_method(allowed)),
-            Lookup::Unknown => return before_body(tongue.unknown_route()),
+            Lookup::WrongMethod(allowed) => {
+                return before_body(tongue.wrong_method(&self.look, &allowed));
+            }
+            Lookup::Unknown => return before_body(tongue.unknown_route(&self.look)),
         };
         let check_origin = |door| self.hosts.check_origin(&head.headers, &head.method, door);
         if !from_page && let Err(refusal) = check_origin(tongue.door()) {
-            return before_body(tongue.refusal(refusal));
+            return before_body(tongue.refusal(&self.look, refusal));
         }
         let knock = || {
             let query = read_query(&head.uri)?;

@@ -14,6 +14,9 @@ use crate::http::look::Look;
 use crate::http::routes::{Entrance, Lookup, Route, descope};
 use crate::http::{pages, wire};
 
+/// What the paths of pages begin with: whoever comes to one that is not there is a person.
+const PAGES: [&str; 4] = ["/console", "/connect/", "/c/", "/callback"];
+
 /// The kinds of words.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Tongue {
@@ -34,10 +37,14 @@ impl Tongue {
                 (_, Route::Descope(_)) => Self::Descope,
                 (Entrance::Open | Entrance::Key, _) => Self::Native,
             },
-            Lookup::WrongMethod(_) | Lookup::Unknown => match descope::is_theirs(path) {
-                true => Self::Descope,
-                false => Self::Native,
-            },
+            Lookup::WrongMethod(_) | Lookup::Unknown => {
+                let is_a_pages = || PAGES.iter().any(|start| path.starts_with(start));
+                match descope::is_theirs(path) {
+                    true => Self::Descope,
+                    false if is_a_pages() => Self::Page,
+                    false => Self::Native,
+                }
+            }
         }
     }
 
@@ -59,25 +66,28 @@ impl Tongue {
     }
 
     /// A request that is not let in.
-    pub fn refusal(self, refusal: Refusal) -> Answer {
+    pub fn refusal(self, look: &Look, refusal: Refusal) -> Answer {
         match self {
-            Self::Native | Self::Page => refusal.answer(),
+            Self::Native => refusal.answer(),
+            Self::Page => pages::not_let_in(look, refusal),
             Self::Descope => Failure::not_let_in(refusal).answer(),
         }
     }
 
     /// The path is there, the method is not.
-    pub fn wrong_method(self, allowed: Vec<&'static Method>) -> Answer {
+    pub fn wrong_method(self, look: &Look, allowed: &[&'static Method]) -> Answer {
         match self {
-            Self::Native | Self::Page => wire::wrong_method(allowed),
-            Self::Descope => Failure::wrong_method(&allowed).answer(),
+            Self::Native => wire::wrong_method(allowed),
+            Self::Page => pages::wrong_method(look, allowed),
+            Self::Descope => Failure::wrong_method(allowed).answer(),
         }
     }
 
     /// There is no such path.
-    pub fn unknown_route(self) -> Answer {
+    pub fn unknown_route(self, look: &Look) -> Answer {
         match self {
-            Self::Native | Self::Page => wire::unknown_route(),
+            Self::Native => wire::unknown_route(),
+            Self::Page => pages::trouble(look, &Error::NotFound("page")),
             Self::Descope => Failure::unknown_route().answer(),
         }
     }

@@ -35,8 +35,8 @@ pub(super) fn cancelled(visit: &Visit) -> Page {
             p { "Nothing was connected." }
         }
         p {
-            bdi { (visit.link.asker) } " is told so. If you change your mind, ask there for a new link. "
-            "You can close this page."
+            bdi { (visit.link.asker) }
+            " is told so. If you change your mind, ask there for a new link. You can close this page."
         }
     };
     Page::new("Cancelled", content)
@@ -142,6 +142,21 @@ fn over(status: LinkStatus) -> (&'static str, &'static str) {
             "Nothing is left to do here. You can close this page.",
         ),
     }
+}
+
+/// The page of a step that is taken by a button of the page before.
+pub(super) fn by_button_alone() -> Page {
+    let text =
+        "This is a step that a button leads to. Go back to the page before, and press it there.";
+    Page::new("Nothing to show", html! { div.card { p { (text) } } })
+}
+
+/// The page for a browser that was led here by somebody who may not.
+pub(super) fn not_let_in(what: &str, then: &str) -> Page {
+    let content = html! {
+        div.card { p { "Nothing was done: " (what) "." } p { "What helps: " (then) "." } }
+    };
+    Page::new("Not from there", content)
 }
 
 /// The page of what went wrong on our side.

@@ -92,7 +92,18 @@ async fn a_form_that_is_not_the_sessions_own_does_nothing() {
         .header("content-type", "application/x-www-form-urlencoded")
         .body(body)
         .send();
-    assert_eq!(sent.await.unwrap().status(), 403);
+    let refused = sent.await.unwrap();
+    assert_eq!(refused.status(), 403);
+    // Whoever pressed a button over there is a person.
+    assert_eq!(
+        refused.headers()["content-type"],
+        "text/html; charset=utf-8"
+    );
+    let text = refused.text().await.unwrap();
+    assert!(
+        text.contains("another web site made this request"),
+        "{text}"
+    );
     assert!(!operator.scene.inside.vault.status().locked);
     operator.scene.end().await;
 }
