@@ -35,8 +35,8 @@ pub(super) fn cancelled(visit: &Visit) -> Page {
             p { "Nothing was connected." }
         }
         p {
-            bdi { (visit.link.asker) }
-            " is told so. If you change your mind, ask there for a new link. You can close this page."
+            bdi { (visit.link.asker) } " is told so. "
+            "If you change your mind, ask there for a new link. You can close this page."
         }
     };
     Page::new("Cancelled", content)
