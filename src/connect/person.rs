@@ -52,8 +52,8 @@ pub enum Next {
 }
 
 impl Next {
-    /// Where a browser goes whose step came to nothing. A link that is over says on its own page how
-    /// it ended, and tells whoever opened it as a pop-up.
+    /// Where a browser goes whose step came to nothing. A link that is over says how it ended on
+    /// its own page, which also tells whoever opened it as a pop-up.
     pub(super) fn instead(id: LinkId, no_way: NoWay) -> Self {
         match no_way {
             NoWay::Over(_) => Self::Page(id),
