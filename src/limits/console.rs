@@ -10,7 +10,9 @@ pub const CONSOLE_IDLE: Duration = Duration::from_secs(15 * 60);
 /// A session ends after so long whatever is done: a working day.
 pub const CONSOLE_LIFE: Duration = Duration::from_secs(12 * 3600);
 /// Sessions at one time; beyond that who has been idle longest is signed out.
-pub const CONSOLE_SESSIONS_MAX: usize = 256;
+pub const CONSOLE_SESSIONS_MAX: usize = 1024;
+/// Sessions of one access key: whoever signs in again and again signs out nobody else.
+pub const CONSOLE_SESSIONS_PER_KEY_MAX: usize = 16;
 /// A credential in plain text leaves the page again after so long.
 pub const CONSOLE_REVEAL: Duration = Duration::from_secs(30);
 /// Rows of one page of a table: what a person reads before searching.

@@ -24,4 +24,8 @@
     say("Kept fresh by itself.");
     setTimeout(ask, wait);
   }
+  // What is shown once is not there any more when the browser comes back to a page that it kept.
+  addEventListener("pagehide", () => {
+    for (const once of document.querySelectorAll("[data-once]")) once.textContent = "gone with the page";
+  });
 })();

@@ -4,6 +4,8 @@
 //! key, is on record with the reason given, and leaves the page by itself.
 //! It never: puts a credential into an address, or into a page but that one.
 
+use http::StatusCode;
+
 use super::views::tokens as views;
 use super::{Visit, leave_after, ok};
 use crate::connect::{Wish, WishedApp};
@@ -11,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::api;
 use crate::http::routes::console::Screen;
+use crate::http::wire;
 use crate::limits;
 use crate::model::access::Caller;
 use crate::model::{Owner, TokenId};
@@ -41,11 +44,23 @@ impl<'a> Search<'a> {
 pub(super) fn list(visit: &Visit<'_>) -> Result<Answer> {
     let search = Search::of(visit)?;
     let cursor = visit.call.optional("cursor");
-    let filter = api::filter(|name| visit.call.optional(name).map(str::trim))?;
     let (vault, caller) = (&visit.app.vault, &visit.at.caller);
-    let page = vault.list(caller, &filter, limits::CONSOLE_PAGE, cursor)?;
-    let content = views::table(&search, &page, cursor.is_some(), visit.now());
-    Ok(ok(&visit.frame(Screen::Tokens), "Tokens", content))
+    let found = api::filter(|name| visit.call.optional(name).map(str::trim))
+        .and_then(|filter| vault.list(caller, &filter, limits::CONSOLE_PAGE, cursor));
+    let (status, content) = match found {
+        Ok(page) => {
+            let content = views::table(&search, &page, cursor.is_some(), visit.now());
+            (StatusCode::OK, content)
+        }
+        // What was typed stands in the form again.
+        Err(error @ Error::Invalid(_)) => {
+            let content = views::not_searched(&search, &wire::message_of(&error));
+            (wire::status_of(&error), content)
+        }
+        Err(error) => return Err(error),
+    };
+    let frame = visit.frame(Screen::Tokens);
+    Ok(frame.answer(status, "Tokens", content))
 }
 
 pub(super) fn show(visit: &Visit<'_>) -> Result<Answer> {
@@ -92,7 +107,7 @@ pub(super) fn reveal(visit: &Visit<'_>) -> Result<Answer> {
             let token = visit.app.vault.token(&visit.at.caller, id)?;
             let content = views::ask_reveal(&visit.at, &token, true);
             let frame = visit.frame(Screen::AskReveal);
-            let status = crate::http::wire::status_of(&error);
+            let status = wire::status_of(&error);
             return Ok(frame.answer(status, "Show in plain text?", content));
         }
         Err(error) => return Err(error),

@@ -26,7 +26,11 @@ async fn a_key_is_made_shown_once_and_does_what_was_said() {
     ];
     let page = operator.submit(&page, "/console/keys/new", &form).await;
     assert_eq!(heading(&page), "Your new access key", "{}", page.text);
-    let text = page.text.split("code class=\"secret\">").nth(1).unwrap();
+    let text = page
+        .text
+        .split("code class=\"secret\" data-once=\"\">")
+        .nth(1)
+        .unwrap();
     let key = text.split('<').next().unwrap().to_owned();
     assert!(key.starts_with("sr_"));
     let api = operator.scene.inside.api(&key);

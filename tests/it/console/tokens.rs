@@ -41,8 +41,17 @@ async fn the_table_is_searched_by_app_user_tenant_and_state() {
         says(&page, has);
         says_not(&page, &format!("<td>{has_not}</td>"));
     }
-    let page = operator.open("/console/tokens?state=odd").await;
-    assert_eq!(page.status, 400);
+    for wrong in [
+        "state=odd&user=grace",
+        "app=a%20b&user=grace",
+        "cursor=zz&user=grace",
+    ] {
+        let page = operator.open(&format!("/console/tokens?{wrong}")).await;
+        assert_eq!(page.status, 400);
+        says(&page, "That cannot be searched for");
+        // What was typed is not lost.
+        says(&page, "value=\"grace\"");
+    }
     operator.scene.end().await;
 }
 

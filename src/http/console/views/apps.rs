@@ -273,7 +273,7 @@ pub(in crate::http::console) fn connecting(
                     }
                 }
                 @if let Some(code) = &started.code {
-                    dt { "Code" } dd { code.secret { (code.expose()) } }
+                    dt { "Code" } dd { code.secret data-once="" { (code.expose()) } }
                 }
                 dt { "Ends" } dd { (moment(started.expires_at, now)) }
             }

@@ -217,7 +217,7 @@ pub(in crate::http::console) fn made(key: &AccessKey, text: &Secret<String>) -> 
             strong { "This is shown once" }
             "Put it where " (key.name) " reads it, then leave this page."
         }
-        div.card { p { code.secret { (text.expose()) } } }
+        div.card { p { code.secret data-once="" { (text.expose()) } } }
         p { a.button href="/console/keys" { "I have it" } }
     }
 }

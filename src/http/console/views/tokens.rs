@@ -62,6 +62,14 @@ pub(in crate::http::console) fn table(
     }
 }
 
+/// The search, where it could not be made.
+pub(in crate::http::console) fn not_searched(search: &Search<'_>, why: &str) -> Markup {
+    html! {
+        (searching(search))
+        div.alert.bad role="alert" { strong { "That cannot be searched for" } (why) "." }
+    }
+}
+
 fn searching(search: &Search<'_>) -> Markup {
     let field = |name: &str, text: &str, value: Option<&str>| {
         html! {
@@ -313,7 +321,7 @@ pub(in crate::http::console) fn revealed(record: &Record, cold: &Cold) -> Markup
     let shown = |name: &str, secret: Option<&Secret<String>>| {
         html! {
             @if let Some(secret) = secret {
-                dt { (name) } dd { code.secret { (secret.expose()) } }
+                dt { (name) } dd { code.secret data-once="" { (secret.expose()) } }
             }
         }
     };
@@ -360,10 +368,10 @@ pub(in crate::http::console) fn link(token: &Summary, started: &Started, now: Ti
              person, and works once." }
         div.card {
             dl.facts {
-                dt { "Link" } dd { code.secret { (started.url.expose()) } }
+                dt { "Link" } dd { code.secret data-once="" { (started.url.expose()) } }
                 @if let Some(code) = &started.code {
                     dt { "Code" } dd {
-                        code.secret { (code.expose()) }
+                        code.secret data-once="" { (code.expose()) }
                         p.hint { "By another way than the link: the page asks for it." }
                     }
                 }
