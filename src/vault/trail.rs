@@ -3,6 +3,7 @@
 //! It promises: reading the trail is itself on record.
 //! It never: shows more than the trail holds, which is no secret.
 
+use std::collections::BTreeMap;
 use std::sync::TryLockError;
 
 use super::Vault;
@@ -95,6 +96,30 @@ impl Vault {
         }
         permit.record(&format!("ok, {} entries", found.entries.len()), None)?;
         Ok(found)
+    }
+
+    /// What the access keys that entries tell of are called, by the callers' names; of keys that are
+    /// gone nothing. For who may see keys; nobody else learns a name.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Damaged`].
+    pub fn names_in(&self, caller: &Caller, page: &Page) -> Result<BTreeMap<String, String>> {
+        let mut names = BTreeMap::new();
+        if !self.would_allow(caller, Action::Keys, &Target::vault()) {
+            return Ok(names);
+        }
+        let now = self.clock().now();
+        for entry in &page.entries {
+            let Some(id) = entry.caller.strip_prefix("key:") else {
+                continue;
+            };
+            if !names.contains_key(&entry.caller)
+                && let Some(key) = self.gate().usable_key(id, now)?
+            {
+                names.insert(entry.caller.clone(), key.name.clone());
+            }
+        }
+        Ok(names)
     }
 
     /// Reads the whole trail and checks its chain. Takes time in proportion to its length.

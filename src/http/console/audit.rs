@@ -3,6 +3,8 @@
 //! It promises: a search looks through a bounded part of the trail, and says where to go on.
 //! It never: shows more than the trail holds, which is no secret.
 
+use std::collections::BTreeMap;
+
 use http::HeaderValue;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 
@@ -63,6 +65,19 @@ impl Search {
     }
 }
 
+/// Entries as a screen shows them.
+pub(super) struct Entries {
+    pub(super) page: AuditPage,
+    /// What the access keys among the callers are called.
+    pub(super) names: BTreeMap<String, String>,
+}
+
+async fn entries(visit: &Visit<'_>, search: &Search) -> Result<Entries> {
+    let page = found(visit, search, limits::CONSOLE_PAGE).await?;
+    let names = visit.app.vault.names_in(&visit.at.caller, &page)?;
+    Ok(Entries { page, names })
+}
+
 async fn found(visit: &Visit<'_>, search: &Search, count: usize) -> Result<AuditPage> {
     let (vault, caller) = (visit.app.vault.clone(), visit.at.caller.clone());
     let (filter, cursor) = (search.filter.clone(), search.cursor.clone());
@@ -71,16 +86,16 @@ async fn found(visit: &Visit<'_>, search: &Search, count: usize) -> Result<Audit
 
 pub(super) async fn show(visit: &Visit<'_>) -> Result<Answer> {
     let search = Search::of(visit)?;
-    let page = found(visit, &search, limits::CONSOLE_PAGE).await?;
-    let content = views::screen(&visit.at, &search, &page, visit.now());
+    let found = entries(visit, &search).await?;
+    let content = views::screen(&visit.at, &search, &found, visit.now());
     Ok(ok(&visit.frame(Screen::Audit), "Audit", content))
 }
 
 /// The newest entries, for a page that follows the trail.
 pub(super) async fn now(visit: &Visit<'_>) -> Result<Answer> {
     let search = Search::of(visit)?;
-    let page = found(visit, &search, limits::CONSOLE_PAGE).await?;
-    Ok(part(views::entries(&page, visit.now())))
+    let found = entries(visit, &search).await?;
+    Ok(part(views::entries(&found, visit.now())))
 }
 
 pub(super) async fn verify(visit: &Visit<'_>) -> Result<Answer> {

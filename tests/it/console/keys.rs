@@ -103,11 +103,12 @@ async fn removing_a_key_ends_its_sessions() {
 #[tokio::test]
 async fn the_trail_is_searched_verified_and_exported() {
     let mut operator = Operator::new().await;
-    let reader = json!({ "name": "r", "role": "reader" });
+    let reader = json!({ "name": "nosy", "role": "reader" });
     let (reader, _) = operator.scene.key(reader).await;
     assert_eq!(reader.get("/v1/keys").await.0, 403);
     let page = operator.open("/console/audit?refused=yes").await;
     says(&page, "no grant covers this");
+    says(&page, "<td>nosy<br>");
     says_not(&page, "signed in");
     let page = operator.open("/console/audit?action=sign_in").await;
     says(&page, "signed in");
@@ -126,5 +127,15 @@ async fn the_trail_is_searched_verified_and_exported() {
     let seqs: Vec<u64> = entries.iter().map(|e| e["seq"].as_u64().unwrap()).collect();
     assert!(seqs.is_sorted());
     assert!(entries.iter().all(|entry| entry["action"] == "keys"));
+    // Who may not see keys sees ids alone.
+    let auditor = json!({ "name": "auditor", "grants": [{ "actions": ["audit"] }] });
+    let (auditor, _) = operator.scene.key(auditor).await;
+    let mut browser = Browser::new();
+    sign_in(&mut browser, &operator.scene.inside.url, &auditor.key).await;
+    let page = browser
+        .open(&operator.url("/console/audit?refused=yes"))
+        .await;
+    says(&page, "no grant covers this");
+    says_not(&page, "nosy");
     operator.scene.end().await;
 }

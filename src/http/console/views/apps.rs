@@ -208,13 +208,24 @@ pub(in crate::http::console) fn certainty(certainty: Certainty) -> Markup {
     }
 }
 
+/// What is wrong stands above what is well.
+fn worst_first(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    let of = |level: Level| {
+        findings
+            .iter()
+            .filter(move |finding| finding.level == level)
+    };
+    let levels = [Level::Error, Level::Warning, Level::Ok];
+    levels.into_iter().flat_map(of)
+}
+
 fn found(findings: &[Finding]) -> Markup {
     html! {
         section aria-labelledby="found" {
             h2 id="found" { "What the check found" }
-            ul.needs {
-                @for finding in findings {
-                    li.card {
+            ul.rows.card {
+                @for finding in worst_first(findings) {
+                    li {
                         h3 {
                             @match finding.level {
                                 Level::Ok => { span.badge.good { "well" } }

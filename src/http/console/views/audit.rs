@@ -7,16 +7,16 @@ use maud::{Markup, html};
 
 use super::{moment, number};
 use crate::clock::Timestamp;
-use crate::http::console::audit::Search;
+use crate::http::console::audit::{Entries, Search};
 use crate::http::console::frame::form;
 use crate::limits;
-use crate::vault::{AtConsole, AuditEntry, AuditPage, Verified};
+use crate::vault::{AtConsole, AuditEntry, Verified};
 
 /// The whole screen.
 pub(in crate::http::console) fn screen(
     at: &AtConsole,
     search: &Search,
-    page: &AuditPage,
+    found: &Entries,
     now: Timestamp,
 ) -> Markup {
     let is_live = search.is_followed && search.cursor.is_none();
@@ -41,12 +41,12 @@ pub(in crate::http::console) fn screen(
                 span data-live-state="" { "Following takes scripts; reload the page instead." }
             }
         }
-        div.gap data-live=[is_live.then_some(live)] { (entries(page, now)) }
+        div.gap data-live=[is_live.then_some(live)] { (entries(found, now)) }
         nav.pager aria-label="Pages" {
             @if search.cursor.is_some() {
                 a.button href={ "/console/audit?" (search.query(None)) } { "Newest" }
             }
-            @if let Some(cursor) = &page.cursor {
+            @if let Some(cursor) = &found.page.cursor {
                 a.button rel="next" href={ "/console/audit?" (search.query(Some(cursor))) } {
                     "Older"
                 }
@@ -87,7 +87,8 @@ fn searching(search: &Search) -> Markup {
 }
 
 /// The entries.
-pub(in crate::http::console) fn entries(page: &AuditPage, now: Timestamp) -> Markup {
+pub(in crate::http::console) fn entries(found: &Entries, now: Timestamp) -> Markup {
+    let page = &found.page;
     html! {
         @if page.entries.is_empty() {
             div.card { p {
@@ -103,18 +104,21 @@ pub(in crate::http::console) fn entries(page: &AuditPage, now: Timestamp) -> Mar
                         th scope="col" { "Outcome" } th scope="col" { "Reason" }
                         th scope="col" { "From" } th scope="col" { "No." }
                     } }
-                    tbody { @for entry in &page.entries { (row(entry, now)) } }
+                    tbody { @for entry in &page.entries { (row(found, entry, now)) } }
                 }
             }
         }
     }
 }
 
-fn row(entry: &AuditEntry, now: Timestamp) -> Markup {
+fn row(found: &Entries, entry: &AuditEntry, now: Timestamp) -> Markup {
     html! {
         tr {
             td { (moment(entry.at, now)) }
-            td { code { (entry.caller) } }
+            td {
+                @if let Some(name) = found.names.get(&entry.caller) { (name) br; }
+                code.soft { (entry.caller) }
+            }
             td { (entry.action) }
             td {
                 @for part in [&entry.app, &entry.user, &entry.tenant].into_iter().flatten() {

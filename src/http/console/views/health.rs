@@ -62,7 +62,10 @@ fn attention(health: &Health) -> Vec<Markup> {
             false => "does not answer",
         };
         needs.push(html! {
-            h3 { span.badge.bad { "app" } " " (app) " " (what) }
+            h3 {
+                span.badge.bad { "app" } " "
+                a href={ "/console/apps/" (app) } { (app) } " " (what)
+            }
             p {
                 code { (trouble.error.code) } " " (trouble.error.description) " · since "
                 (moment(trouble.since, health.now)) ", " (number(trouble.failures))
@@ -70,7 +73,9 @@ fn attention(health: &Health) -> Vec<Markup> {
             }
             p.soft {
                 @if trouble.is_client_refused {
-                    "Check its client id and secret: " code { "strongroom app check " (app) } "."
+                    "Its client id or secret is not right any more. "
+                    a href={ "/console/apps/" (app) "/edit" } { "Change them" }
+                    ", or look closer: " code { "strongroom app check " (app) } "."
                 } @else {
                     "Tokens that are valid are handed out; the refreshes are tried again."
                 }

@@ -211,7 +211,18 @@ pub(in crate::http::console) fn token(
                 }
             }
         }
+        p.small { a href=(in_the_trail(token)) { "Who fetched it, and all else, in the audit trail" } }
     }
+}
+
+/// The entries of its owner and app: the trail is not searched by token.
+fn in_the_trail(token: &Summary) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("app", token.app.as_str());
+    if let Some(user) = &token.user {
+        query.append_pair("user", user.as_str());
+    }
+    format!("/console/audit?{}", query.finish())
 }
 
 fn actions(at: &AtConsole, token: &Summary) -> Markup {
@@ -236,7 +247,7 @@ fn facts(token: &Summary, now: Timestamp) -> Markup {
     html! {
         dl.facts {
             dt { "State" } dd { (state(token, now)) }
-            dt { "App" } dd { (token.app) }
+            dt { "App" } dd { a href={ "/console/apps/" (token.app) } { (token.app) } }
             dt { "User" } dd { (or_none(&token.user)) }
             dt { "Tenant" } dd { (or_none(&token.tenant)) }
             dt { "Account" } dd { (or_none(&token.account)) }
