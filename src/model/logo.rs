@@ -10,13 +10,14 @@ use super::url::WebUrl;
 use crate::error::{Error, Result};
 use crate::limits;
 
-/// What a picture written out begins with. In an `img` none of them runs a script or loads
-/// anything, an SVG included.
-const KINDS: [&str; 4] = [
-    "data:image/png;base64,",
-    "data:image/svg+xml;base64,",
-    "data:image/jpeg;base64,",
-    "data:image/webp;base64,",
+/// What a picture written out begins with, and how its first bytes are written; of an SVG, which is
+/// text, these can be any. In an `img` none of them runs a script or loads anything, an SVG
+/// included.
+const KINDS: [(&str, &str); 4] = [
+    ("data:image/png;base64,", "iVBORw0KGgo"),
+    ("data:image/svg+xml;base64,", ""),
+    ("data:image/jpeg;base64,", "/9j/"),
+    ("data:image/webp;base64,", "UklGR"),
 ];
 
 /// A picture.
@@ -39,7 +40,7 @@ impl Logo {
             return WebUrl::parse(what, text).map(Self::Web);
         }
         let refuse = |why: String| Err(Error::invalid(format!("`{what}` {why}")));
-        let Some(data) = KINDS.iter().find_map(|kind| text.strip_prefix(kind)) else {
+        let Some(data) = KINDS.iter().find_map(|(kind, _)| text.strip_prefix(kind)) else {
             return refuse("is written out as PNG, SVG, JPEG or WebP, in base64".into());
         };
         if text.len() > limits::LOGO_BYTES_MAX {
@@ -51,6 +52,25 @@ impl Logo {
         match !data.is_empty() && data.bytes().all(is_base64) {
             true => Ok(Self::Inline(text.to_owned())),
             false => refuse("is not base64".into()),
+        }
+    }
+
+    /// Refuses a picture that does not begin as one of its kind: pages would show nothing. Asked of
+    /// what comes in; what is kept already is read as it is.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming `what`.
+    pub fn check(&self, what: &str) -> Result<()> {
+        let data = self.as_str();
+        let begins = |(kind, first): &(&str, &str)| {
+            data.strip_prefix(kind)
+                .is_none_or(|rest| rest.starts_with(first))
+        };
+        match KINDS.iter().all(begins) {
+            true => Ok(()),
+            false => Err(Error::invalid(format!(
+                "`{what}` is no picture of the kind that it says"
+            ))),
         }
     }
 
@@ -91,8 +111,8 @@ mod tests {
     /// Goal: nothing that could run or load anything is taken for a picture. Method: a table.
     #[test]
     fn a_logo_is_an_address_or_a_small_picture() {
-        let long = format!("{}{}", KINDS[0], "A".repeat(limits::LOGO_BYTES_MAX));
-        let quote = format!("{}AAAA\"><b>", KINDS[0]);
+        let long = format!("{}{}", KINDS[0].0, "A".repeat(limits::LOGO_BYTES_MAX));
+        let quote = format!("{}AAAA\"><b>", KINDS[0].0);
         for wrong in [
             "data:text/html;base64,AAAA",
             "data:image/svg+xml,<svg/>",
@@ -109,7 +129,10 @@ mod tests {
             (web.inline(), web.as_str()),
             (None, "https://example.com/l.png")
         );
+        let broken = Logo::parse("logo", "data:image/png;base64,AAAA").unwrap();
+        assert!(broken.check("logo").is_err() && web.check("logo").is_ok());
         let data = "data:image/png;base64,iVBORw0KGgo=";
+        assert!(Logo::parse("logo", data).unwrap().check("logo").is_ok());
         assert_eq!(Logo::parse("logo", data).unwrap().inline(), Some(data));
     }
 }

@@ -8,6 +8,7 @@
 //! | the same with scripts off, and by keyboard alone | `pages.mjs` |
 //! | no token or key in history, referrer, page or header | `pages.mjs` |
 //! | a pop-up tells the page that opened it, and no other | `pages.mjs` |
+//! | odd names, sixteen apps, sixty scopes, an operator's brand, the rarer ends | `odd.mjs` |
 //! | the operator's console: each screen, by the same measure, and what it keeps to itself | `console.mjs` |
 //! | a step of a sign-in, with npm `oidc-provider` as the sign-in server | `sign_in.mjs` |
 //!
@@ -35,6 +36,7 @@ mod child;
 #[path = "../interop_descope/interpreters.rs"]
 #[allow(dead_code, reason = "shared with the suite `interop_descope`")]
 mod interpreters;
+mod odd;
 #[path = "../it/scene.rs"]
 #[allow(
     dead_code,
@@ -76,6 +78,14 @@ const SIGN_IN: [&str; 3] = [
     "who declines is signed in without it",
     "who is somebody else gets nowhere",
 ];
+/// What `odd.mjs` checks, in its order.
+const ODD: [&str; 5] = [
+    "odd names, many apps and many scopes",
+    "the operator's brand",
+    "withdrawn",
+    "too many wrong codes",
+    "a locked vault",
+];
 /// What `console.mjs` checks, in its order.
 const CONSOLE: [&str; 9] = [
     "signing in",
@@ -99,6 +109,14 @@ const LOGO: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'>
 async fn every_page_works_and_looks_right() {
     let test = "every_page_works_and_looks_right";
     run(test, "pages.mjs", &["axe-core"], &PAGES).await;
+}
+
+/// Goal: no name, number or colour breaks a page. Method: a real browser, names of every script and
+/// length, sixteen apps, an accent that takes dark words; and the ends that nobody meets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn odd_names_and_an_operators_brand_break_no_page() {
+    let test = "odd_names_and_an_operators_brand_break_no_page";
+    run(test, "odd.mjs", &["axe-core"], &ODD).await;
 }
 
 /// Goal: an operator sees what needs a hand and mends it, on every screen there is. Method: a real
@@ -130,9 +148,13 @@ async fn run(test: &str, name: &str, needed: &[&str], expected: &[&str]) {
     let mut script = Script::start(command.arg(given.to_string()));
     let said = script.next().await.expect("it says where its pages are");
     let origin = said["origin"].as_str().expect("an origin").to_owned();
-    let scene = Scene::for_pages(&origin).await;
+    let scene = match name {
+        "odd.mjs" => Scene::branded(odd::brand()).await,
+        _ => Scene::for_pages(&origin).await,
+    };
     script.tell(&match name {
         "console.mjs" => run_down(&scene).await,
+        "odd.mjs" => odd::furnish(&scene).await,
         _ => furnish(&scene, &origin).await,
     });
     let mut checked = Vec::new();
@@ -141,8 +163,13 @@ async fn run(test: &str, name: &str, needed: &[&str], expected: &[&str]) {
             checked.push(what.to_owned());
             continue;
         }
-        let seconds = said["advance"].as_u64().expect("it asks for nothing else");
-        scene.clock.advance(Duration::from_secs(seconds));
+        match said["advance"].as_u64() {
+            Some(seconds) => scene.clock.advance(Duration::from_secs(seconds)),
+            None => {
+                assert_eq!(said, json!({ "lock": true }), "it asks for nothing else");
+                assert_eq!(scene.admin.post("/v1/lock", json!({})).await.0, 200);
+            }
+        }
         script.tell(&json!(true));
     }
     assert_eq!(checked, expected);

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 use strongroom::clock::Clock;
+use strongroom::http::look::Brand;
 use strongroom::sandbox::Settings as SandboxSettings;
 
 use crate::support::{Api, Browser, Inside, Outside, PAGE, Page, clock, new_home};
@@ -49,20 +50,25 @@ impl Scene {
     }
 
     pub async fn with(change: impl FnOnce(&mut SandboxSettings)) -> Self {
-        Self::start(change, PAGE).await
+        Self::start(change, PAGE, Brand::default()).await
     }
 
     /// A scene that pages of `origin` may call; for the suite that has a browser.
     #[allow(dead_code, reason = "the suite `it` has one origin for all")]
     pub async fn for_pages(origin: &str) -> Self {
-        Self::start(|_| {}, origin).await
+        Self::start(|_| {}, origin, Brand::default()).await
     }
 
-    async fn start(change: impl FnOnce(&mut SandboxSettings), origin: &str) -> Self {
+    /// One whose pages are an operator's own.
+    pub async fn branded(brand: Brand) -> Self {
+        Self::start(|_| {}, PAGE, brand).await
+    }
+
+    async fn start(change: impl FnOnce(&mut SandboxSettings), origin: &str, brand: Brand) -> Self {
         let clock = clock();
         let outside = Outside::with(&clock, change).await;
         let home = new_home(&clock);
-        let inside = Inside::serve_for(home.vault, origin).await;
+        let inside = Inside::serve_for(home.vault, origin, brand).await;
         let admin = inside.api(&home.admin);
         admin.add_demo(&outside).await;
         Self {

@@ -106,17 +106,20 @@ impl Inside {
         with_scheduler: bool,
         change: impl FnOnce(EgressSettings) -> EgressSettings,
     ) -> Self {
-        Self::start(vault, with_scheduler, change, None, PAGE).await
+        let page = (PAGE, Brand::default());
+        Self::start(vault, with_scheduler, change, None, page).await
     }
 
     /// Serves a vault that pages of `origin` may call.
-    pub async fn serve_for(vault: Vault, origin: &str) -> Self {
-        Self::start(vault, false, |settings| settings, None, origin).await
+    pub async fn serve_for(vault: Vault, origin: &str, brand: Brand) -> Self {
+        let page = (origin, brand);
+        Self::start(vault, false, |settings| settings, None, page).await
     }
 
     /// Serves a vault whose pages people reach under `public_url`.
     pub async fn serve_under(vault: Vault, public_url: &str) -> Self {
-        Self::start(vault, false, |settings| settings, Some(public_url), PAGE).await
+        let page = (PAGE, Brand::default());
+        Self::start(vault, false, |settings| settings, Some(public_url), page).await
     }
 
     async fn start(
@@ -124,7 +127,7 @@ impl Inside {
         with_scheduler: bool,
         change: impl FnOnce(EgressSettings) -> EgressSettings,
         public_url: Option<&str>,
-        page: &str,
+        (page, brand): (&str, Brand),
     ) -> Self {
         let address = ListenAddress::parse("127.0.0.1:0").unwrap();
         let listener = bind(&address).await.unwrap();
@@ -144,7 +147,7 @@ impl Inside {
             refresher: refresher.clone(),
             connect: connect.clone(),
             hosts: hosts.clone(),
-            look: Look::new(Brand::default()),
+            look: Look::new(brand),
             remote_unlock: false,
         });
         let (stop, mut stopped) = watch::channel(false);

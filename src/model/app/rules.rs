@@ -127,6 +127,9 @@ impl App {
         }
         check_text("name", &self.name)?;
         check_text("description", &self.description)?;
+        if let Some(logo) = &self.logo {
+            logo.check("logo")?;
+        }
         if self.return_urls.len() > limits::RETURN_URLS_MAX {
             return Err(Error::invalid(format!(
                 "`return_urls` has at most {} entries",
