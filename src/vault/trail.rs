@@ -98,8 +98,8 @@ impl Vault {
         Ok(found)
     }
 
-    /// What the access keys that entries tell of are called, by the callers' names; of keys that are
-    /// gone nothing. For who may see keys; nobody else learns a name.
+    /// What the access keys that entries tell of are called, by the callers' names; of keys that
+    /// are gone nothing. For who may see keys; nobody else learns a name.
     ///
     /// # Errors
     /// [`Error::Locked`], [`Error::Damaged`].

@@ -211,7 +211,9 @@ pub(in crate::http::console) fn token(
                 }
             }
         }
-        p.small { a href=(in_the_trail(token)) { "Who fetched it, and all else, in the audit trail" } }
+        p.small {
+            a href=(in_the_trail(token)) { "Who fetched it, and all else, in the audit trail" }
+        }
     }
 }
 
