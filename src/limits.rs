@@ -81,6 +81,8 @@ pub const OWNER_ID_BYTES_MAX: usize = 256;
 pub const SCOPE_BYTES_MAX: usize = 512;
 /// Most scopes in one set. The widest known consent (Slack, admin) asks for about 90.
 pub const SCOPES_MAX: usize = 128;
+/// Longest description of a scope, in characters: a line on a page, two on a phone.
+pub const SCOPE_DESCRIPTION_CHARS_MAX: usize = 120;
 /// Longest name, description or reason given by a caller, in bytes.
 pub const TEXT_BYTES_MAX: usize = 1024;
 /// Longest path a caller may name, in bytes: the system's own bound.

@@ -4,11 +4,14 @@
 //! other; what went wrong is told in words for a person, and put on record.
 //! It never: trusts a query for where to go next.
 
+use std::sync::Arc;
+
 use super::Connect;
 use crate::error::{Error, Result};
 use crate::model::access::{Action, Caller};
 use crate::model::app::App;
 use crate::model::link::{Link, LinkApp, LinkAppState, LinkStatus, Proof};
+use crate::model::template::Template;
 use crate::model::{AppId, LinkId};
 use crate::secret::Secret;
 use crate::vault::{Before, NoWay};
@@ -31,6 +34,16 @@ pub struct AppCard {
     pub entry: LinkApp,
     /// What the owner had connected before, once the person is proven to be the owner.
     pub before: Option<Before>,
+    /// What the app was made of, as the catalogue knows it now.
+    template: Option<Arc<Template>>,
+}
+
+impl AppCard {
+    /// What a scope lets somebody do, in the catalogue's words; nothing where it has none.
+    pub fn described(&self, scope: &str) -> Option<&str> {
+        let known = self.template.as_ref()?.scope_descriptions.get(scope)?;
+        Some(known)
+    }
 }
 
 /// A cookie to set: which link's, and its value.
@@ -298,7 +311,9 @@ impl Connect {
                 true => self.vault().connected_before(caller, &link, entry)?,
                 false => None,
             };
+            let made_of = app.as_ref().and_then(|app| app.template.as_ref());
             apps.push(AppCard {
+                template: made_of.and_then(|made_of| self.template(&made_of.id)),
                 app,
                 entry: entry.clone(),
                 before,

@@ -19,6 +19,7 @@ use super::url::WebUrl;
 use super::{AppId, Name, Scopes, check_text};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::limits;
 
 /// What is known of a service.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -52,6 +53,9 @@ pub struct Template {
     /// How its credentials are used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<Box<Api>>,
+    /// What scopes let somebody do, in words for people.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scope_descriptions: BTreeMap<String, String>,
 }
 
 /// How sure a template's facts are.
@@ -153,9 +157,14 @@ impl<'de> Deserialize<'de> for TemplateRef {
 }
 
 impl Template {
-    /// Names what it says: another text, wherever a fact of it changes.
+    /// Names what it says: another text, wherever a fact of it changes that apps have a copy of.
+    /// Words for scopes are looked up as a page is shown.
     pub fn version(&self) -> String {
-        let text = serde_json::to_string(self).expect("plain data");
+        let copied = Self {
+            scope_descriptions: BTreeMap::new(),
+            ..self.clone()
+        };
+        let text = serde_json::to_string(&copied).expect("plain data");
         // FNV-1a, 64 bits: it tells versions of one's own data apart, and nothing hangs on it.
         let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -239,6 +248,7 @@ impl Template {
         for note in &self.notes {
             check_text("notes", note)?;
         }
+        check_descriptions(&self.scope_descriptions)?;
         check_fields(&self.fields)?;
         for (name, variable) in &self.variables {
             variable.check(name)?;
@@ -260,6 +270,24 @@ impl Template {
         )?;
         app.check()
     }
+}
+
+fn check_descriptions(descriptions: &BTreeMap<String, String>) -> Result<()> {
+    let refuse = |what: String| Err(Error::invalid(format!("`scope_descriptions` {what}")));
+    if descriptions.len() > limits::SCOPES_MAX {
+        return refuse(format!("has at most {} entries", limits::SCOPES_MAX));
+    }
+    for (scope, words) in descriptions {
+        Scopes::parse([scope.as_str()])?;
+        check_text("scope_descriptions", words)?;
+        let most = limits::SCOPE_DESCRIPTION_CHARS_MAX;
+        if words.trim().is_empty() || words.contains('\n') || words.chars().count() > most {
+            return refuse(format!(
+                "says of `{scope}` a line of 1 to {most} characters"
+            ));
+        }
+    }
+    Ok(())
 }
 
 impl OAuthTemplate {

@@ -7,7 +7,10 @@
 
 mod own;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
+
+use serde::Deserialize;
 
 use crate::model::template::Template;
 
@@ -32,8 +35,40 @@ static BUILT_IN: LazyLock<Catalogue> = LazyLock::new(|| {
     ];
     let read = |file| serde_json::from_str::<Vec<Template>>(file);
     let entries = files.map(|file| read(file).expect("a test reads every entry"));
-    Catalogue::of(entries.concat().into_iter().map(Arc::new).collect())
+    let words = words();
+    let described = entries.concat().into_iter().map(|mut template| {
+        for words in words
+            .iter()
+            .filter(|words| words.are_of(template.id.as_str()))
+        {
+            let more = words.scope_descriptions.clone();
+            template.scope_descriptions.extend(more);
+        }
+        Arc::new(template)
+    });
+    Catalogue::of(described.collect())
 });
+
+/// What scopes mean that several entries share, once.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Words {
+    /// Ids of entries; one that ends with `-` stands for all that begin so.
+    templates: Vec<String>,
+    scope_descriptions: BTreeMap<String, String>,
+}
+
+impl Words {
+    fn are_of(&self, id: &str) -> bool {
+        let mut ids = self.templates.iter();
+        ids.any(|known| known == id || known.ends_with('-') && id.starts_with(known.as_str()))
+    }
+}
+
+fn words() -> Vec<Words> {
+    let file = include_str!("catalogue/scopes.json");
+    serde_json::from_str(file).expect("a test reads every entry")
+}
 
 /// The templates that apps can be made of.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use strongroom::provider::catalogue::Catalogue;
 
 use crate::scene::Scene;
-use crate::support::{CLIENT_SECRET, Inside};
+use crate::support::{Browser, CLIENT_SECRET, Inside};
 
 /// Puts a catalogue with this own entry in the place of the one there is.
 fn offer(inside: &Inside, entry: &Value) {
@@ -28,6 +28,41 @@ fn acme(scene: &Scene) -> Value {
             "authorization_params": { "site": "{site}" },
         },
     })
+}
+
+/// Goal: the page says what scopes mean in the catalogue's words, and in words made by rule where
+/// it has none; a description that is none is refused with its field. Method: an own template.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scopes_are_told_in_the_catalogues_words() {
+    let scene = Scene::new().await;
+    let mut entry = acme(&scene);
+    let words = json!({ "calendar.read": "See <b>your</b> week" });
+    entry["scope_descriptions"] = words.clone();
+    offer(&scene.inside, &entry);
+    let (_, whole) = scene.admin.get("/v1/templates/acme").await;
+    assert_eq!(whole["scope_descriptions"], words);
+    let wish = json!({ "id": "a", "template": "acme", "client_id": "c",
+        "scopes": ["calendar.read", "mail.send"] });
+    let (status, app) = scene.admin.post("/v1/apps", wish).await;
+    assert_eq!(status, 201, "{app}");
+    let api = scene.asker(&["code"]).await;
+    let link = scene.link(&api, json!({ "apps": [{ "app": "a" }] })).await;
+    let page = scene.prove(&mut Browser::new(), &link).await;
+    for told in [
+        "See &lt;b&gt;your&lt;/b&gt; week <code class=\"soft\">calendar.read</code>",
+        "Send mail <code class=\"soft\">mail.send</code>",
+    ] {
+        assert!(page.text.contains(told), "{told}: {}", page.text);
+    }
+    let long = "a".repeat(121);
+    for wrong in ["", " ", "two\nlines", "turned \u{202e}round", &long] {
+        entry["scope_descriptions"] = json!({ "calendar.read": wrong });
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("own.json"), json!([entry]).to_string()).unwrap();
+        let refused = Catalogue::with_own(home.path()).err().unwrap().to_string();
+        assert!(refused.contains("scope_descriptions"), "{refused}");
+    }
+    scene.end().await;
 }
 
 /// Goal: an own template is listed, searched, shown whole and made into an app like any other.

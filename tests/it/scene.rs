@@ -60,6 +60,7 @@ impl Scene {
     }
 
     /// One whose pages are an operator's own.
+    #[allow(dead_code, reason = "for the suite that has a browser")]
     pub async fn branded(brand: Brand) -> Self {
         Self::start(|_| {}, PAGE, brand).await
     }

@@ -64,7 +64,7 @@ fn body(visit: &Visit, card: &AppCard, is_next: bool) -> Markup {
             }
             LinkAppState::Waiting => {
                 (before(visit, card))
-                (asked_for(visit, &card.entry.scopes))
+                (asked_for(visit, card))
                 (actions("Connect"))
             }
         }
@@ -92,21 +92,25 @@ fn before(visit: &Visit, card: &AppCard) -> Markup {
     }
 }
 
-fn asked_for(visit: &Visit, scopes: &Scopes) -> Markup {
+fn asked_for(visit: &Visit, card: &AppCard) -> Markup {
+    let scopes = &card.entry.scopes;
     html! {
         @if !scopes.is_empty() {
             p.small.soft { bdi { (visit.link.asker) } " wants to:" }
-            (listed(scopes))
+            (listed(card, scopes))
         }
     }
 }
 
 /// Scopes in words, each with what it is called where it comes from.
-fn listed(scopes: &Scopes) -> Markup {
+fn listed(card: &AppCard, scopes: &Scopes) -> Markup {
     html! {
         ul.scopes {
             @for scope in scopes.iter() {
-                @let said = words::scope(scope);
+                @let said = match card.described(scope) {
+                    Some(described) => described.to_owned(),
+                    None => words::scope(scope),
+                };
                 li {
                     (said)
                     @if said != scope { " " code.soft { (scope) } }
@@ -147,7 +151,7 @@ pub(super) fn connected(visit: &Visit, card: &AppCard) -> Markup {
             (alert(Tone::Warn, html! {
                 strong { "Not all of it was granted" }
                 "This is missing, and what needs it will not work:"
-                (listed(missing_scopes))
+                (listed(card, missing_scopes))
             }))
         }
     }

@@ -191,6 +191,70 @@ fn ids_are_each_their_own_and_the_catalogue_is_as_large_as_is_said() {
     }
 }
 
+/// Goal: a page tells people in words what they agree to. Method: every description, and every
+/// default scope of the services that are described at all.
+#[test]
+fn scopes_are_described_in_words_of_ours() {
+    let (mut described, mut scopes) = (0, 0);
+    for words in words() {
+        for id in &words.templates {
+            let is_there = |template: &&Arc<Template>| words.are_of(template.id.as_str());
+            assert!(all().iter().any(|template| is_there(&template)), "{id}");
+        }
+        let mut seen = BTreeSet::new();
+        for (scope, said) in &words.scope_descriptions {
+            let first = said.chars().next().unwrap_or_default();
+            assert!(
+                first.is_uppercase() && !said.ends_with('.'),
+                "{scope}: {said}"
+            );
+            assert!(said.split(' ').count() > 1, "{scope}: {said}");
+            // Two scopes that read the same are not told apart.
+            let is_told_twice = !seen.insert(said);
+            assert!(
+                !is_told_twice || said.starts_with("Stay connected"),
+                "{said}"
+            );
+            scopes += 1;
+        }
+    }
+    for template in all() {
+        template.check().unwrap();
+        let Some(oauth) = &template.oauth else {
+            continue;
+        };
+        if template.scope_descriptions.is_empty() {
+            continue;
+        }
+        described += 1;
+        // Those of OpenID Connect mean the same everywhere: the page knows them.
+        let everywhere = ["openid", "email", "profile", "offline_access", "offline"];
+        for scope in oauth
+            .scopes
+            .iter()
+            .filter(|scope| !everywhere.contains(scope))
+        {
+            let is_new = scope.starts_with("https://www.googleapis.com/auth/googlehealth.");
+            let is_described = template.scope_descriptions.contains_key(scope);
+            assert!(is_described || is_new, "{}: {scope}", template.id);
+        }
+    }
+    println!("{scopes} scopes of {described} services are described");
+    assert!(described >= 45 && scopes >= 270);
+}
+
+/// Goal: new words make no app outdated. Method: an entry with and without them.
+#[test]
+fn words_for_scopes_are_no_other_version() {
+    let github = BUILT_IN.find("github").unwrap();
+    let mute = Template {
+        scope_descriptions: BTreeMap::new(),
+        ..Template::clone(github)
+    };
+    assert!(!github.scope_descriptions.is_empty());
+    assert_eq!(github.version(), mute.version());
+}
+
 #[test]
 fn a_search_is_for_every_word_in_any_case() {
     let found = |words: &str| -> Vec<&str> {
