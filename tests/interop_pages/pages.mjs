@@ -185,6 +185,7 @@ const ann = await person();
   await judge(page, 'partial');
   assert.deepEqual((await state(partial)).apps[0].missing_scopes, ['mail.send']);
   await press(page, '/notes/decline');
+  await page.waitForSelector('text=To grant the rest after all');
   await judge(page, 'done-partial');
   checked('partial consent');
 }

@@ -18,9 +18,18 @@ use crate::vault::NoWay;
 
 /// The page at the end.
 pub(super) fn finished(visit: &Visit) -> Page {
+    let is_partial = |state: &LinkAppState| match state {
+        LinkAppState::Connected { missing_scopes, .. } => !missing_scopes.is_empty(),
+        LinkAppState::Waiting | LinkAppState::Declined | LinkAppState::Failed { .. } => false,
+    };
     let content = html! {
         (outcomes(visit))
-        p { "You can close this page." }
+        p {
+            @if visit.apps.iter().any(|card| is_partial(&card.entry.state)) {
+                "To grant the rest after all, ask " bdi { (visit.link.asker) } " for a new link. "
+            }
+            "You can close this page."
+        }
     };
     Page::new("Done", content)
 }
