@@ -232,6 +232,25 @@ async fn furnish(scene: &Scene, origin: &str) -> Value {
     })
 }
 
+/// Half a day of fetches and refreshes, so that there is something to draw.
+async fn pass_a_day(scene: &Scene, token: &Value) {
+    let refresh = format!(
+        "/v1/tokens/{}/refresh",
+        token["id"].as_str().expect("an id")
+    );
+    for turn in 0..18_u64 {
+        scene.clock.advance(Duration::from_secs(40 * 60));
+        let (status, said) = scene.admin.post(&refresh, json!({})).await;
+        assert_eq!(status, 200, "{said}");
+        for fetch in 0..=turn * 7 % 5 {
+            let user = if fetch == 3 { "nobody" } else { "ada" };
+            let wish = json!({ "app": "demo", "user": user });
+            let (status, said) = scene.admin.post("/v1/token", wish).await;
+            assert_eq!(status, if fetch == 3 { 404 } else { 200 }, "{said}");
+        }
+    }
+}
+
 fn written_out(svg: &str) -> String {
     use base64::Engine;
     let data = base64::engine::general_purpose::STANDARD.encode(svg);
@@ -249,10 +268,11 @@ async fn run_down(scene: &Scene) -> Value {
         let (status, said) = scene.admin.post("/v1/apps", app).await;
         assert_eq!(status, 201, "{said}");
     }
-    scene.admin.seed(&scene.outside, "ada").await;
+    let ada = scene.admin.seed(&scene.outside, "ada").await;
     let key = json!({ "app": "keyed", "user": "grace", "tenant": "navy", "api_key": "k-1234567" });
     let (status, said) = scene.admin.put("/v1/tokens", key).await;
     assert_eq!(status, 200, "{said}");
+    pass_a_day(scene, &ada).await;
     // One whose grant is gone, and one whose service does not answer.
     for (app, user) in [("demo", "joan"), ("down", "joan")] {
         let token = json!({ "app": app, "user": user, "access_token": "old",
