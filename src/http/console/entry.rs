@@ -38,13 +38,14 @@ pub(super) fn show(app: &App, call: &Call) -> Result<Answer> {
 
 fn way_in(app: &App, call: &Call, status: StatusCode, told: Option<&str>) -> Answer {
     let stands = app.vault.status();
+    let is_wrong = status.is_client_error();
     let page = match stands.locked {
         true => {
             let can_unlock = api::from_here(app, call);
-            let content = views::unlock(told, stands.locked_because, can_unlock);
+            let content = views::unlock((told, is_wrong), stands.locked_because, can_unlock);
             Page::new("The vault is locked", content)
         }
-        false => Page::new("Sign in", views::sign_in(told)),
+        false => Page::new("Sign in", views::sign_in(told, is_wrong)),
     };
     app.look.answer(status, &page)
 }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use serde_json::json;
 
 use super::card;
-use super::views::{name_of, picture_of};
+use super::views::{is_connected, name_of, picture_of};
 use crate::connect::Visit;
 use crate::error::Error;
 use crate::http::look::Page;
@@ -31,14 +31,17 @@ pub(super) fn finished(visit: &Visit) -> Page {
             "You can close this page."
         }
     };
-    Page::new("Done", content)
+    let title = match visit.apps.iter().any(is_connected) {
+        true => "Done",
+        false => "Nothing was connected",
+    };
+    Page::new(title, content)
 }
 
 /// The page of a link whose person said no to what was left of it.
 pub(super) fn cancelled(visit: &Visit) -> Page {
-    let is_connected = |state: &LinkAppState| matches!(state, LinkAppState::Connected { .. });
     let content = html! {
-        @if visit.apps.iter().any(|card| is_connected(&card.entry.state)) {
+        @if visit.apps.iter().any(is_connected) {
             (outcomes(visit))
         } @else {
             p { "Nothing was connected." }

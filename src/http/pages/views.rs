@@ -59,7 +59,10 @@ fn who_asks(visit: &Visit) -> Markup {
     html! {
         p {
             strong { (visit.link.asker) } " asks to use "
-            @if visit.apps.len() == 1 { "this service" } @else { "these services" }
+            @match visit.apps.as_slice() {
+                [one] => strong { (name_of(one)) },
+                _ => "these services",
+            }
             " for "
             @if let Some(user) = owner.user() { strong { (user) } }
             @if let Some(tenant) = owner.tenant() {
@@ -152,7 +155,8 @@ pub(super) fn is_open(card: &AppCard) -> bool {
     )
 }
 
-fn is_connected(card: &AppCard) -> bool {
+/// True where there is something to use now.
+pub(super) fn is_connected(card: &AppCard) -> bool {
     matches!(card.entry.state, LinkAppState::Connected { .. })
 }
 

@@ -100,8 +100,8 @@ pub(in crate::http::console) fn entries(found: &Entries, now: Timestamp) -> Mark
                 table {
                     thead { tr {
                         th scope="col" { "When" } th scope="col" { "Caller" }
-                        th scope="col" { "Action" } th scope="col" { "On" }
-                        th scope="col" { "Outcome" } th scope="col" { "Reason" }
+                        th scope="col" { "Action" } th scope="col" { "Outcome" }
+                        th scope="col" { "On" } th scope="col" { "Reason" }
                         th scope="col" { "From" } th scope="col" { "No." }
                     } }
                     tbody { @for entry in &page.entries { (row(found, entry, now)) } }
@@ -120,6 +120,10 @@ fn row(found: &Entries, entry: &AuditEntry, now: Timestamp) -> Markup {
                 code.soft { (entry.caller) }
             }
             td { (entry.action) }
+            td.wrap {
+                @if !entry.allowed { span.badge.bad { "refused" } " " }
+                (entry.outcome)
+            }
             td {
                 @for part in [&entry.app, &entry.user, &entry.tenant].into_iter().flatten() {
                     (part) " "
@@ -127,10 +131,6 @@ fn row(found: &Entries, entry: &AuditEntry, now: Timestamp) -> Markup {
                 @if let Some(token) = &entry.token {
                     a href={ "/console/tokens/" (token) } { code { (token) } }
                 }
-            }
-            td.wrap {
-                @if !entry.allowed { span.badge.bad { "refused" } " " }
-                (entry.outcome)
             }
             td.wrap { @if let Some(reason) = &entry.reason { (reason) } }
             td { (entry.from) }

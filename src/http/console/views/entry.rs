@@ -41,15 +41,24 @@ pub(in crate::http::console) fn not_unlocked(error: &Error) -> &'static str {
     }
 }
 
-/// The form for an access key.
-pub(in crate::http::console) fn sign_in(told: Option<&str>) -> Markup {
+/// What there is to say of the last step.
+fn notice(told: Option<&str>, is_wrong: bool) -> Markup {
+    let role = if is_wrong { "alert" } else { "status" };
     html! {
-        @if let Some(told) = told { p.alert role="status" { (told) } }
+        @if let Some(told) = told { p.alert.bad[is_wrong] role=(role) { (told) } }
+    }
+}
+
+/// The form for an access key.
+pub(in crate::http::console) fn sign_in(told: Option<&str>, is_wrong: bool) -> Markup {
+    html! {
+        (notice(told, is_wrong))
         form.card method="post" action="/console/sign-in" autocomplete="off" {
             div.field {
                 label for="key" { "Access key" }
                 input id="key" name="key" type="password" required autocomplete="off"
-                    spellcheck="false" aria-describedby="key-hint";
+                    spellcheck="false" aria-describedby="key-hint"
+                    aria-invalid=[is_wrong.then_some("true")];
                 p.hint id="key-hint" {
                     "It begins with " code { "sr_" } ". "
                     code { "strongroom init" } " printed the first one; "
@@ -64,12 +73,12 @@ pub(in crate::http::console) fn sign_in(told: Option<&str>) -> Markup {
 
 /// The form for a passphrase.
 pub(in crate::http::console) fn unlock(
-    told: Option<&str>,
+    (told, is_wrong): (Option<&str>, bool),
     because: Option<&str>,
     can_unlock: bool,
 ) -> Markup {
     html! {
-        @if let Some(told) = told { p.alert role="status" { (told) } }
+        (notice(told, is_wrong))
         @if let Some(because) = because {
             p.alert.bad {
                 "The last try did not end well though the passphrase was right: "

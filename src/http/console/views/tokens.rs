@@ -12,8 +12,8 @@ use crate::http::console::frame::form;
 use crate::http::console::tokens::Search;
 use crate::http::wire::tokens::in_words;
 use crate::limits;
-use crate::model::Scopes;
 use crate::model::token::{Cold, HistoryEntry, Record, Summary, TokenKind, TokenState};
+use crate::model::{Account, Scopes, TenantId, UserId};
 use crate::secret::Secret;
 use crate::vault::{AtConsole, TokenPage};
 
@@ -106,12 +106,9 @@ fn row(token: &Summary, now: Timestamp) -> Markup {
     html! {
         tr {
             th scope="row" { a href={ "/console/tokens/" (token.id) } { (token.app) } }
-            td { @if let Some(user) = &token.user { (user) } }
-            td { @if let Some(tenant) = &token.tenant { (tenant) } }
-            td {
-                @if let Some(label) = &token.label { (label) }
-                @else if let Some(account) = &token.account { (account) }
-            }
+            (cut(token.user.as_ref().map(UserId::as_str)))
+            (cut(token.tenant.as_ref().map(TenantId::as_str)))
+            (cut(token.label.as_deref().or(token.account.as_ref().map(Account::as_str))))
             td { (state(token, now)) }
             td { (maybe_moment(token.expires_at, now, "never")) }
             td { @if token.has_refresh_token { "yes" } @else { "no" } }
@@ -121,12 +118,17 @@ fn row(token: &Summary, now: Timestamp) -> Markup {
                     code { (error.code) } " " (moment(error.at, now))
                 }
             }
-            td { @if let Some(subject) = &token.subject { (subject) } }
-            td.wrap { (scopes(&token.scopes)) }
+            (cut(token.subject.as_deref()))
+            (cut(Some(&token.scopes.iter().collect::<Vec<_>>().join(" "))))
             td { (token.token_type) }
             td { code { (token.id) } }
         }
     }
+}
+
+/// A cell of a text that may be long.
+fn cut(text: Option<&str>) -> Markup {
+    html! { td.cut title=[text] { @if let Some(text) = text { (text) } } }
 }
 
 fn scopes(scopes: &Scopes) -> Markup {
@@ -146,7 +148,11 @@ fn nothing(search: &Search<'_>, page: &TokenPage, is_further: bool) -> Markup {
             } @else if is_further {
                 p { "That was all: nothing comes after the page before." }
             } @else if is_narrowed(search) {
-                p { "Nothing fits. Ids are compared whole, as they were stored." }
+                p {
+                    strong { "Nothing fits." }
+                    " App, user and tenant are compared whole, as they were stored."
+                }
+                p { a.button href="/console/tokens" { "Clear the search" } }
             } @else {
                 p { "No token is stored yet." }
                 p.soft {
@@ -229,15 +235,17 @@ fn in_the_trail(token: &Summary) -> String {
 
 fn actions(at: &AtConsole, token: &Summary) -> Markup {
     let base = format!("/console/tokens/{}", token.id);
+    // Of a grant that is gone no refresh brings anything back.
+    let is_dead = token.state != TokenState::Active;
     html! {
         div.acts {
-            @if token.has_refresh_token {
+            @if token.has_refresh_token && !is_dead {
                 (form(at, &format!("{base}/refresh"), html! {
                     button.main type="submit" { "Refresh now" }
                 }))
             }
             (form(at, &format!("{base}/reconnect"), html! {
-                button type="submit" { "Make a link to reconnect" }
+                button.main[is_dead] type="submit" { "Make a link to reconnect" }
             }))
             a.button href={ (base) "/reveal" } { "Show in plain text…" }
             a.button.danger href={ (base) "/delete" } { "Delete…" }
