@@ -4,7 +4,7 @@
 //! was knocked at.
 //! It never: decides what went wrong.
 
-use http::Method;
+use http::{HeaderMap, Method};
 
 use crate::error::Error;
 use crate::http::answer::Answer;
@@ -12,7 +12,7 @@ use crate::http::descope::failure::Failure;
 use crate::http::guard::{Door, Refusal};
 use crate::http::look::Look;
 use crate::http::routes::{Entrance, Lookup, Route, descope};
-use crate::http::{pages, wire};
+use crate::http::{pages, stray, wire};
 
 /// The kinds of words.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,7 +27,7 @@ pub enum Tongue {
 
 impl Tongue {
     /// The words for a request to this path, of which this was found.
-    pub fn of(found: &Lookup, path: &str) -> Self {
+    pub fn of(found: &Lookup, path: &str, headers: &HeaderMap) -> Self {
         match found {
             Lookup::Found(row, _) => match (row.entrance, row.route) {
                 (Entrance::Page, _) => Self::Page,
@@ -36,6 +36,7 @@ impl Tongue {
             },
             Lookup::WrongMethod(_) | Lookup::Unknown => match descope::is_theirs(path) {
                 true => Self::Descope,
+                false if stray::asks_for_page(headers, path) => Self::Page,
                 false => Self::Native,
             },
         }
@@ -58,26 +59,29 @@ impl Tongue {
         }
     }
 
-    /// A request that is not let in.
-    pub fn refusal(self, refusal: Refusal) -> Answer {
+    /// A request that is not let in. A form of a page's may be a program's too.
+    pub fn refusal(self, look: &Look, headers: &HeaderMap, refusal: Refusal) -> Answer {
         match self {
+            Self::Page if stray::takes_html(headers) => stray::refused(look, refusal),
             Self::Native | Self::Page => refusal.answer(),
             Self::Descope => Failure::not_let_in(refusal).answer(),
         }
     }
 
     /// The path is there, the method is not.
-    pub fn wrong_method(self, allowed: Vec<&'static Method>) -> Answer {
+    pub fn wrong_method(self, look: &Look, allowed: Vec<&'static Method>) -> Answer {
         match self {
-            Self::Native | Self::Page => wire::wrong_method(allowed),
+            Self::Page => stray::wrong_method(look, allowed),
+            Self::Native => wire::wrong_method(allowed),
             Self::Descope => Failure::wrong_method(&allowed).answer(),
         }
     }
 
     /// There is no such path.
-    pub fn unknown_route(self) -> Answer {
+    pub fn unknown_route(self, look: &Look) -> Answer {
         match self {
-            Self::Native | Self::Page => wire::unknown_route(),
+            Self::Page => stray::unknown(look),
+            Self::Native => wire::unknown_route(),
             Self::Descope => Failure::unknown_route().answer(),
         }
     }
