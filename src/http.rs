@@ -23,6 +23,7 @@ pub mod panics;
 mod room;
 pub mod routes;
 pub mod serve;
+mod stray;
 mod tongue;
 mod who;
 pub mod wire;

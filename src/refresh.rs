@@ -68,7 +68,9 @@ use crate::model::token::{Grant, ReconnectReason, Summary, TokenState};
 use crate::model::{AppId, TokenId};
 use crate::provider::Provider;
 use crate::secret::Secret;
-use crate::vault::{Ask, Besides, Found, Handed, Need, NewToken, RefreshJob, Refusals, Vault};
+use crate::vault::{
+    Ask, Besides, Found, Handed, Looked, Need, NewToken, RefreshJob, Refusals, Vault,
+};
 
 /// Keeps tokens fresh. Cheap to clone; there is one for the whole process.
 #[derive(Clone)]
@@ -185,15 +187,23 @@ impl Refresher {
         Ok(self.0.figures.day(self.clock().now()))
     }
 
-    /// The apps that no token can be refreshed of just now, and why.
+    /// The apps that no token can be refreshed of just now, and why: at most `most` of those that
+    /// the caller may see, under a look that is on record. `None` for who may not see apps. What
+    /// this costs goes by how many are in trouble, and not by how many there are.
     ///
     /// # Errors
-    /// [`Error::Denied`] for who may not see apps.
-    pub fn troubles(&self, caller: &Caller) -> Result<BTreeMap<AppId, Trouble>> {
+    /// [`Error::Locked`], [`Error::Damaged`].
+    pub fn troubles(
+        &self,
+        looked: &Looked,
+        most: usize,
+    ) -> Result<Option<BTreeMap<AppId, Trouble>>> {
         let mut troubles = self.0.figures.troubles();
-        let apps = self.vault().apps(caller)?;
-        troubles.retain(|id, _| apps.iter().any(|app| app.id == *id));
-        Ok(troubles)
+        let seen = self.vault().apps_seen(looked, troubles.keys(), most)?;
+        Ok(seen.map(|seen| {
+            troubles.retain(|id, _| seen.contains(id));
+            troubles
+        }))
     }
 
     /// Hands out a token, refreshed first where that is needed.

@@ -62,7 +62,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-pub use self::access::{AtConsole, Attention};
+pub use self::access::{AtConsole, Attention, Looked};
 pub use self::anchor::AnchorStatus;
 pub use self::apps::{AppRemoval, AppSecrets, RenewedClient, SecretChange, ShownApp};
 pub use self::audit::{AuditMode, Entry as AuditEntry, Page as AuditPage, Verified};

@@ -171,17 +171,17 @@ impl App {
     /// Answers a request; `from_page` says that it is a page's of an origin that may call here.
     async fn answer(self, head: Head, body: Incoming, peer: Peer, from_page: bool) -> Answer {
         let found = routes::look_up(&head.method, head.uri.path());
-        let tongue = Tongue::of(&found, head.uri.path());
+        let tongue = Tongue::of(&found, head.uri.path(), &head.headers);
         let (route, captures) = match found {
             Lookup::Found(row, captures) => (row, captures),
             Lookup::WrongMethod(allowed) => {
-                return before_body(tongue.wrong_method(&self.look, &allowed));
+                return before_body(tongue.wrong_method(&self.look, allowed));
             }
             Lookup::Unknown => return before_body(tongue.unknown_route(&self.look)),
         };
         let check_origin = |door| self.hosts.check_origin(&head.headers, &head.method, door);
         if !from_page && let Err(refusal) = check_origin(tongue.door()) {
-            return before_body(tongue.refusal(&self.look, refusal));
+            return before_body(tongue.refusal(&self.look, &head.headers, refusal));
         }
         let knock = || {
             let query = read_query(&head.uri)?;

@@ -6,8 +6,9 @@
 //!
 //! It promises: a screen does what the access key behind the session may do through the API, by the
 //! same functions, and is on record as these are; what changes anything is a form of ours, with
-//! the session's token in it, and is followed by a 303; every screen works without scripts, and a
-//! screen that keeps itself fresh where it can says so where it cannot.
+//! the session's token in it, and is followed by a 303; a form whose answer shows a secret is good
+//! once; every screen works without scripts, and a screen that keeps itself fresh where it can says
+//! so where it cannot.
 //! It never: keeps an access key or a credential, shows one but where it was asked for again, or
 //! decides who may do what.
 
@@ -145,9 +146,14 @@ fn read_form(visit: &mut Visit<'_>) -> Result<()> {
     let token = visit.form.text("form_token").unwrap_or_default();
     match visit.at.form_token.equals(token.as_bytes()) {
         true => Ok(()),
-        false => Err(Error::invalid(
-            "the form does not belong to this session; go back, reload the page and send it again",
-        )),
+        false => {
+            let vault = &visit.app.vault;
+            vault.refuse(&visit.at.caller, "form", "the form is not this session's");
+            Err(Error::invalid(
+                "the form does not belong to this session; go back, reload the page and send it \
+                 again",
+            ))
+        }
     }
 }
 
@@ -187,6 +193,18 @@ impl Visit<'_> {
 
     fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// Refuses a form that was sent before: a browser keeps what was typed, the access key
+    /// included, and sends it again for whoever presses "back" or "reload".
+    fn is_sent_once(&self) -> Result<()> {
+        let once = self.form.text("once").unwrap_or_default();
+        match self.at.once.equals(once.as_bytes()) {
+            true => Ok(()),
+            false => Err(Error::invalid(
+                "this form, or another that shows a secret, was sent before; open it anew",
+            )),
+        }
     }
 }
 

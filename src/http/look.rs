@@ -104,16 +104,8 @@ impl Look {
 
     /// A page as an answer, with every header that it must have.
     pub fn answer(&self, status: StatusCode, page: &Page) -> Answer {
-        let document = self.document(page).into_string();
-        let mut answer = Response::new(Full::new(Bytes::from(document)));
-        *answer.status_mut() = status;
-        let headers = answer.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/html; charset=utf-8"),
-        );
-        self.strict(headers, page.script, page.menu.is_some());
-        answer
+        let document = self.document(page);
+        self.html(status, document, page.script, page.menu.is_some())
     }
 
     /// Sends the browser on by a GET (RFC 9700 4.12), with the headers of a page. `None` for a
@@ -125,6 +117,28 @@ impl Look {
         answer.headers_mut().insert(LOCATION, place);
         self.strict(answer.headers_mut(), None, false);
         Some(answer)
+    }
+
+    /// A part of a page, for a page of ours that fetches it anew. It is kept as strictly as a page:
+    /// a browser that is led there shows it like one.
+    pub fn part(&self, part: Markup) -> Answer {
+        self.html(StatusCode::OK, part, None, false)
+    }
+
+    fn html(
+        &self,
+        status: StatusCode,
+        text: Markup,
+        script: Option<&str>,
+        is_wide: bool,
+    ) -> Answer {
+        let mut answer = Response::new(Full::new(Bytes::from(text.into_string())));
+        *answer.status_mut() = status;
+        let headers = answer.headers_mut();
+        let html = HeaderValue::from_static("text/html; charset=utf-8");
+        headers.insert(CONTENT_TYPE, html);
+        self.strict(headers, script, is_wide);
+        answer
     }
 
     fn document(&self, page: &Page) -> Markup {
@@ -185,14 +199,6 @@ impl Look {
         // Other hosts learn nothing; our own forms keep an `Origin` that the guard can read.
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     }
-}
-
-/// A part of a page, for a page of ours that fetches it anew.
-pub fn part(part: Markup) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(part.into_string())));
-    let html = HeaderValue::from_static("text/html; charset=utf-8");
-    answer.headers_mut().insert(CONTENT_TYPE, html);
-    answer
 }
 
 /// How a content policy names a style or script (CSP 3, 2.3.1).

@@ -10,15 +10,14 @@ mod endings;
 mod views;
 mod words;
 
+use http::StatusCode;
 use http::header::SET_COOKIE;
-use http::{Method, StatusCode};
 
 use crate::connect::{Came, Next, Started, Typed, Visit};
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::app::{App, Call};
 use crate::http::cookie::Cookie;
-use crate::http::guard::Refusal;
 use crate::http::look::{Look, Page};
 use crate::http::routes::Route;
 use crate::http::wire;
@@ -55,19 +54,6 @@ pub async fn answer(app: &App, route: Route, call: Call) -> Answer {
 pub fn trouble(look: &Look, error: &Error) -> Answer {
     let mut answer = look.answer(wire::status_of(error), &endings::trouble(error));
     wire::say_when(error, &mut answer);
-    answer
-}
-
-/// A browser that another site, or a name that is none of ours, led here.
-pub fn not_let_in(look: &Look, refusal: Refusal) -> Answer {
-    let (what, then) = refusal.words();
-    look.answer(refusal.status(), &endings::not_let_in(what, then))
-}
-
-/// The page is there, and takes other methods.
-pub fn wrong_method(look: &Look, allowed: &[&'static Method]) -> Answer {
-    let mut answer = look.answer(StatusCode::METHOD_NOT_ALLOWED, &endings::by_button_alone());
-    wire::say_which(allowed, &mut answer);
     answer
 }
 

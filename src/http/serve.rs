@@ -45,10 +45,11 @@ use crate::limits;
 
 /// Headers that only a proxy adds: who comes with one is not on this machine, whatever the socket
 /// says, and an operator who forgot `--behind-proxy` has not opened the local routes to the world.
-static PROXY_HEADERS: [HeaderName; 5] = [
+static PROXY_HEADERS: [HeaderName; 6] = [
     FORWARDED,
     HeaderName::from_static("x-forwarded-for"),
     HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
     HeaderName::from_static("x-real-ip"),
     VIA,
 ];

@@ -4,7 +4,7 @@
 //! was knocked at.
 //! It never: decides what went wrong.
 
-use http::Method;
+use http::{HeaderMap, Method};
 
 use crate::error::Error;
 use crate::http::answer::Answer;
@@ -12,10 +12,7 @@ use crate::http::descope::failure::Failure;
 use crate::http::guard::{Door, Refusal};
 use crate::http::look::Look;
 use crate::http::routes::{Entrance, Lookup, Route, descope};
-use crate::http::{pages, wire};
-
-/// What the paths of pages begin with: whoever comes to one that is not there is a person.
-const PAGES: [&str; 4] = ["/console", "/connect/", "/c/", "/callback"];
+use crate::http::{pages, stray, wire};
 
 /// The kinds of words.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,21 +27,18 @@ pub enum Tongue {
 
 impl Tongue {
     /// The words for a request to this path, of which this was found.
-    pub fn of(found: &Lookup, path: &str) -> Self {
+    pub fn of(found: &Lookup, path: &str, headers: &HeaderMap) -> Self {
         match found {
             Lookup::Found(row, _) => match (row.entrance, row.route) {
                 (Entrance::Page, _) => Self::Page,
                 (_, Route::Descope(_)) => Self::Descope,
                 (Entrance::Open | Entrance::Key, _) => Self::Native,
             },
-            Lookup::WrongMethod(_) | Lookup::Unknown => {
-                let is_a_pages = || PAGES.iter().any(|start| path.starts_with(start));
-                match descope::is_theirs(path) {
-                    true => Self::Descope,
-                    false if is_a_pages() => Self::Page,
-                    false => Self::Native,
-                }
-            }
+            Lookup::WrongMethod(_) | Lookup::Unknown => match descope::is_theirs(path) {
+                true => Self::Descope,
+                false if stray::asks_for_page(headers, path) => Self::Page,
+                false => Self::Native,
+            },
         }
     }
 
@@ -65,29 +59,29 @@ impl Tongue {
         }
     }
 
-    /// A request that is not let in.
-    pub fn refusal(self, look: &Look, refusal: Refusal) -> Answer {
+    /// A request that is not let in. A form of a page's may be a program's too.
+    pub fn refusal(self, look: &Look, headers: &HeaderMap, refusal: Refusal) -> Answer {
         match self {
-            Self::Native => refusal.answer(),
-            Self::Page => pages::not_let_in(look, refusal),
+            Self::Page if stray::takes_html(headers) => stray::refused(look, refusal),
+            Self::Native | Self::Page => refusal.answer(),
             Self::Descope => Failure::not_let_in(refusal).answer(),
         }
     }
 
     /// The path is there, the method is not.
-    pub fn wrong_method(self, look: &Look, allowed: &[&'static Method]) -> Answer {
+    pub fn wrong_method(self, look: &Look, allowed: Vec<&'static Method>) -> Answer {
         match self {
+            Self::Page => stray::wrong_method(look, allowed),
             Self::Native => wire::wrong_method(allowed),
-            Self::Page => pages::wrong_method(look, allowed),
-            Self::Descope => Failure::wrong_method(allowed).answer(),
+            Self::Descope => Failure::wrong_method(&allowed).answer(),
         }
     }
 
     /// There is no such path.
     pub fn unknown_route(self, look: &Look) -> Answer {
         match self {
+            Self::Page => stray::unknown(look),
             Self::Native => wire::unknown_route(),
-            Self::Page => pages::trouble(look, &Error::NotFound("page")),
             Self::Descope => Failure::unknown_route().answer(),
         }
     }

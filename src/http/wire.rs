@@ -205,28 +205,19 @@ fn words_of(error: &Error) -> String {
 }
 
 /// The path is there, the method is not.
-pub fn wrong_method(allowed: &[&'static Method]) -> Answer {
-    let list = list_of(allowed);
+pub fn wrong_method(allowed: Vec<&'static Method>) -> Answer {
+    let names: Vec<&str> = allowed.iter().map(|method| method.as_str()).collect();
+    let list = names.join(", ");
     let mut answer = answer::error(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         &format!("this path takes {list}"),
         "use one of these methods",
     );
-    say_which(allowed, &mut answer);
-    answer
-}
-
-/// Says in the answer's head which methods the path takes (RFC 9110 15.5.6).
-pub fn say_which(allowed: &[&'static Method], answer: &mut Answer) {
-    if let Ok(value) = HeaderValue::from_str(&list_of(allowed)) {
+    if let Ok(value) = HeaderValue::from_str(&list) {
         answer.headers_mut().insert(ALLOW, value);
     }
-}
-
-fn list_of(methods: &[&'static Method]) -> String {
-    let names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
-    names.join(", ")
+    answer
 }
 
 /// There is no such path.

@@ -10,9 +10,16 @@ pub const CONSOLE_IDLE: Duration = Duration::from_secs(15 * 60);
 /// A session ends after so long whatever is done: a working day.
 pub const CONSOLE_LIFE: Duration = Duration::from_secs(12 * 3600);
 /// Sessions at one time; beyond that who has been idle longest is signed out.
-pub const CONSOLE_SESSIONS_MAX: usize = 1024;
-/// Sessions of one access key: whoever signs in again and again signs out nobody else.
-pub const CONSOLE_SESSIONS_PER_KEY_MAX: usize = 16;
+pub const CONSOLE_SESSIONS_MAX: usize = 256;
+/// Sessions of one access key at one time, so that who holds one key signs out nobody else.
+pub const CONSOLE_SESSIONS_OF_KEY_MAX: usize = 16;
+/// A page that keeps itself fresh goes on record so often, for each session, screen and search.
+pub const CONSOLE_LOOK_EVERY: Duration = Duration::from_secs(5 * 60);
+/// Screens and searches that are told apart for that, of one session; beyond that who was told of
+/// longest ago is told of again.
+pub const CONSOLE_LOOKS_MAX: usize = 16;
+/// Apps in trouble that the first screen names; the table of apps has them all.
+pub const CONSOLE_TROUBLES: usize = 20;
 /// A credential in plain text leaves the page again after so long.
 pub const CONSOLE_REVEAL: Duration = Duration::from_secs(30);
 /// Rows of one page of a table: what a person reads before searching.

@@ -27,7 +27,7 @@ pub(super) use self::known::hash_key_secret;
 use self::known::{KnownKeys, LastUse, known_key};
 pub(super) use self::permit::Permit;
 use self::sessions::Sessions;
-pub use self::sessions::{AtConsole, Attention};
+pub use self::sessions::{AtConsole, Attention, Looked};
 use self::strangers::Strangers;
 use super::anchor::{Anchor, AnchorStatus};
 use super::audit::{Audit, Entry};

@@ -5,13 +5,15 @@
 //! they are: from the first step on it takes no new ones, and the last step takes the app itself.
 //! It never: asks a provider anything.
 
+use std::collections::BTreeSet;
+
 use self::moves::{moves, same_addresses};
-use super::Vault;
 use super::index::{self, Indexer, TokenKey};
 use super::kept::{Doomed, doom};
 use super::receipt::Receipt;
 use super::records::{SecretRow, decode, encode};
 use super::writer::Tx;
+use super::{Looked, Vault};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::AppId;
@@ -238,6 +240,39 @@ impl Vault {
         apps.sort_by(|a, b| a.id.cmp(&b.id));
         permit.record("ok", None)?;
         Ok(apps)
+    }
+
+    /// Those of `ids` that are there and that the caller may see, at most `most` of them, under a
+    /// look that is on record. `None` for who may see no app at all.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Damaged`].
+    pub fn apps_seen<'a>(
+        &self,
+        looked: &Looked,
+        ids: impl IntoIterator<Item = &'a AppId>,
+        most: usize,
+    ) -> Result<Option<BTreeSet<AppId>>> {
+        let caller = looked.caller();
+        let may = |target: &Target<'_>| self.would_allow(caller, Action::AppsRead, target);
+        if !may(&Target::default()) {
+            return Ok(None);
+        }
+        let permit = self
+            .gate()
+            .permit(caller, Action::AppsRead, &Target::default())?;
+        let view = self.store().read()?;
+        let mut seen = BTreeSet::new();
+        for id in ids {
+            if seen.len() == most {
+                break;
+            }
+            let place = Indexer(permit.keys()).app(id);
+            if may(&Target::app(id)) && view.record(Records::Apps, &place)?.is_some() {
+                seen.insert(id.clone());
+            }
+        }
+        Ok(Some(seen))
     }
 
     /// One app.

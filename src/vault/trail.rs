@@ -1,14 +1,16 @@
 //! The audit trail, for those who may read it.
 //!
-//! It promises: reading the trail is itself on record.
+//! It promises: reading the trail is itself on record; a page that follows it is so now and then,
+//! by the look that it follows it under.
 //! It never: shows more than the trail holds, which is no secret.
 
 use std::collections::BTreeMap;
 use std::sync::TryLockError;
 
-use super::Vault;
+use super::access::Permit;
 use super::audit::{Entry, Page, Verified};
 use super::ledger::Ledger;
+use super::{Looked, Vault};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::access::{Action, Caller, Target};
@@ -75,25 +77,7 @@ impl Vault {
         let permit = self
             .gate()
             .permit(caller, Action::Audit, &Target::vault())?;
-        let mut found = Page {
-            entries: Vec::new(),
-            cursor: cursor.map(str::to_owned),
-        };
-        let mut left = limits::CONSOLE_AUDIT_SCAN_MAX;
-        loop {
-            // No more than may still fit, so that the place to go on from is exact.
-            let wanted = (limit - found.entries.len())
-                .min(left)
-                .min(limits::PAGE_MAX);
-            let page = permit.audit().page(found.cursor.as_deref(), wanted)?;
-            left -= page.entries.len().min(left);
-            let fitting = page.entries.into_iter().filter(|entry| filter.fits(entry));
-            found.entries.extend(fitting);
-            found.cursor = page.cursor;
-            if found.cursor.is_none() || found.entries.len() >= limit || left == 0 {
-                break;
-            }
-        }
+        let found = search(&permit, filter, cursor, limit)?;
         permit.record(&format!("ok, {} entries", found.entries.len()), None)?;
         Ok(found)
     }
@@ -122,6 +106,23 @@ impl Vault {
         Ok(names)
     }
 
+    /// The newest entries that fit, for a page that follows the trail, under a look that is on
+    /// record with the same filter. Older ones are searched for ([`Self::audit_search`]).
+    ///
+    /// # Errors
+    /// As [`Self::audit`].
+    pub fn audit_followed(
+        &self,
+        looked: &Looked,
+        filter: &AuditFilter,
+        limit: usize,
+    ) -> Result<Page> {
+        let permit = self
+            .gate()
+            .permit(looked.caller(), Action::Audit, &Target::vault())?;
+        search(&permit, filter, None, limit)
+    }
+
     /// Reads the whole trail and checks its chain. Takes time in proportion to its length.
     ///
     /// # Errors
@@ -147,6 +148,34 @@ impl Vault {
         permit.record(&outcome, None)?;
         Ok(found)
     }
+}
+
+fn search(
+    permit: &Permit,
+    filter: &AuditFilter,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Page> {
+    let mut found = Page {
+        entries: Vec::new(),
+        cursor: cursor.map(str::to_owned),
+    };
+    let mut left = limits::CONSOLE_AUDIT_SCAN_MAX;
+    loop {
+        // No more than may still fit, so that the place to go on from is exact.
+        let wanted = (limit - found.entries.len())
+            .min(left)
+            .min(limits::PAGE_MAX);
+        let page = permit.audit().page(found.cursor.as_deref(), wanted)?;
+        left -= page.entries.len().min(left);
+        let fitting = page.entries.into_iter().filter(|entry| filter.fits(entry));
+        found.entries.extend(fitting);
+        found.cursor = page.cursor;
+        if found.cursor.is_none() || found.entries.len() >= limit || left == 0 {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -24,8 +24,13 @@ pub struct Page {
 
 impl Browser {
     pub fn new() -> Self {
+        Self::over(client())
+    }
+
+    /// A browser whose connections are this client's.
+    pub fn over(client: reqwest::Client) -> Self {
         Self {
-            client: client(),
+            client,
             cookies: BTreeMap::new(),
             trail: vec![],
         }

@@ -8,7 +8,7 @@ use crate::scene::{Link, Scene};
 use crate::support::{Api, Browser, Page};
 
 /// Long enough for its end to be shown.
-const KEY: &str = "sk-live-9f8e7d6c5b4a";
+const KEY: &str = "sk-live-9f8e7d6czq7w";
 const DONE: &str = "https://agent.example/done";
 
 async fn add_key_app(scene: &Scene) {
@@ -132,7 +132,7 @@ async fn the_end_of_a_long_key_is_shown_once_it_is_stored() {
     let scene = Scene::new().await;
     add_key_app(&scene).await;
     let api = scene.asker(&["code"]).await;
-    for (key, end) in [(KEY, Some("5b4a")), ("k-1234567-x", None)] {
+    for (key, end) in [(KEY, Some("zq7w")), ("k-1234567-x", None)] {
         let link = both(&scene, &api, json!({})).await;
         let mut browser = Browser::new();
         let page = scene.prove(&mut browser, &link).await;
@@ -148,7 +148,7 @@ async fn the_end_of_a_long_key_is_shown_once_it_is_stored() {
         holds(&page, end.unwrap_or("Connected"));
         assert!(!page.text.contains(key));
         let state = scene.state(&api, &link).await.to_string();
-        assert!(!state.contains("5b4a"), "{state}");
+        assert!(!state.contains("zq7w"), "{state}");
     }
     scene.end().await;
 }

@@ -93,10 +93,6 @@ const PAGES: &str = "
     404 GET /connect/con_zz
     404 GET /c/zz
     404 GET /callback/demo
-    404 GET /connect/{id}/demo/none
-    405 GET /connect/{id}/demo/go
-    404 GET /console/none
-    405 GET /console/sign-in
     400 GET /callback/demo?a=%FF
 ";
 

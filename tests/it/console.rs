@@ -2,7 +2,11 @@
 
 mod apps;
 mod entry;
+mod https;
 mod keys;
+mod open_page;
+mod replayed;
+mod strayed;
 mod tokens;
 
 use crate::scene::Scene;

@@ -33,6 +33,7 @@ mod protocol;
 #[path = "../harness/seeded.rs"]
 #[allow(dead_code, reason = "shared with other harnesses")]
 mod seeded;
+mod sent;
 #[path = "../it/support.rs"]
 #[allow(
     dead_code,

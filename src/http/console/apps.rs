@@ -3,6 +3,8 @@
 //! It promises: what deleting an app takes with it is said before.
 //! It never: shows a client secret.
 
+use std::collections::BTreeMap;
+
 use super::views::apps as views;
 use super::{Visit, ok};
 use crate::connect::{UpdateWish, Wish, WishedApp};
@@ -12,15 +14,23 @@ use crate::http::routes::console::Screen;
 use crate::limits;
 use crate::model::template::Choice;
 use crate::model::{AppId, Owner, TenantId, UserId};
+use crate::refresh::Trouble;
 use crate::secret::Secret;
 use crate::vault::{Filter, ShownApp};
 
 pub(super) fn list(visit: &Visit<'_>) -> Result<Answer> {
     let apps = visit.app.vault.apps(&visit.at.caller)?;
-    let troubles = visit.app.refresher.troubles(&visit.at.caller)?;
+    let troubles = troubles(visit)?;
     let connect = &visit.app.connect;
     let content = views::table(&apps, &troubles, &|app| connect.is_outdated(app));
     Ok(ok(&visit.frame(Screen::Apps), "Apps", content))
+}
+
+fn troubles(visit: &Visit<'_>) -> Result<BTreeMap<AppId, Trouble>> {
+    let looked = visit.app.vault.look(&visit.at, "apps", "")?;
+    let refresher = &visit.app.refresher;
+    let troubles = refresher.troubles(&looked, limits::APPS_MAX)?;
+    Ok(troubles.unwrap_or_default())
 }
 
 pub(super) fn app_id(visit: &Visit<'_>) -> Result<AppId> {
@@ -38,11 +48,7 @@ pub(super) fn show(visit: &Visit<'_>) -> Result<Answer> {
 fn shown(visit: &Visit<'_>, findings: Option<&[crate::connect::Finding]>) -> Result<Answer> {
     let app = the_app(visit)?;
     let connect = &visit.app.connect;
-    let trouble = visit
-        .app
-        .refresher
-        .troubles(&visit.at.caller)?
-        .remove(&app.id);
+    let trouble = troubles(visit)?.remove(&app.id);
     let page = views::Whole {
         redirect_uri: connect.redirect_uri(&app.id, app.callback()),
         is_outdated: connect.is_outdated(&app),

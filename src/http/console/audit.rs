@@ -13,7 +13,6 @@ use super::{Visit, ok};
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::api;
-use crate::http::look::part;
 use crate::http::routes::console::Screen;
 use crate::limits;
 use crate::vault::{AuditFilter, AuditPage};
@@ -94,8 +93,18 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Answer> {
 /// The newest entries, for a page that follows the trail.
 pub(super) async fn now(visit: &Visit<'_>) -> Result<Answer> {
     let search = Search::of(visit)?;
-    let found = entries(visit, &search).await?;
-    Ok(part(views::entries(&found, visit.now())))
+    if search.cursor.is_some() {
+        return Err(Error::invalid(
+            "a page that follows the trail has no older ones",
+        ));
+    }
+    let (vault, filter) = (visit.app.vault.clone(), search.filter.clone());
+    let looked = vault.look(&visit.at, "audit", &search.query(None))?;
+    let newest = move || vault.audit_followed(&looked, &filter, limits::CONSOLE_PAGE);
+    let page = api::blocking(newest).await?;
+    let names = visit.app.vault.names_in(&visit.at.caller, &page)?;
+    let found = Entries { page, names };
+    Ok(visit.app.look.part(views::entries(&found, visit.now())))
 }
 
 pub(super) async fn verify(visit: &Visit<'_>) -> Result<Answer> {

@@ -66,10 +66,24 @@ pub(super) fn sign_in(app: &App, call: &Call) -> Result<Answer> {
         Err(Error::Locked) => return on(app, "/console"),
         Err(error) => return Err(error),
     };
+    end_the_one_before(app, call);
     let mut answer = on(app, "/console/health")?;
     let value = cookie(app).set_strict(session.expose(), limits::CONSOLE_LIFE)?;
     answer.headers_mut().append(SET_COOKIE, value);
     Ok(answer)
+}
+
+/// Nobody sees a session any more whose cookie is replaced: it must not wait for who copied it.
+fn end_the_one_before(app: &App, call: &Call) {
+    let Some(before) = cookie_of(app, call) else {
+        return;
+    };
+    let from = std::sync::Arc::clone(&call.peer.address);
+    if let Ok(at) = app.vault.at_console(&before, from, Attention::Page)
+        && let Err(error) = app.vault.sign_out(&before, &at.caller)
+    {
+        tracing::warn!(%error, "the session before was ended, and that is not on record");
+    }
 }
 
 pub(super) async fn unlock(app: &App, call: &Call) -> Result<Answer> {

@@ -140,6 +140,12 @@ pub(super) fn form(at: &AtConsole, place: &str, content: Markup) -> Markup {
     }
 }
 
+/// [`form`], for one whose answer shows a secret: it is good once.
+pub(super) fn form_for_secret(at: &AtConsole, place: &str, content: Markup) -> Markup {
+    let once = html! { input type="hidden" name="once" value=(at.once.expose()); };
+    form(at, place, html! { (once) (content) })
+}
+
 /// What a word of ours in the address tells; any other tells nothing.
 pub(super) fn told(word: Option<&str>) -> Option<Told> {
     let (is_good, text) = match word? {

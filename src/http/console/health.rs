@@ -1,7 +1,8 @@
 //! The first screen: what needs attention, how it goes, and how the vault stands.
 //!
 //! It promises: what needs a hand stands first, with the way to mend it; the same part of the page
-//! is what a browser with scripts fetches anew, so that both say the same.
+//! is what a browser with scripts fetches anew, so that both say the same. Who opens it is on
+//! record, and who leaves it open is so now and then.
 //! It never: shows what the caller's key may not see; where it may not see apps or tokens, what
 //! those need is left out, and that is said.
 
@@ -12,18 +13,15 @@ use maud::Markup;
 use super::views::health as views;
 use super::{Visit, ok};
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::answer::Answer;
 use crate::http::api;
-use crate::http::app::App;
-use crate::http::look::part;
 use crate::http::routes::console::Screen;
 use crate::limits;
 use crate::model::AppId;
-use crate::model::access::Caller;
 use crate::model::token::Summary;
 use crate::refresh::{Stretch, Trouble};
-use crate::vault::{Backup, Filter, Overview, Status, Waiting};
+use crate::vault::{Backup, Overview, Status, Waiting};
 
 /// All that the screen tells.
 pub(super) struct Health {
@@ -46,42 +44,23 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Answer> {
 
 pub(super) async fn now(visit: &Visit<'_>) -> Result<Answer> {
     let part_of_it: Markup = views::fresh(&whole(visit).await?);
-    Ok(part(part_of_it))
+    Ok(visit.app.look.part(part_of_it))
 }
 
 /// Reads it apart from who is served: a list of what waits may have to look through many.
 async fn whole(visit: &Visit<'_>) -> Result<Health> {
-    let (app, caller, now) = (visit.app.clone(), visit.at.caller.clone(), visit.now());
+    let (app, now) = (visit.app.clone(), visit.now());
+    let looked = app.vault.look(&visit.at, "health", "")?;
     api::blocking(move || {
         Ok(Health {
             now,
             status: app.vault.status(),
-            overview: app.vault.overview(&caller)?,
-            day: app.refresher.day(&caller)?,
-            backup: app.vault.latest_backup(&caller)?,
-            troubles: unless_denied(app.refresher.troubles(&caller))?,
-            waiting: unless_denied(waiting(&app, &caller))?,
+            overview: app.vault.overview(looked.caller())?,
+            day: app.refresher.day(looked.caller())?,
+            backup: app.vault.latest_backup(looked.caller())?,
+            troubles: app.refresher.troubles(&looked, limits::CONSOLE_TROUBLES)?,
+            waiting: app.vault.waiting_seen(&looked, limits::CONSOLE_WAITING)?,
         })
     })
     .await
-}
-
-fn waiting(app: &App, caller: &Caller) -> Result<(Waiting, Vec<Summary>)> {
-    let waiting = Filter {
-        active: Some(false),
-        ..Filter::default()
-    };
-    let count = app.vault.waiting(caller, limits::WAITING_COUNT_MAX)?;
-    let page = app
-        .vault
-        .list(caller, &waiting, limits::CONSOLE_WAITING, None)?;
-    Ok((count, page.tokens))
-}
-
-fn unless_denied<T>(outcome: Result<T>) -> Result<Option<T>> {
-    match outcome {
-        Ok(value) => Ok(Some(value)),
-        Err(Error::Denied) => Ok(None),
-        Err(error) => Err(error),
-    }
 }

@@ -42,12 +42,14 @@ pub(super) fn ask_new(visit: &Visit<'_>) -> Result<Answer> {
 
 pub(super) async fn make(visit: &Visit<'_>) -> Result<Answer> {
     let form = &visit.form;
+    visit.is_sent_once()?;
     let made = match wanted(visit, form) {
         Ok(new) => visit.app.vault.add_key(&visit.at.caller, new).await,
         Err(error) => Err(error),
     };
     match made {
         Ok((key, text)) => {
+            visit.app.vault.spend(&visit.at)?;
             let content = views::made(&key, &text);
             Ok(ok(
                 &visit.frame(Screen::MakeKey),

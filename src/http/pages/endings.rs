@@ -156,21 +156,6 @@ fn over(status: LinkStatus) -> (&'static str, &'static str) {
     }
 }
 
-/// The page of a step that is taken by a button of the page before.
-pub(super) fn by_button_alone() -> Page {
-    let text =
-        "This is a step that a button leads to. Go back to the page before, and press it there.";
-    Page::new("Nothing to show", html! { div.card { p { (text) } } })
-}
-
-/// The page for a browser that was led here by somebody who may not.
-pub(super) fn not_let_in(what: &str, then: &str) -> Page {
-    let content = html! {
-        div.card { p { "Nothing was done: " (what) "." } p { "What helps: " (then) "." } }
-    };
-    Page::new("Not from there", content)
-}
-
 /// The page of what went wrong on our side.
 pub(super) fn trouble(error: &Error) -> Page {
     let text = match error {

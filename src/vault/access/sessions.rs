@@ -4,13 +4,18 @@
 //! * V21 A session is worth what its access key is worth at that moment, and no more. It ends with
 //!   the key (removed, or expired), with the vault's lock, with signing out, after
 //!   [`limits::CONSOLE_IDLE`] in which no person did anything, and after [`limits::CONSOLE_LIFE`];
-//! * signing in and out are on record, a key that was refused included.
+//! * signing in and out are on record, a key that was refused included;
+//! * one key's sessions are so many and no more: who holds it signs out nobody else.
 //!
 //! It never: keeps an access key, or what a browser's cookie holds: of the cookie a keyed hash.
+
+mod looks;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+pub use self::looks::Looked;
+use self::looks::Looks;
 use super::{Gate, Open};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -33,6 +38,9 @@ struct Session {
     began: Timestamp,
     /// When a person last did something.
     seen: Timestamp,
+    looks: Looks,
+    /// Forms with a secret behind them that were sent.
+    spent: u64,
 }
 
 impl Session {
@@ -59,6 +67,11 @@ pub struct AtConsole {
     pub caller: Caller,
     /// What our own forms carry, and no other site can know: it belongs to this session alone.
     pub form_token: Secret<String>,
+    /// What a form carries whose answer shows a secret: it is good once ([`Vault::spend`]), so that
+    /// a browser which sends the form again, for "back" or "reload", is shown nothing.
+    pub once: Secret<String>,
+    place: [u8; 32],
+    attention: Attention,
 }
 
 impl Sessions {
@@ -69,19 +82,38 @@ impl Sessions {
     fn begin(&self, place: [u8; 32], key_id: &str, now: Timestamp) {
         let mut held = self.held();
         held.retain(|_, session| !session.is_over(now));
-        let of_key = |session: &Session| session.key_id == key_id;
-        make_room(&mut held, limits::CONSOLE_SESSIONS_PER_KEY_MAX, of_key);
-        make_room(&mut held, limits::CONSOLE_SESSIONS_MAX, |_| true);
+        let own = held.values().filter(|session| session.key_id == key_id);
+        // Its own make room first: whoever has but one key cannot sign out the others.
+        let crowded = match own.count() >= limits::CONSOLE_SESSIONS_OF_KEY_MAX {
+            true => Some(key_id),
+            false => None,
+        };
+        if crowded.is_some() || held.len() >= limits::CONSOLE_SESSIONS_MAX {
+            let those = held
+                .iter()
+                .filter(|(_, session)| crowded.is_none_or(|key_id| session.key_id == key_id));
+            let idle = those.min_by_key(|(_, session)| session.seen);
+            if let Some(idle) = idle.map(|(place, _)| *place) {
+                held.remove(&idle);
+            }
+        }
         let session = Session {
             key_id: key_id.to_owned(),
             began: now,
             seen: now,
+            looks: Looks::default(),
+            spent: 0,
         };
         held.insert(place, session);
     }
 
-    /// The id of the key that a session stands on.
-    fn key_id(&self, place: &[u8; 32], now: Timestamp, attention: Attention) -> Option<String> {
+    /// The id of the key that a session stands on, and how many of its forms are spent.
+    fn stands_on(
+        &self,
+        place: &[u8; 32],
+        now: Timestamp,
+        attention: Attention,
+    ) -> Option<(String, u64)> {
         let mut held = self.held();
         let session = held.get_mut(place)?;
         if session.is_over(now) {
@@ -91,7 +123,13 @@ impl Sessions {
         if attention == Attention::Person {
             session.seen = now;
         }
-        Some(session.key_id.clone())
+        Some((session.key_id.clone(), session.spent))
+    }
+
+    fn spend(&self, place: &[u8; 32]) {
+        if let Some(session) = self.held().get_mut(place) {
+            session.spent += 1;
+        }
     }
 
     fn end(&self, place: &[u8; 32]) -> bool {
@@ -103,22 +141,6 @@ impl Sessions {
         let before = held.len();
         held.retain(|_, session| session.key_id != key_id);
         before - held.len()
-    }
-}
-
-/// Ends the session that has been idle longest where there are `most` of a kind.
-fn make_room(
-    held: &mut HashMap<[u8; 32], Session>,
-    most: usize,
-    is_one: impl Fn(&Session) -> bool,
-) {
-    let ours = || held.iter().filter(|(_, session)| is_one(session));
-    let idle = ours().min_by_key(|(_, session)| session.seen);
-    if let Some(idle) = idle
-        .map(|(place, _)| *place)
-        .filter(|_| ours().count() >= most)
-    {
-        held.remove(&idle);
     }
 }
 
@@ -158,21 +180,25 @@ impl Vault {
         let open = self.gate().opened_to(None)?;
         let now = self.clock().now();
         let place = place_of(&open.keys, cookie);
-        let key_id = open.sessions.key_id(&place, now, attention);
-        let key_id = key_id.ok_or(Error::Unauthenticated)?;
+        let stands = open.sessions.stands_on(&place, now, attention);
+        let (key_id, spent) = stands.ok_or(Error::Unauthenticated)?;
         let Some(key) = self.gate().usable_key(&key_id, now)? else {
             open.sessions.end(&place);
             return Err(Error::Unauthenticated);
         };
-        let parts: [&[u8]; 2] = [b"form", cookie.expose().as_bytes()];
-        let form_token = base64url(&open.keys.hash(Purpose::Cookie, &parts));
+        let of_cookie =
+            |parts: &[&[u8]]| Secret::new(base64url(&open.keys.hash(Purpose::Cookie, parts)));
+        let text = cookie.expose().as_bytes();
         Ok(AtConsole {
             caller: Caller {
                 who: Who::Key(key),
                 from: format!("console, {from}").into(),
                 reason: None,
             },
-            form_token: Secret::new(form_token),
+            form_token: of_cookie(&[b"form", text]),
+            once: of_cookie(&[b"once", text, &spent.to_be_bytes()]),
+            place,
+            attention,
         })
     }
 
@@ -195,6 +221,16 @@ impl Vault {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Uses up what the session's forms with a secret behind them carry. To be called before the
+    /// secret is shown.
+    ///
+    /// # Errors
+    /// [`Error::Locked`].
+    pub fn spend(&self, at: &AtConsole) -> Result<()> {
+        self.gate().opened_to(None)?.sessions.spend(&at.place);
+        Ok(())
     }
 
     /// Ends the session of a cookie; whether there was one comes back.
@@ -243,158 +279,4 @@ impl Gate {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::clock::Clock;
-    use crate::model::access::{Grant, Role};
-    use crate::vault::NewKey;
-    use crate::vault::tests::crowd::block_on;
-
-    fn vault() -> (Vault, Secret<String>) {
-        Vault::in_memory(Clock::test(Timestamp::from_unix_ms(1_800_000_000_000))).unwrap()
-    }
-
-    fn whose(vault: &Vault, cookie: &Secret<String>) -> Result<AtConsole> {
-        vault.at_console(cookie, "test".into(), Attention::Person)
-    }
-
-    fn key(vault: &Vault, actions: &[Action]) -> (String, Secret<String>) {
-        let new = NewKey {
-            name: "one".into(),
-            grants: vec![Grant::everywhere(actions.iter().copied().collect())],
-            ..NewKey::default()
-        };
-        let (key, text) = block_on(vault.add_key(&Caller::local(), new)).unwrap();
-        (key.id, text)
-    }
-
-    /// Goal: a session is its key's, for as long as the key is any good. Method: sign in, look,
-    /// remove the key, look again.
-    #[test]
-    fn v21_a_session_ends_with_its_key() {
-        let (vault, _) = vault();
-        let (id, text) = key(&vault, &[Action::List]);
-        let cookie = vault.sign_in(&text, "test".into()).unwrap();
-        let there = whose(&vault, &cookie).unwrap();
-        assert_eq!(there.caller.name(), format!("key:{id}"));
-        assert_eq!(&*there.caller.from, "console, test");
-        block_on(vault.remove_key(&Caller::local(), &id)).unwrap();
-        assert_eq!(whose(&vault, &cookie).err(), Some(Error::Unauthenticated));
-    }
-
-    /// Goal: idle time is a person's, and a working day ends whatever is done. Method: a page that
-    /// asks by itself for a quarter of an hour; a person who clicks for twelve hours.
-    #[test]
-    fn v21_a_session_ends_when_nobody_clicks_and_after_a_day() {
-        let (vault, text) = vault();
-        let cookie = vault.sign_in(&text, "test".into()).unwrap();
-        let minutes = limits::CONSOLE_IDLE.as_secs() / 60;
-        for _ in 0..minutes - 1 {
-            vault.clock().advance(Duration::from_secs(60));
-            let page = vault.at_console(&cookie, "test".into(), Attention::Page);
-            assert!(page.is_ok());
-        }
-        vault.clock().advance(Duration::from_secs(60));
-        let page = vault.at_console(&cookie, "test".into(), Attention::Page);
-        assert_eq!(page.err(), Some(Error::Unauthenticated));
-
-        let cookie = vault.sign_in(&text, "test".into()).unwrap();
-        let step = limits::CONSOLE_IDLE / 2;
-        let steps = limits::CONSOLE_LIFE.as_secs() / step.as_secs();
-        for _ in 0..steps - 1 {
-            vault.clock().advance(step);
-            assert!(whose(&vault, &cookie).is_ok());
-        }
-        vault.clock().advance(step);
-        assert_eq!(whose(&vault, &cookie).err(), Some(Error::Unauthenticated));
-    }
-
-    /// Goal: out is out, here and everywhere; and of this key alone. Method: three sessions of one
-    /// key and one of another.
-    #[test]
-    fn v21_signing_out_ends_one_session_or_all_of_a_key() {
-        let (vault, admin) = vault();
-        let (_, other) = key(&vault, &[Action::Audit]);
-        let sign_in = |text: &Secret<String>| vault.sign_in(text, "test".into()).unwrap();
-        let cookies = [sign_in(&admin), sign_in(&admin), sign_in(&admin)];
-        let others = sign_in(&other);
-        let there = whose(&vault, &cookies[0]).unwrap();
-        assert!(vault.sign_out(&cookies[0], &there.caller).unwrap());
-        assert!(whose(&vault, &cookies[0]).is_err());
-        let there = whose(&vault, &cookies[1]).unwrap();
-        assert_eq!(vault.sign_out_everywhere(&there.caller).unwrap(), 2);
-        assert!(whose(&vault, &cookies[2]).is_err());
-        assert!(whose(&vault, &others).is_ok());
-    }
-
-    /// Goal: only a key that sees anything signs in, a wrong one is a stranger, and asking again
-    /// takes the same key. Method: a reader's key, garbage, another admin's.
-    #[test]
-    fn signing_in_takes_a_key_that_sees_something() {
-        let (vault, admin) = vault();
-        let reader: Vec<Action> = Role::Reader.actions().into_iter().collect();
-        let (_, reader) = key(&vault, &reader);
-        let refused = vault.sign_in(&reader, "test".into()).err();
-        assert_eq!(refused, Some(Error::Denied));
-        let garbage = Secret::new("sr_00_garbage".to_owned());
-        let refused = vault.sign_in(&garbage, "test".into()).err();
-        assert_eq!(refused, Some(Error::Unauthenticated));
-        let cookie = vault.sign_in(&admin, "test".into()).unwrap();
-        let there = whose(&vault, &cookie).unwrap();
-        assert_eq!(vault.holds_key(&there.caller, &admin), Ok(()));
-        for wrong in [&reader, &garbage] {
-            let refused = vault.holds_key(&there.caller, wrong);
-            assert_eq!(refused, Err(Error::UnlockFailed));
-        }
-        let page = vault.audit(&Caller::local(), None, 10).unwrap();
-        let said: Vec<&str> = page.entries.iter().map(|e| e.action.as_str()).collect();
-        assert!(
-            said.contains(&"sign_in") && said.contains(&"confirm"),
-            "{said:?}"
-        );
-    }
-
-    /// Goal: sessions are gone with the keys, and a form's token is its session's. Method: lock.
-    #[test]
-    fn v21_no_session_outlives_a_lock_and_no_form_token_fits_another() {
-        let (vault, admin) = vault();
-        let cookies = [(); 2].map(|()| vault.sign_in(&admin, "test".into()).unwrap());
-        let tokens = cookies
-            .each_ref()
-            .map(|c| whose(&vault, c).unwrap().form_token);
-        assert_ne!(tokens[0].expose(), tokens[1].expose());
-        let (caller, _) = (whose(&vault, &cookies[0]).unwrap().caller, ());
-        vault.lock(&caller).unwrap();
-        assert_eq!(whose(&vault, &cookies[0]).err(), Some(Error::Locked));
-    }
-
-    /// Goal: so many sessions of a key and no more, and nobody is signed out by another key's.
-    /// Method: one more than fit; the first is idle longest. Then the same of the whole table.
-    #[test]
-    fn beyond_the_bound_who_was_idle_longest_is_signed_out() {
-        let (vault, admin) = vault();
-        let (_, other) = key(&vault, &[Action::List]);
-        let bystander = vault.sign_in(&other, "test".into()).unwrap();
-        let mut cookies = Vec::new();
-        for _ in 0..=limits::CONSOLE_SESSIONS_PER_KEY_MAX {
-            vault.clock().advance(Duration::from_millis(1));
-            cookies.push(vault.sign_in(&admin, "test".into()).unwrap());
-        }
-        let first = whose(&vault, &cookies[0]).err();
-        assert_eq!(first, Some(Error::Unauthenticated));
-        assert!(whose(&vault, &cookies[1]).is_ok());
-        assert!(whose(&vault, &bystander).is_ok());
-
-        let sessions = Sessions::default();
-        for number in 0..=limits::CONSOLE_SESSIONS_MAX {
-            let now = Timestamp::from_unix_ms(1_800_000_000_000 + number as u64);
-            let mut place = [0; 32];
-            place[..8].copy_from_slice(&number.to_le_bytes());
-            sessions.begin(place, &format!("key {number}"), now);
-        }
-        assert_eq!(sessions.held().len(), limits::CONSOLE_SESSIONS_MAX);
-        assert!(!sessions.held().contains_key(&[0; 32]));
-    }
-}
+mod tests;

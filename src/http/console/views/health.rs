@@ -3,6 +3,8 @@
 //! It promises: the part that changes stands in one element, which says where to ask for it.
 //! It never: reads anything.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::tokens::title;
@@ -81,6 +83,9 @@ fn attention(health: &Health) -> Vec<Markup> {
                 }
             }
         });
+    }
+    if health.troubles.as_ref().map(BTreeMap::len) == Some(limits::CONSOLE_TROUBLES) {
+        needs.push(html! { p { a href="/console/apps" { "There may be more apps in trouble." } } });
     }
     needs.extend(waiting(health));
     needs

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use super::{maybe_moment, moment};
 use crate::clock::Timestamp;
 use crate::http::console::form::Form;
-use crate::http::console::frame::form;
+use crate::http::console::frame::{form, form_for_secret};
 use crate::model::access::{AccessKey, Action, Grant, Match};
 use crate::secret::Secret;
 use crate::vault::AtConsole;
@@ -158,7 +158,7 @@ pub(in crate::http::console) fn new(at: &AtConsole, typed: Option<(&Form, &str)>
         @if let Some((_, said)) = typed {
             p.alert.bad role="alert" { strong { "No key was made" } (said) }
         }
-        div.card { (form(at, "/console/keys/new", content)) }
+        div.card { (form_for_secret(at, "/console/keys/new", content)) }
         p { a href="/console/keys" { "Back" } }
     }
 }

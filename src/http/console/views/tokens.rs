@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::{maybe_moment, moment, state};
 use crate::clock::Timestamp;
 use crate::connect::Started;
-use crate::http::console::frame::form;
+use crate::http::console::frame::{form, form_for_secret};
 use crate::http::console::tokens::Search;
 use crate::http::wire::tokens::in_words;
 use crate::limits;
@@ -332,7 +332,7 @@ pub(in crate::http::console) fn ask_reveal(
             "The token of " strong { (title(token)) } " will stand on the page for "
             (limits::CONSOLE_REVEAL.as_secs()) " seconds. That you saw it goes on record."
         }
-        div.card { (form(at, &place, content)) }
+        div.card { (form_for_secret(at, &place, content)) }
         p { a href={ "/console/tokens/" (token.id) } { "Back" } }
     }
 }
