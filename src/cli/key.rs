@@ -48,7 +48,7 @@ pub enum KeyCommand {
     List(ListArgs),
     /// Remove an access key. It is refused from the next request on.
     ///
-    /// The last key that may make keys cannot be removed.
+    /// The last key that may make keys cannot be removed, nor the last that may make every key.
     Remove(RemoveArgs),
 }
 

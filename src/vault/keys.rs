@@ -211,18 +211,16 @@ impl Vault {
     }
 
     /// Refuses to let go of a key that may do more than the caller, or that is the last of those
-    /// that can make keys now: one that has expired, or is confined to a part, cannot.
+    /// that can make keys now, or any key at all: one that has expired, or is confined to a part,
+    /// cannot.
     fn may_go(&self, caller: &Caller, doomed: &AccessKey, others: &[Arc<AccessKey>]) -> Result<()> {
+        let holder = |key: &AccessKey| Caller {
+            who: Who::Key(Arc::new(key.clone())),
+            ..Caller::local()
+        };
+        // Whatever its grants say: no JWT makes keys.
         let makes_keys = |key: &AccessKey| {
-            // Whatever its grants say: no JWT makes keys.
-            if key.jwt.is_some() {
-                return false;
-            }
-            let holder = Caller {
-                who: Who::Key(Arc::new(key.clone())),
-                ..Caller::local()
-            };
-            self.would_allow(&holder, Action::Keys, &Target::vault())
+            key.jwt.is_none() && self.would_allow(&holder(key), Action::Keys, &Target::vault())
         };
         if !caller.covers(&doomed.grants) {
             return Err(Error::Denied);
@@ -230,6 +228,16 @@ impl Vault {
         if makes_keys(doomed) && !others.iter().any(|key| makes_keys(key)) {
             return Err(Error::Conflict(
                 "this is the last key that may make keys".into(),
+            ));
+        }
+        // Nobody makes a key that may do more: without it there would never be one again that may
+        // do everything.
+        let everything = [Grant::everywhere(Action::ALL.into_iter().collect())];
+        let makes_any = |key: &AccessKey| makes_keys(key) && holder(key).covers(&everything);
+        if makes_any(doomed) && !others.iter().any(|key| makes_any(key)) {
+            return Err(Error::Conflict(
+                "this is the last key that may make keys that do everything; make another first"
+                    .into(),
             ));
         }
         Ok(())

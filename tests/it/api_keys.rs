@@ -228,6 +228,8 @@ async fn the_last_key_that_can_make_keys_stays() {
         json!({ "name": "confined", "grants": confined }),
         json!({ "name": "short", "role": "admin", "expires_at": soon }),
         json!({ "name": "reader", "role": "reader" }),
+        // It makes keys, but none that fetches, now or ever.
+        json!({ "name": "operator", "role": "operator" }),
     ] {
         scene.key(useless).await;
     }

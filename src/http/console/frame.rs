@@ -171,6 +171,7 @@ pub(super) fn told(word: Option<&str>) -> Option<Told> {
             true,
             "The app is there. Register its redirect URI, check it, then connect yourself.",
         ),
+        "keys-app-made" => (true, "The app is there. Connect yourself, to try it."),
         "app-changed" => (true, "The app was changed."),
         "app-removed" => (true, "The app and its tokens were deleted."),
         "key-removed" => (true, "The access key was removed."),

@@ -1,8 +1,4 @@
 (() => {
-  // A page that is left may be kept whole for "back": no secret stays in it.
-  addEventListener("pagehide", () => {
-    for (const secret of document.querySelectorAll(".secret")) secret.textContent = "";
-  });
   const every = 10000;
   for (const part of document.querySelectorAll("[data-live]")) {
     const said = document.querySelector("[data-live-state]");

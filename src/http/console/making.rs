@@ -81,7 +81,13 @@ pub(super) async fn make(visit: &Visit<'_>) -> Result<Answer> {
         Err(error) => Err(error),
     };
     match made {
-        Ok(app) => visit.on(&format!("/console/apps/{}?told=app-made", app.id)),
+        Ok(app) => {
+            let told = match app.oauth() {
+                Some(_) => "app-made",
+                None => "keys-app-made",
+            };
+            visit.on(&format!("/console/apps/{}?told={told}", app.id))
+        }
         Err(error) if is_typed_wrong(&error) => {
             let said = wire::message_of(&error);
             let content = asked(visit, Some((form, &said)))?;

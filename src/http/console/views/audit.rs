@@ -54,7 +54,8 @@ pub(in crate::http::console) fn screen(
         }
         p.soft.small {
             "An export has the newest " (number(limits::CONSOLE_EXPORT_MAX as u64))
-            " that fit; " code { "strongroom audit" } " prints all. Looking here is on record too."
+            " that fit; " code { "strongroom audit --limit N" } " prints more. Looking here is on "
+            "record too."
         }
     }
 }

@@ -62,7 +62,7 @@ pub(in crate::http::console) fn sign_in(told: Option<&str>, is_wrong: bool) -> M
                 p.hint id="key-hint" {
                     "It begins with " code { "sr_" } ". "
                     code { "strongroom init" } " printed the first one; "
-                    code { "strongroom key add console --role operator" }
+                    code { "strongroom key add console --role operator --connect-verify code" }
                     " makes one that sees no secret."
                 }
             }

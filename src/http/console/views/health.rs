@@ -108,17 +108,19 @@ fn about_the_vault(health: &Health) -> Vec<Markup> {
         );
     }
     if status.refresh_paused {
-        let why = match status.refresh_paused_because {
-            Some(Pause::CopiedHost) => "It was copied from another host",
-            Some(Pause::Restored) => "It was restored from a backup, or salvaged",
-            None => "It was told to wait",
+        let (why, flag) = match status.refresh_paused_because {
+            Some(Pause::CopiedHost) => ("It was copied from another host", "--accept-host"),
+            Some(Pause::Restored) => (
+                "It was restored from a backup, or salvaged",
+                "--accept-rollback",
+            ),
+            None => ("It was told to wait", "--accept-host"),
         };
         need(
             "Refreshing is paused",
             html! {
                 (why) ". Two copies would spend the same refresh tokens. Where this is the only "
-                "one: "
-                code { "strongroom serve --accept-host" } "."
+                "one, serve it once with " code { (flag) } ", and unlock it."
             },
         );
     }

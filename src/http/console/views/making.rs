@@ -121,7 +121,7 @@ fn wrong(typed: Typed<'_>) -> Markup {
 const ID: Line<'static> = line(
     "id",
     "Id",
-    "What programs call it: small letters, digits, - and _. It cannot be changed later.",
+    "What programs call it: letters, digits and -._~@+. It cannot be changed later.",
     true,
 );
 const NAME: Line<'static> = line("name", "Name", "What people read.", false);
