@@ -195,11 +195,11 @@ impl Visit<'_> {
         self.now
     }
 
-    /// Refuses a form that was sent before: a browser keeps what was typed, the access key
-    /// included, and sends it again for whoever presses "back" or "reload".
-    fn is_sent_once(&self) -> Result<()> {
+    /// Uses the form up, and refuses one that was sent before: a browser keeps what was typed, the
+    /// access key included, and sends it again for whoever presses "back" or "reload".
+    fn spend(&self) -> Result<()> {
         let once = self.form.text("once").unwrap_or_default();
-        match self.at.once.equals(once.as_bytes()) {
+        match self.at.once.equals(once.as_bytes()) && self.app.vault.spend(&self.at)? {
             true => Ok(()),
             false => Err(Error::invalid(
                 "this form, or another that shows a secret, was sent before; open it anew",

@@ -72,7 +72,10 @@ pub(super) struct Entries {
 }
 
 async fn entries(visit: &Visit<'_>, search: &Search) -> Result<Entries> {
-    let page = found(visit, search, limits::CONSOLE_PAGE).await?;
+    named(visit, found(visit, search, limits::CONSOLE_PAGE).await?)
+}
+
+fn named(visit: &Visit<'_>, page: AuditPage) -> Result<Entries> {
     let names = visit.app.vault.names_in(&visit.at.caller, &page)?;
     Ok(Entries { page, names })
 }
@@ -101,9 +104,7 @@ pub(super) async fn now(visit: &Visit<'_>) -> Result<Answer> {
     let (vault, filter) = (visit.app.vault.clone(), search.filter.clone());
     let looked = vault.look(&visit.at, "audit", &search.query(None))?;
     let newest = move || vault.audit_followed(&looked, &filter, limits::CONSOLE_PAGE);
-    let page = api::blocking(newest).await?;
-    let names = visit.app.vault.names_in(&visit.at.caller, &page)?;
-    let found = Entries { page, names };
+    let found = named(visit, api::blocking(newest).await?)?;
     Ok(visit.app.look.part(views::entries(&found, visit.now())))
 }
 

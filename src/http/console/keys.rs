@@ -42,14 +42,13 @@ pub(super) fn ask_new(visit: &Visit<'_>) -> Result<Answer> {
 
 pub(super) async fn make(visit: &Visit<'_>) -> Result<Answer> {
     let form = &visit.form;
-    visit.is_sent_once()?;
+    visit.spend()?;
     let made = match wanted(visit, form) {
         Ok(new) => visit.app.vault.add_key(&visit.at.caller, new).await,
         Err(error) => Err(error),
     };
     match made {
         Ok((key, text)) => {
-            visit.app.vault.spend(&visit.at)?;
             let content = views::made(&key, &text);
             Ok(ok(
                 &visit.frame(Screen::MakeKey),
@@ -57,10 +56,11 @@ pub(super) async fn make(visit: &Visit<'_>) -> Result<Answer> {
                 content,
             ))
         }
-        // What was typed stands in the form again.
+        // What was typed stands in a form anew.
         Err(error @ (Error::Invalid(_) | Error::Denied)) => {
             let said = wire::message_of(&error);
-            let content = views::new(&visit.at, Some((form, &said)));
+            let at = super::visit(visit.app, Screen::MakeKey, visit.call)?.at;
+            let content = views::new(&at, Some((form, &said)));
             let frame = visit.frame(Screen::NewKey);
             Ok(frame.answer(wire::status_of(&error), "New access key", content))
         }

@@ -112,10 +112,9 @@ pub(super) fn reveal(visit: &Visit<'_>) -> Result<Answer> {
         }
         Err(error) => return Err(error),
     }
-    visit.is_sent_once()?;
     let caller = with_reason(visit, form.text("reason"))?;
+    visit.spend()?;
     let (record, cold) = visit.app.vault.reveal(&caller, id)?;
-    visit.app.vault.spend(&visit.at)?;
     let content = views::revealed(&record, &cold);
     let mut answer = ok(&visit.frame(Screen::Reveal), "In plain text", content);
     let place = format!("/console/tokens/{id}");

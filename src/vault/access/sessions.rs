@@ -70,6 +70,7 @@ pub struct AtConsole {
     /// What a form carries whose answer shows a secret: it is good once ([`Vault::spend`]), so that
     /// a browser which sends the form again, for "back" or "reload", is shown nothing.
     pub once: Secret<String>,
+    spent: u64,
     place: [u8; 32],
     attention: Attention,
 }
@@ -126,10 +127,11 @@ impl Sessions {
         Some((session.key_id.clone(), session.spent))
     }
 
-    fn spend(&self, place: &[u8; 32]) {
-        if let Some(session) = self.held().get_mut(place) {
-            session.spent += 1;
-        }
+    /// Spends the form after these, unless another was faster; whether it was this one's turn.
+    fn spend(&self, place: &[u8; 32], spent: u64) -> bool {
+        let mut held = self.held();
+        let session = held.get_mut(place).filter(|held| held.spent == spent);
+        session.map(|session| session.spent += 1).is_some()
     }
 
     fn end(&self, place: &[u8; 32]) -> bool {
@@ -197,6 +199,7 @@ impl Vault {
             },
             form_token: of_cookie(&[b"form", text]),
             once: of_cookie(&[b"once", text, &spent.to_be_bytes()]),
+            spent,
             place,
             attention,
         })
@@ -224,13 +227,13 @@ impl Vault {
     }
 
     /// Uses up what the session's forms with a secret behind them carry. To be called before the
-    /// secret is shown.
+    /// secret is made or shown. Of two that come at once one is refused: `false` comes back.
     ///
     /// # Errors
     /// [`Error::Locked`].
-    pub fn spend(&self, at: &AtConsole) -> Result<()> {
-        self.gate().opened_to(None)?.sessions.spend(&at.place);
-        Ok(())
+    pub fn spend(&self, at: &AtConsole) -> Result<bool> {
+        let open = self.gate().opened_to(None)?;
+        Ok(open.sessions.spend(&at.place, at.spent))
     }
 
     /// Ends the session of a cookie; whether there was one comes back.
